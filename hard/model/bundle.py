@@ -1,0 +1,182 @@
+"""The model bundle on disk: a folder with `hard.json`, tokenizer, weights, compiled scorer and model card. No pickle in it.
+
+Reads, verifies and writes; knows what the parts mean, runs none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hard.model.prompts import PromptSpec, prompt_style
+from hard.motion import features
+from hard.motion.windows import Grid
+
+FORMAT = 1
+MANIFEST = "hard.json"
+TOKENIZER = "tokenizer.json"
+GRAPH = "model.onnx"
+WEIGHTS = ("config.json", "model.safetensors")
+CARD = "README.md"
+
+
+class BundleError(ValueError):
+    """A bundle that can't be used; the message is one sentence."""
+
+
+class WindowSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The window that the weights were trained on."""
+
+    length_s: float
+    rate_hz: float
+    unit: str = "m/s2"
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the weights come from, for people and for `hard bundle show`."""
+
+    command: str
+    base: str
+    data: str
+    subjects: dict[str, list[str]]
+    seed: int
+    precision: str
+    versions: dict[str, str]
+    metrics: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`hard.json`: what makes the weights mean something. `files` maps each file to its sha256."""
+
+    format: int
+    name: str
+    labels: tuple[str, ...]
+    window: WindowSpec
+    prompt: PromptSpec
+    up: tuple[float, float, float]
+    temperature: float
+    training: Training
+    files: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle's folder and its manifest, checked."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> str:
+        """Name and digest: tells two bundles of one name apart in a label's payload."""
+        digest = self.manifest.files.get(WEIGHTS[1], "")
+        return f"{self.manifest.name}-{digest[:8]}"
+
+    def grid(self, **rules: float) -> Grid:
+        """The grid of the bundle's windows under the given rules."""
+        return Grid(self.manifest.window.length_s, self.manifest.window.rate_hz, **rules)
+
+
+def default_path() -> Path:
+    """The bundle that ships inside the package."""
+    return Path(str(files("hard") / "bundles" / "default"))
+
+
+def read(path: Path | str, *, only: tuple[str, ...] | None = None) -> Bundle:
+    """Reads and verifies a bundle, checksums included; `only` limits the checksums to the files that will be used.
+
+    Raises BundleError.
+    """
+    path = Path(path)
+    manifest = _manifest(path)
+    wanted = manifest.files if only is None else [name for name in (*only, TOKENIZER) if name in manifest.files]
+    for name in wanted:
+        problem = _checksum_problem(path, name, manifest.files[name])
+        if problem:
+            raise BundleError(problem)
+    for name in (TOKENIZER, *(only or ())):
+        if name not in manifest.files:
+            raise BundleError(f"{path}: {MANIFEST} lists no {name}")
+    return Bundle(path, manifest)
+
+
+def verify(path: Path | str) -> list[str]:
+    """Every problem of a bundle, a sentence each; empty when it is sound."""
+    path = Path(path)
+    try:
+        manifest = _manifest(path)
+    except BundleError as error:
+        return [str(error)]
+    problems = [p for name, digest in manifest.files.items() if (p := _checksum_problem(path, name, digest))]
+    problems += [f"{path}: {MANIFEST} lists no {name}" for name in (TOKENIZER, GRAPH, *WEIGHTS) if name not in manifest.files]
+    present = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()} - {MANIFEST}
+    problems += [f"{path / name} is not listed in {MANIFEST}" for name in sorted(present - set(manifest.files))]
+    return problems
+
+
+def write(path: Path | str, manifest: Manifest) -> Bundle:
+    """Seals the files that lie in `path`: takes their checksums and writes `hard.json` last."""
+    path = Path(path)
+    digests = {str(p.relative_to(path)): _sha256(p) for p in sorted(path.rglob("*")) if p.is_file() and p.name != MANIFEST}
+    manifest = msgspec.structs.replace(manifest, files=digests)
+    _check(path, manifest)
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    (path / MANIFEST).write_bytes(text + b"\n")
+    return Bundle(path, manifest)
+
+
+def _manifest(path: Path) -> Manifest:
+    if not path.is_dir():
+        raise BundleError(f"{path} is not a folder")
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+    except OSError as error:
+        raise BundleError(f"{path}: {MANIFEST} can't be read: {error.strerror}") from error
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BundleError(f"{path}: {MANIFEST} is not a manifest: {error}") from error
+    _check(path, manifest)
+    return manifest
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    """What can be told without the weights."""
+    problem = None
+    if manifest.format != FORMAT:
+        problem = f"has format {manifest.format}, this version of HARD reads format {FORMAT}"
+    elif len(set(manifest.labels)) != len(manifest.labels) or len(manifest.labels) < 2:
+        problem = "needs at least two labels, each once"
+    elif manifest.window.unit != "m/s2":
+        problem = f"has windows in {manifest.window.unit!r}, this version of HARD knows only m/s2"
+    elif not manifest.temperature > 0:
+        problem = "has a temperature that is not above zero"
+    elif abs(sum(u * u for u in manifest.up) - 1) > 1e-3:
+        problem = "has an upright direction that is not a unit vector"
+    elif unknown := set(manifest.prompt.features) - set(features.names()):
+        problem = f"asks for unknown features: {', '.join(sorted(unknown))}"
+    elif any(Path(name).is_absolute() or ".." in Path(name).parts for name in manifest.files):
+        problem = "lists a file outside its folder"
+    else:
+        try:
+            prompt_style(manifest.prompt)
+            Grid(manifest.window.length_s, manifest.window.rate_hz)
+        except ValueError as error:
+            problem = str(error)
+    if problem:
+        raise BundleError(f"{path}: {MANIFEST} {problem}")
+
+
+def _checksum_problem(path: Path, name: str, digest: str) -> str | None:
+    try:
+        return None if _sha256(path / name) == digest else f"{path / name} is not the file that {MANIFEST} describes (sha256 differs)"
+    except OSError as error:
+        return f"{path / name} can't be read: {error.strerror}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

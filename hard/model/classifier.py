@@ -1,0 +1,111 @@
+"""Windows → predictions: features, prompts, tokens, one scorer call, calibration. The one function that the daemon,
+`hard label`, evaluation and bulk labelling call. Knows no device and no wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+
+from hard.model.bundle import GRAPH, TOKENIZER, WEIGHTS, Bundle, BundleError
+from hard.model.labels import label_tree
+from hard.model.prompts import CompactPrompt, prompt_style
+from hard.model.tokens import Ids, WordTokenizer
+from hard.motion.features import extract
+from hard.records import Prediction, Singles, Window
+
+Backend = Literal["onnx", "torch"]
+BACKEND_FILES: dict[Backend, tuple[str, ...]] = {"onnx": (GRAPH,), "torch": WEIGHTS}
+
+
+class Scorer(Protocol):
+    """What both backends are."""
+
+    def score(self, ids: Ids, mask: Ids) -> Singles:
+        """Log probabilities (B, K) of the labels for token `ids` and attention `mask` (B, L)."""
+        ...
+
+
+class Classifier:
+    """A bundle made ready: loaded, its parts checked against one another, warm. Thread-safe as its scorer is.
+
+    Raises BundleError when the parts disagree.
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend = "onnx", threads: int = 1) -> None:
+        self.bundle, self.labels = bundle, bundle.manifest.labels
+        self._temperature = np.float32(bundle.manifest.temperature)
+        self._wanted = bundle.manifest.prompt.features
+        self._rate_hz = bundle.manifest.window.rate_hz
+        try:
+            self._tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
+            self._style = prompt_style(bundle.manifest.prompt)
+            self._tokenizer.check(self._style.render(np.zeros((1, len(self._wanted)), np.float32))[0])
+            tree = label_tree([self._tokenizer.encode(label) for label in self.labels], self.labels)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise BundleError(f"{bundle.path}: {error}") from error
+        self._table = self._tokenizer.table(self._style.vocabulary) if isinstance(self._style, CompactPrompt) else None
+        self._scorer: Scorer
+        try:
+            if backend == "torch":
+                from hard.model.scorer_torch import TorchScorer  # noqa: PLC0415  (torch is optional)
+
+                self._scorer = TorchScorer(bundle.path, tree, threads)
+            else:
+                from hard.model.scorer_onnx import OnnxScorer  # noqa: PLC0415  (symmetry: only what is used is loaded)
+
+                self._scorer = OnnxScorer(bundle.path / GRAPH, threads)
+            points = round(bundle.manifest.window.length_s * self._rate_hz)
+            scores = self._score(np.zeros((1, points, 3), np.float32), np.asarray([bundle.manifest.up], np.float32))
+        except ModuleNotFoundError as error:
+            raise BundleError(f"backend 'torch' needs the package {error.name}: pip install 'hard-daemon[train]'") from error
+        except Exception as error:  # each runtime has its own exceptions
+            raise BundleError(f"{bundle.path}: the {backend} scorer can't run: {_first_line(error)}") from error
+        if scores.shape != (1, len(self.labels)):
+            raise BundleError(f"{bundle.path}: the scorer gives {scores.shape[1:]} scores for {len(self.labels)} labels")
+
+    def classify(self, windows: Sequence[Window]) -> list[Prediction]:
+        """One prediction a window, in order; any number of windows is one batch. An empty batch gives none."""
+        if not windows:
+            return []
+        scores = self._score(np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])) / self._temperature
+        probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        if not np.isfinite(probabilities).all():
+            raise FloatingPointError("the scorer gave a probability that is not finite")
+        best = probabilities.argmax(axis=1)
+        return [
+            Prediction(window, self.labels[k], float(row[k]), row)
+            for window, row, k in zip(windows, probabilities, best.tolist(), strict=True)
+        ]
+
+    def prompts(self, windows: Sequence[Window]) -> list[str]:
+        """The prompts of `windows`, for people."""
+        return self._style.render(self._features(np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])))
+
+    def tokens(self, features: Singles) -> tuple[Ids, Ids]:
+        """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
+        if self._table is not None and isinstance(self._style, CompactPrompt):
+            levels = self._style.levels(features)
+            ids = self._table[np.arange(levels.shape[1]), levels]
+            ids = np.concatenate((ids, np.tile(np.asarray(self._tokenizer.end, dtype=np.int64), (len(ids), 1))), axis=1)
+            return ids, np.ones_like(ids)
+        return self._tokenizer.batch(self._style.render(features))
+
+    def _features(self, xyz: Singles, up: Singles) -> Singles:
+        return extract(xyz, up, self._rate_hz, self._wanted)
+
+    def _score(self, xyz: Singles, up: Singles) -> Singles:
+        return self._scorer.score(*self.tokens(self._features(xyz, up)))
+
+
+def load(path: str, backend: Backend = "onnx", threads: int = 1) -> Classifier:
+    """Reads and verifies what `backend` uses of the bundle at `path`, and makes it ready. Raises BundleError."""
+    from hard.model import bundle  # noqa: PLC0415
+
+    return Classifier(bundle.read(path, only=BACKEND_FILES[backend]), backend, threads)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,88 @@
+"""Features (B, F) → prompt text, by a versioned style. Knows no window, no tokenizer and no model.
+
+Two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`. `seed` writes the text
+of the notebook this project began with: mean and deviation of each axis in decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from hard.records import Singles
+
+SEED_FEATURES = ("x.mean", "x.std", "y.mean", "y.std", "z.mean", "z.std")
+SEED_TEXT = "classify activity: x-axis mean {:.2f} std {:.2f}, y-axis mean {:.2f} std {:.2f}, z-axis mean {:.2f} std {:.2f}"
+
+
+class PromptSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a bundle writes prompts. `edges` (F lists, rising) part each feature's range into levels; empty for `seed`."""
+
+    style: str
+    version: int
+    features: tuple[str, ...]
+    edges: tuple[tuple[float, ...], ...] = ()
+
+
+class PromptStyle(Protocol):
+    """What the classifier asks of a style."""
+
+    def render(self, features: Singles) -> list[str]:
+        """One prompt for each row of `features` (B, F)."""
+        ...
+
+
+class SeedPrompt:
+    """`classify activity: x-axis mean -1.15 std 4.20, y-axis mean …`"""
+
+    def render(self, features: Singles) -> list[str]:
+        return [SEED_TEXT.format(*row) for row in features.tolist()]
+
+
+class CompactPrompt:
+    """One word a feature, `name:level`, levels from 00; the word count is fixed, so a whole batch has one length."""
+
+    def __init__(self, names: Sequence[str], edges: Sequence[Sequence[float]]) -> None:
+        self._edges = [np.asarray(e, dtype=np.float32) for e in edges]
+        self.vocabulary = [[f"{name}:{level:02d}" for level in range(len(e) + 1)] for name, e in zip(names, edges, strict=True)]
+
+    def levels(self, features: Singles) -> NDArray[np.int64]:
+        """Levels (B, F): how many edges lie at or below each feature."""
+        columns = [np.searchsorted(e, features[:, i], side="right") for i, e in enumerate(self._edges)]
+        return np.stack(columns, axis=1)
+
+    def render(self, features: Singles) -> list[str]:
+        return [
+            " ".join(words[level] for words, level in zip(self.vocabulary, row, strict=True))
+            for row in self.levels(features).tolist()
+        ]
+
+
+def prompt_style(spec: PromptSpec) -> SeedPrompt | CompactPrompt:
+    """The style that `spec` names. Raises ValueError when this version of HARD can't write it."""
+    if spec.version != 1 or spec.style not in ("seed", "compact"):
+        raise ValueError(f"prompt style {spec.style!r} version {spec.version} is unknown to this version of HARD")
+    if spec.style == "seed":
+        if spec.features != SEED_FEATURES:
+            raise ValueError("prompt style 'seed' is written from the mean and deviation of x, y and z, in this order")
+        return SeedPrompt()
+    if len(spec.edges) != len(spec.features):
+        raise ValueError(f"prompt style 'compact' has {len(spec.features)} features but edges for {len(spec.edges)}")
+    for name, edges in zip(spec.features, spec.edges, strict=True):
+        if not 1 <= len(edges) <= 99 or any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            raise ValueError(f"the edges of feature {name!r} must be 1 to 99 rising numbers")
+    return CompactPrompt(spec.features, spec.edges)
+
+
+def quantile_edges(features: Singles, levels: int) -> tuple[tuple[float, ...], ...]:
+    """Edges that part each column of `features` (N, F) into at most `levels` equally full levels; ties are merged."""
+    at = np.arange(1, levels) / levels
+    edges = []
+    for column in features.T:
+        rising = np.unique(np.quantile(column, at).astype(np.float32))
+        edges.append(tuple(float(e) for e in rising))
+    return tuple(edges)

@@ -1,0 +1,75 @@
+"""Prompt text → token ids (B, L), memoised word by word, equal to the tokenizer over the whole prompt.
+
+A T5 tokenizer splits at white space before anything else, so a prompt's ids are its words' ids in a row and the end token.
+Knows no features and no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+Ids = NDArray[np.int64]
+PAD_ID = 0  # <pad> of every T5 vocabulary, and the decoder's start token
+MAX_WORDS = 65_536  # memoised words; beyond it the memo starts anew
+
+
+class WordTokenizer:
+    """Encodes prompts by a `tokenizer.json` as transformers saves it."""
+
+    def __init__(self, path: str) -> None:
+        self._tokenizer = Tokenizer.from_file(path)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._words: dict[str, list[int]] = {}
+        self._end: list[int] = self._tokenizer.encode("").ids
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the whole text with its end token, by the tokenizer itself."""
+        return list(self._tokenizer.encode(text).ids)
+
+    def check(self, prompt: str) -> None:
+        """Raises ValueError when this tokenizer can't be memoised word by word."""
+        if self.encode(prompt) != self._by_words(prompt):
+            raise ValueError("the tokenizer does not split at white space first, so it is not a T5 tokenizer")
+
+    def batch(self, prompts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Ids and attention mask (B, L), padded with PAD_ID to the longest prompt."""
+        rows = [self._by_words(prompt) for prompt in prompts]
+        longest = max(map(len, rows))
+        ids = np.full((len(rows), longest), PAD_ID, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        return ids, mask
+
+    def table(self, vocabulary: Sequence[Sequence[str]]) -> Ids | None:
+        """Ids (F, levels) where each word of a fixed vocabulary (F lists) is one token, else None."""
+        table = np.full((len(vocabulary), max(map(len, vocabulary))), PAD_ID, dtype=np.int64)
+        for i, words in enumerate(vocabulary):
+            for level, word in enumerate(words):
+                ids = self._word(word)
+                if len(ids) != 1:
+                    return None
+                table[i, level] = ids[0]
+        return table
+
+    @property
+    def end(self) -> list[int]:
+        """The ids that close every text."""
+        return self._end
+
+    def _by_words(self, prompt: str) -> list[int]:
+        return [token for word in prompt.split() for token in self._word(word)] + self._end
+
+    def _word(self, word: str) -> list[int]:
+        ids = self._words.get(word)
+        if ids is None:
+            if len(self._words) >= MAX_WORDS:
+                self._words.clear()
+            ids = self._words[word] = self._tokenizer.encode(word, add_special_tokens=False).ids
+        return ids

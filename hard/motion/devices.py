@@ -1,0 +1,159 @@
+"""The devices: each a clock, a hold for reordering, a window buffer and a last sign of life.
+
+Takes `Samples`, gives `Window`s and a `Tally`; `tick` gives the events of devices' lives. Knows no wire and no model.
+Not thread-safe: one thread owns it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hard.motion.clock import Clock
+from hard.motion.windows import Cut, Grid, WindowBuffer
+from hard.records import DeviceEvent, Floats, Samples, Singles, Tally, Window
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRules:
+    """Bounds and times of devices; `max_abs_ms2` is the greatest acceleration on an axis taken as real."""
+
+    max_devices: int = 10_000
+    reorder_s: float = 0.0
+    silent_after_s: float = 60.0
+    forget_after_s: float = 86_400.0
+    max_abs_ms2: float = 320.0
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    buffer: WindowBuffer
+    last_received: float
+    clock: Clock = field(default_factory=Clock)
+    silent: bool = False
+    held_time: Floats = field(default_factory=lambda: np.empty(0))
+    held_xyz: Floats = field(default_factory=lambda: np.empty((0, 3)))
+
+
+class Devices:
+    """All devices by name, at most `rules.max_devices`: the one that was heard least recently makes room.
+
+    `up` (3,) is the upright direction assumed for a device whose own isn't known.
+    """
+
+    def __init__(self, grid: Grid, up: Singles, rules: DeviceRules | None = None) -> None:
+        self._grid, self._up, self._rules = grid, up, rules or DeviceRules()
+        self._devices: OrderedDict[str, Device] = OrderedDict()
+        self._events: list[DeviceEvent] = []
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def active(self) -> int:
+        """How many devices aren't silent."""
+        return sum(not device.silent for device in self._devices.values())
+
+    def push(self, samples: Samples) -> tuple[list[Window], Tally]:
+        """Adds one message's samples; gives the windows that they close and what became of every sample."""
+        device, evicted = self._seen(samples.device, samples.received_at)
+        time, xyz = device.clock.stamp(samples, self._grid.rate_hz, self._grid.max_gap_s), samples.xyz
+        real = (np.abs(xyz) <= self._rules.max_abs_ms2).all(axis=1)
+        if not real.all():
+            time, xyz = time[real], xyz[real]
+        tally = evicted + Tally(decoded=len(real) - len(time), out_of_range=len(real) - len(time))
+        if not len(time):
+            return [], tally
+        if len(time) > 1 and (time[1:] < time[:-1]).any():
+            order = np.argsort(time, kind="stable")
+            time, xyz = time[order], xyz[order]
+        if time[-1] >= device.buffer.open_start:
+            device.clock.on_time()
+        elif device.clock.set_back(float(time[-1]), samples.received_at):
+            tally += self._flush(device) + device.buffer.end_run() + Tally(jumps=1)
+        cuts, step = self._push_in_order(device, time, xyz)
+        return [self._window(samples, device, cut) for cut in cuts], tally + step
+
+    def tick(self, now: float) -> tuple[list[DeviceEvent], Tally]:
+        """Events since the last call, with devices that fell silent or are forgotten at monotonic time `now`."""
+        tally = Tally()
+        for name, device in list(self._devices.items()):
+            quiet_s = now - device.last_received
+            if quiet_s > self._rules.forget_after_s:
+                tally += self._forget(name, now)
+            elif quiet_s > self._rules.silent_after_s and not device.silent:
+                device.silent = True
+                self._events.append(DeviceEvent(name, "silent", now))
+        events, self._events = self._events, []
+        return events, tally
+
+    def end_run(self, name: str) -> Tally:
+        """Ends a device's run, as a silence does: a recording's next run has its own grid. Unknown devices are fine."""
+        device = self._devices.get(name)
+        return self._flush(device) + device.buffer.end_run() if device else Tally()
+
+    def close(self) -> Tally:
+        """Lets go of every buffered sample, for the books at the end."""
+        tally = Tally()
+        for device in self._devices.values():
+            tally += self._flush(device) + device.buffer.end_run()
+        self._devices.clear()
+        return tally
+
+    def _seen(self, name: str, now: float) -> tuple[Device, Tally]:
+        tally = Tally()
+        device = self._devices.get(name)
+        if device is None:
+            if len(self._devices) >= self._rules.max_devices:
+                tally = self._forget(next(iter(self._devices)), now)
+            device = self._devices[name] = Device(WindowBuffer(self._grid), now)
+            self._events.append(DeviceEvent(name, "new", now))
+        else:
+            self._devices.move_to_end(name)
+            if device.silent:
+                device.silent = False
+                self._events.append(DeviceEvent(name, "back", now))
+        device.last_received = now
+        return device, tally
+
+    def _forget(self, name: str, now: float) -> Tally:
+        device = self._devices.pop(name)
+        self._events.append(DeviceEvent(name, "forgotten", now))
+        return self._flush(device) + device.buffer.end_run()
+
+    def _push_in_order(self, device: Device, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
+        """Holds samples for `reorder_s` of device time, so that the buffer meets them sorted; at 0 nothing is held."""
+        if not self._rules.reorder_s:
+            return device.buffer.push(time, xyz)
+        n, held = len(time), len(device.held_time)
+        time = np.concatenate((device.held_time, time))
+        xyz = np.concatenate((device.held_xyz, xyz))
+        order = np.argsort(time, kind="stable")
+        time, xyz = time[order], xyz[order]
+        released = int(np.searchsorted(time, time[-1] - self._rules.reorder_s, side="right"))
+        released = max(released, len(time) - self._grid.max_samples)
+        device.held_time, device.held_xyz = time[released:], xyz[released:]
+        cuts, tally = device.buffer.push(time[:released], xyz[:released]) if released else ([], Tally())
+        # The buffer counts samples as decoded when it meets them; they were when they came.
+        return cuts, tally + Tally(decoded=n - released, held=len(time) - released - held)
+
+    def _flush(self, device: Device) -> Tally:
+        """Samples still held when their device goes: they were accepted in time but serve no window."""
+        n = len(device.held_time)
+        device.held_time, device.held_xyz = np.empty(0), np.empty((0, 3))
+        return Tally(accepted=n, unused=n, held=-n)
+
+    def _window(self, samples: Samples, device: Device, cut: Cut) -> Window:
+        return Window(
+            device=samples.device,
+            start=cut.start,
+            end=cut.end,
+            xyz=cut.xyz,
+            coverage=cut.coverage,
+            up=self._up,
+            calibrated=False,
+            clock_offset_s=device.clock.offset_s or 0.0,
+            received_at=samples.received_at,
+            received_wall=samples.received_wall,
+        )

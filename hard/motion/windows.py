@@ -1,0 +1,188 @@
+"""One device's buffer: samples in device time → windows on the bundle's grid. Knows no arrival times and no other device.
+
+The grid counts from the first sample of a run: windows start at `first + k·hop`, `end = start + length`, grid points at
+`start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hard.records import Floats, Singles, Tally
+
+SAME_TIME_S = 1e-6  # two samples closer than this are one
+COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How windows are cut: length and hop in s, grid rate in Hz, the rules for gaps, and the bound of a buffer."""
+
+    length_s: float
+    rate_hz: float
+    hop_s: float = 1.0
+    max_gap_s: float = 1.0
+    min_coverage: float = 0.8
+    max_rate_hz: float = 1000.0
+    offsets: Floats = field(init=False, repr=False, compare=False)
+    max_samples: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        points = round(self.length_s * self.rate_hz)
+        if abs(points - self.length_s * self.rate_hz) > 1e-6 or points < 2:
+            raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
+        object.__setattr__(self, "offsets", np.arange(points) / self.rate_hz)
+        object.__setattr__(self, "max_samples", int(self.max_rate_hz * (self.length_s + self.max_gap_s)) + 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A closed window before it knows its device: `xyz` (T, 3) over [start, end), and its coverage."""
+
+    start: float
+    end: float
+    xyz: Singles
+    coverage: float
+
+
+class WindowBuffer:
+    """Holds one device's samples until no open window needs them. `push` takes sorted times only."""
+
+    __slots__ = ("_first", "_grid", "_next", "_time", "_used", "_xyz")
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._first: float | None = None  # time of the run's first sample
+        self._next = 0  # index of the oldest open window
+        self._clear()
+
+    def __len__(self) -> int:
+        return len(self._time)
+
+    @property
+    def open_start(self) -> float:
+        """Start of the oldest open window; samples before it are late. Minus infinity before the first sample."""
+        return -np.inf if self._first is None else self._first + self._next * self._grid.hop_s
+
+    def push(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
+        """Adds samples `time` (N,) sorted, `xyz` (N, 3) m/s²; gives the windows that they close, oldest first."""
+        breaks = np.flatnonzero(time[1:] - time[:-1] > self._grid.max_gap_s) + 1
+        if not len(breaks):
+            return self._push_part(time, xyz)
+        cuts: list[Cut] = []
+        tally = Tally()
+        for part_time, part_xyz in zip(np.split(time, breaks), np.split(xyz, breaks), strict=True):
+            closed, step = self._push_part(part_time, part_xyz)
+            cuts += closed
+            tally += step
+        return cuts, tally
+
+    def end_run(self) -> Tally:
+        """Forgets the run: what lies in the buffer leaves it. The next sample starts a new grid."""
+        used = int(np.count_nonzero(self._used))
+        tally = Tally(used=used, unused=len(self._used) - used)
+        self._first, self._next = None, 0
+        self._clear()
+        return tally
+
+    def _clear(self) -> None:
+        self._time: Floats = np.empty(0)
+        self._xyz: Floats = np.empty((0, 3))
+        self._used: NDArray[np.bool_] = np.empty(0, dtype=bool)
+
+    def _push_part(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
+        """Adds samples with no gap between them."""
+        n, late, ended, runs = len(time), 0, Tally(), 0
+        if self._first is not None and len(self._time) and time[0] - self._time[-1] > self._grid.max_gap_s:
+            ended = self.end_run()
+        if self._first is None:
+            self._first, runs = float(time[0]), 1
+        elif time[0] < self.open_start - SAME_TIME_S:
+            late = int(np.searchsorted(time, self.open_start - SAME_TIME_S))
+            time, xyz = time[late:], xyz[late:]
+        time, xyz = self._without_duplicates(time, xyz)
+        duplicate = n - late - len(time)
+        room = max(0, self._grid.max_samples - len(self._time))
+        surplus = max(0, len(time) - room)
+        accepted = len(time) - surplus
+        missing = self._insert(time[:accepted], xyz[:accepted]) if accepted else 0
+        cuts, low, used, unused = self._close()
+        return cuts, Tally(
+            decoded=n,
+            accepted=accepted,
+            late=late,
+            duplicate=duplicate,
+            out_of_range=surplus,
+            used=ended.used + used,
+            unused=ended.unused + unused,
+            missing=missing,
+            runs=runs,
+            windows_closed=len(cuts) + low,
+            windows_low_coverage=low,
+        )
+
+    def _without_duplicates(self, time: Floats, xyz: Floats) -> tuple[Floats, Floats]:
+        if len(time) > 1 and (time[1:] - time[:-1]).min() <= SAME_TIME_S:
+            keep = np.concatenate(([True], time[1:] - time[:-1] > SAME_TIME_S))
+            time, xyz = time[keep], xyz[keep]
+        if len(time) and len(self._time) and time[0] <= self._time[-1] + SAME_TIME_S:
+            at = np.searchsorted(self._time, time - SAME_TIME_S)
+            nearest = self._time[np.minimum(at, len(self._time) - 1)]
+            fresh = np.abs(nearest - time) > SAME_TIME_S
+            time, xyz = time[fresh], xyz[fresh]
+        return time, xyz
+
+    def _insert(self, time: Floats, xyz: Floats) -> int:
+        """Puts new samples in their place; gives how many the device seems to have left out before them."""
+        in_order = not len(self._time) or time[0] > self._time[-1]
+        missing = 0
+        if in_order:
+            steps = np.diff(time, prepend=self._time[-1:] if len(self._time) else time[:1])
+            holes = steps[steps > COVERED_STEPS / self._grid.rate_hz]
+            missing = int(np.sum(np.round(holes * self._grid.rate_hz) - 1)) if len(holes) else 0
+        joined = np.concatenate((self._time, time))
+        values = np.concatenate((self._xyz, xyz))
+        used = np.concatenate((self._used, np.zeros(len(time), dtype=bool)))
+        if not in_order:
+            order = np.argsort(joined, kind="stable")
+            joined, values, used = joined[order], values[order], used[order]
+        self._time, self._xyz, self._used = joined, values, used
+        return missing
+
+    def _close(self) -> tuple[list[Cut], int, int, int]:
+        """Cuts every window that is complete, then drops samples that no open window needs."""
+        grid, cuts, low = self._grid, [], 0
+        reach = self._time[-1] + SAME_TIME_S - grid.offsets[-1] if len(self._time) else -np.inf
+        first_closed = self._next
+        while self.open_start <= reach:
+            cut = self._cut(self.open_start)
+            if cut.coverage >= grid.min_coverage:
+                cuts.append(cut)
+                begin, stop = np.searchsorted(self._time, (cut.start - SAME_TIME_S, cut.end - SAME_TIME_S))
+                self._used[begin:stop] = True
+            else:
+                low += 1
+            self._next += 1
+        if self._next == first_closed:
+            return cuts, low, 0, 0
+        # One sample before the oldest open window stays: its first grid point may lie between two samples.
+        drop = max(0, int(np.searchsorted(self._time, self.open_start + SAME_TIME_S)) - 1)
+        used = int(np.count_nonzero(self._used[:drop]))
+        self._time, self._xyz, self._used = self._time[drop:], self._xyz[drop:], self._used[drop:]
+        return cuts, low, used, drop - used
+
+    def _cut(self, start: float) -> Cut:
+        """Interpolates the buffer at the grid points of the window that starts at `start`."""
+        points = start + self._grid.offsets
+        right = np.clip(np.searchsorted(self._time, points), 1, len(self._time) - 1)
+        before, after = self._time[right - 1], self._time[right]
+        step = after - before
+        weight = np.clip((points - before) / step, 0.0, 1.0)
+        low = self._xyz[right - 1]
+        xyz = low + weight[:, None] * (self._xyz[right] - low)
+        on_sample = np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S
+        covered = on_sample | (step <= COVERED_STEPS / self._grid.rate_hz + SAME_TIME_S)
+        return Cut(start, start + self._grid.length_s, xyz.astype(np.float32), float(covered.mean()))

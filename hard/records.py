@@ -1,0 +1,116 @@
+"""The frozen records that cross rooms. Knows nothing about who makes or reads them.
+
+Three clocks, three names: a sample's `time` is the device's own (Unix s), `received_at` is the gateway's monotonic
+clock, `received_wall` the gateway's wall clock (Unix s).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message as it came, time-stamped. `epoch` counts connections: an acknowledgement is good for its own only."""
+
+    topic: str
+    payload: bytes
+    received_at: float
+    received_wall: float
+    mid: int = 0
+    qos: int = 0
+    epoch: int = 0
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Accelerations `xyz` (N, 3) in m/s² of one device at `time` (N,) in device Unix s.
+
+    `time` is None when the device sends none: then `rate_hz` spaces the samples, the last one at the time of arrival.
+    """
+
+    device: str
+    time: Floats | None
+    xyz: Floats
+    received_at: float
+    received_wall: float
+    rate_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One closed window: `xyz` (T, 3) m/s² on the bundle's grid over [start, end), device clock.
+
+    `coverage` is the share of grid points that lie between real neighbours, `up` (3,) the unit vector that points up
+    while the wearer stands, `calibrated` whether `up` was learnt from this device.
+    """
+
+    device: str
+    start: float
+    end: float
+    xyz: Singles
+    coverage: float
+    up: Singles
+    calibrated: bool
+    clock_offset_s: float
+    received_at: float
+    received_wall: float
+    degraded: bool = False
+    replayed: bool = False
+
+    @property
+    def window_id(self) -> str:
+        return f"{self.device}:{round(self.end * 1000)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """A window's `probabilities` (K,) over the labels of the bundle, the most probable `label` and its `confidence`."""
+
+    window: Window
+    label: str
+    confidence: float
+    probabilities: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of samples and windows in one step: increments, added up by the ledger.
+
+    Balance: decoded = accepted + late + duplicate + out_of_range + Δheld; accepted = used + unused + Δbuffered;
+    closed windows = those handed out + low_coverage.
+    """
+
+    decoded: int = 0
+    accepted: int = 0
+    late: int = 0
+    duplicate: int = 0
+    out_of_range: int = 0
+    held: int = 0
+    used: int = 0
+    unused: int = 0
+    missing: int = 0
+    runs: int = 0
+    jumps: int = 0
+    windows_closed: int = 0
+    windows_low_coverage: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in Tally.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """Something in a device's life. `forgotten` covers eviction for room as well as long silence."""
+
+    device: str
+    kind: Literal["new", "silent", "back", "forgotten", "remounted"]
+    at: float
