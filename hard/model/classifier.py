@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from hard.model.bundle import GRAPH, TOKENIZER, WEIGHTS, Bundle, BundleError
+from hard.model.encoder import Encoder
 from hard.model.labels import label_tree
-from hard.model.prompts import CompactPrompt, prompt_style
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
 from hard.records import Prediction, Singles, Window
@@ -39,13 +39,11 @@ class Classifier:
         self._wanted = bundle.manifest.prompt.features
         self._rate_hz = bundle.manifest.window.rate_hz
         try:
-            self._tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
-            self._style = prompt_style(bundle.manifest.prompt)
-            self._tokenizer.check(self._style.render(np.zeros((1, len(self._wanted)), np.float32))[0])
-            tree = label_tree([self._tokenizer.encode(label) for label in self.labels], self.labels)
+            tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
+            self._encoder = Encoder(tokenizer, bundle.manifest.prompt)
+            tree = label_tree([tokenizer.encode(label) for label in self.labels], self.labels)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{bundle.path}: {error}") from error
-        self._table = self._tokenizer.table(self._style.vocabulary) if isinstance(self._style, CompactPrompt) else None
         self._scorer: Scorer
         try:
             if backend == "torch":
@@ -59,11 +57,13 @@ class Classifier:
             points = round(bundle.manifest.window.length_s * self._rate_hz)
             scores = self._score(np.zeros((1, points, 3), np.float32), np.asarray([bundle.manifest.up], np.float32))
         except ModuleNotFoundError as error:
-            raise BundleError(f"backend 'torch' needs the package {error.name}: pip install 'hard-daemon[train]'") from error
+            advice = "pip install 'hard-daemon[train]'"
+            raise BundleError(f"backend {backend!r} needs the package {error.name}: {advice}") from error
         except Exception as error:  # each runtime has its own exceptions
             raise BundleError(f"{bundle.path}: the {backend} scorer can't run: {_first_line(error)}") from error
         if scores.shape != (1, len(self.labels)):
-            raise BundleError(f"{bundle.path}: the scorer gives {scores.shape[1:]} scores for {len(self.labels)} labels")
+            k = len(self.labels)
+            raise BundleError(f"{bundle.path}: the scorer gives scores of shape {scores.shape[1:]} for {k} labels")
 
     def classify(self, windows: Sequence[Window]) -> list[Prediction]:
         """One prediction a window, in order; any number of windows is one batch. An empty batch gives none."""
@@ -82,16 +82,11 @@ class Classifier:
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""
-        return self._style.render(self._features(np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])))
+        return self._encoder.render(self._features(np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])))
 
     def tokens(self, features: Singles) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
-        if self._table is not None and isinstance(self._style, CompactPrompt):
-            levels = self._style.levels(features)
-            ids = self._table[np.arange(levels.shape[1]), levels]
-            ids = np.concatenate((ids, np.tile(np.asarray(self._tokenizer.end, dtype=np.int64), (len(ids), 1))), axis=1)
-            return ids, np.ones_like(ids)
-        return self._tokenizer.batch(self._style.render(features))
+        return self._encoder.tokens(features)
 
     def _features(self, xyz: Singles, up: Singles) -> Singles:
         return extract(xyz, up, self._rate_hz, self._wanted)

@@ -1,0 +1,37 @@
+"""Features (B, F) → token ids (B, L), by a bundle's prompt style and tokenizer. Training and serving both come through here.
+Knows no window and no weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style
+from hard.model.tokens import Ids, WordTokenizer
+from hard.records import Singles
+
+
+class Encoder:
+    """Raises ValueError when the style is unknown or the tokenizer can't be memoised word by word.
+
+    `length` is the token count of every prompt, the end token included, or None where prompts differ in length.
+    """
+
+    def __init__(self, tokenizer: WordTokenizer, spec: PromptSpec) -> None:
+        self._tokenizer = tokenizer
+        self._style = prompt_style(spec)
+        tokenizer.check(self._style.render(np.zeros((1, len(spec.features)), np.float32))[0])
+        self._table = tokenizer.table(self._style.vocabulary) if isinstance(self._style, CompactPrompt) else None
+        self.length = None if self._table is None else len(self._table) + len(tokenizer.end)
+
+    def render(self, features: Singles) -> list[str]:
+        """The prompts of `features` (B, F)."""
+        return self._style.render(features)
+
+    def tokens(self, features: Singles) -> tuple[Ids, Ids]:
+        """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
+        if self._table is None or not isinstance(self._style, CompactPrompt):
+            return self._tokenizer.batch(self._style.render(features))
+        levels = self._style.levels(features)
+        ids = self._table[np.arange(levels.shape[1]), levels]
+        ids = np.concatenate((ids, np.tile(np.asarray(self._tokenizer.end, dtype=np.int64), (len(ids), 1))), axis=1)
+        return ids, np.ones_like(ids)
