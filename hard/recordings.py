@@ -1,6 +1,7 @@
-"""Labelled recordings on disk → runs of samples with truth, and their windows. For training, `hard label` and `hard replay`.
+"""Labelled recordings on disk → runs of samples with truth, and their windows.
 
-Reads WISDM v1.1 text (`user,activity,timestamp,x,y,z;`) and CSV with a header, plain or .gz or .xz. Knows no model.
+For training, `hard label` and `hard replay`. Reads WISDM v1.1 text (`user,activity,timestamp,x,y,z;`) and CSV with a
+header, plain or .gz or .xz. Knows no model.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """One run of one subject: `time` (N,) in s of the file's own clock, rising; `xyz` (N, 3) m/s²; `truth` (N,) or None."""
+    """One run of one subject: `time` (N,) in s of the file's own clock, rising; `xyz` (N, 3) m/s²; `truth` (N,)."""
 
     subject: str
     time: Floats
@@ -67,15 +68,16 @@ def read(
 ) -> tuple[list[Recording], Counter[str]]:
     """The runs of a recording, by subject in the file's order, and rejected records by reason.
 
-    The time unit, where `time_unit` doesn't name it, follows from the median step: below 1 it is s, below 1,000 ms, below
-    1,000,000 µs, else ns; right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
+    The time unit, where `time_unit` doesn't name it, follows from the median step: below 1 it is s, below 1,000 ms,
+    below 1,000,000 µs, else ns; right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
     Raises RecordingError.
     """
     path = Path(path)
     try:
         text = _text(path)
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
-        raise RecordingError(f"{path}: {error.strerror if isinstance(error, OSError) and error.strerror else error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise RecordingError(f"{path}: {reason}") from error
     head = text.lstrip()[:4096].partition("\n")[0]
     table = _read_csv(text, path) if _is_header(head) else _read_wisdm(text)
     if not len(table.xyz):
@@ -86,9 +88,10 @@ def read(
 def windows(
     recordings: Iterable[Recording], devices: Devices, message_s: float = 1.0
 ) -> Iterator[tuple[Window, str | None]]:
-    """Pushes recordings through `devices` as a wearer would send them, a message every `message_s`; one device a subject.
+    """Pushes recordings through `devices` as a wearer would send them, a message every `message_s`.
 
-    Gives each window with its truth: None where the file has none or the window holds more than one.
+    One device a subject. Gives each window with its truth: None where the file has none or the window holds more than
+    one.
     """
     for recording in recordings:
         time, truth = recording.time, recording.truth
@@ -122,7 +125,7 @@ def _is_header(line: str) -> bool:
 
 
 def _read_wisdm(text: str) -> Table:
-    """Survives the defects of WISDM v1.1: empty lines, several records a line, missing fields, zero times, zero samples."""
+    """Survives the defects of WISDM v1.1: empty lines, several records a line, missing fields, zero times, zero xyz."""
     rejected: Counter[str] = Counter()
     subject, truth, time, values = [], [], [], []
     for record in text.replace("\n", ";").split(";"):

@@ -18,7 +18,7 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One MQTT message as it came, time-stamped. `epoch` counts connections: an acknowledgement is good for its own only."""
+    """One MQTT message as it came, time-stamped. `epoch` counts connections: an acknowledgement serves its own only."""
 
     topic: str
     payload: bytes

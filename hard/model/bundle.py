@@ -1,6 +1,6 @@
-"""The model bundle on disk: a folder with `hard.json`, tokenizer, weights, compiled scorer and model card. No pickle in it.
+"""The model bundle on disk: a folder with `hard.json`, tokenizer, weights, compiled scorer and model card.
 
-Reads, verifies and writes; knows what the parts mean, runs none of them.
+No pickle in it. Reads, verifies and writes; knows what the parts mean, runs none of them.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ def verify(path: Path | str) -> list[str]:
     except BundleError as error:
         return [str(error)]
     problems = [p for name, digest in manifest.files.items() if (p := _checksum_problem(path, name, digest))]
-    problems += [f"{path}: {MANIFEST} lists no {name}" for name in (TOKENIZER, GRAPH, *WEIGHTS) if name not in manifest.files]
-    present = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()} - {MANIFEST}
+    missing = [name for name in (TOKENIZER, GRAPH, *WEIGHTS) if name not in manifest.files]
+    problems += [f"{path}: {MANIFEST} lists no {name}" for name in missing]
+    present = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()} - {MANIFEST}
     problems += [f"{path / name} is not listed in {MANIFEST}" for name in sorted(present - set(manifest.files))]
     return problems
 
@@ -122,7 +123,8 @@ def verify(path: Path | str) -> list[str]:
 def write(path: Path | str, manifest: Manifest) -> Bundle:
     """Seals the files that lie in `path`: takes their checksums and writes `hard.json` last."""
     path = Path(path)
-    digests = {str(p.relative_to(path)): _sha256(p) for p in sorted(path.rglob("*")) if p.is_file() and p.name != MANIFEST}
+    parts = [p for p in sorted(path.rglob("*")) if p.is_file() and p != path / MANIFEST]
+    digests = {p.relative_to(path).as_posix(): _sha256(p) for p in parts}
     manifest = msgspec.structs.replace(manifest, files=digests)
     _check(path, manifest)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
@@ -172,9 +174,11 @@ def _check(path: Path, manifest: Manifest) -> None:
 
 def _checksum_problem(path: Path, name: str, digest: str) -> str | None:
     try:
-        return None if _sha256(path / name) == digest else f"{path / name} is not the file that {MANIFEST} describes (sha256 differs)"
+        if _sha256(path / name) == digest:
+            return None
     except OSError as error:
         return f"{path / name} can't be read: {error.strerror}"
+    return f"{path / name} is not the file that {MANIFEST} describes (sha256 differs)"
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""The label set as a prefix tree of tokens: where the decoder must be asked, and which tokens can follow. Knows no weights."""
+"""The label set as a prefix tree of tokens: where the decoder must be asked, and which tokens can follow.
+
+Knows no weights.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ def label_tree(tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> LabelT
     for i, first in enumerate(sequences):
         for j, second in enumerate(sequences):
             if i != j and second[: len(first)] == first:
-                raise ValueError(f"the labels {labels[i]!r} and {labels[j]!r} clash: their tokens {first} and {second} can't be told apart")
+                pair = f"{labels[i]!r} and {labels[j]!r}"
+                raise ValueError(f"the labels {pair} clash: their tokens {first} and {second} can't be told apart")
     followers: dict[tuple[int, ...], list[int]] = {}
     for sequence in sequences:
         for at, token in enumerate(sequence):

@@ -1,12 +1,13 @@
 """Features (B, F) → prompt text, by a versioned style. Knows no window, no tokenizer and no model.
 
-Two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`. `seed` writes the text
-of the notebook this project began with: mean and deviation of each axis in decimals.
+Two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`. `seed` writes the
+text of the notebook this project began with: mean and deviation of each axis in decimals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import msgspec
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from hard.records import Singles
 
 SEED_FEATURES = ("x.mean", "x.std", "y.mean", "y.std", "z.mean", "z.std")
-SEED_TEXT = "classify activity: x-axis mean {:.2f} std {:.2f}, y-axis mean {:.2f} std {:.2f}, z-axis mean {:.2f} std {:.2f}"
+AXIS_TEXT = "{}-axis mean {{:.2f}} std {{:.2f}}"
+SEED_TEXT = "classify activity: " + ", ".join(AXIS_TEXT.format(axis) for axis in "xyz")
 
 
 class PromptSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a bundle writes prompts. `edges` (F lists, rising) part each feature's range into levels; empty for `seed`."""
+    """How a bundle writes prompts. `edges` (F lists, rising) part each feature's range in levels; empty for `seed`."""
 
     style: str
     version: int
@@ -48,7 +50,10 @@ class CompactPrompt:
 
     def __init__(self, names: Sequence[str], edges: Sequence[Sequence[float]]) -> None:
         self._edges = [np.asarray(e, dtype=np.float32) for e in edges]
-        self.vocabulary = [[f"{name}:{level:02d}" for level in range(len(e) + 1)] for name, e in zip(names, edges, strict=True)]
+        counts = [len(e) + 1 for e in edges]
+        self.vocabulary = [
+            [f"{name}:{level:02d}" for level in range(count)] for name, count in zip(names, counts, strict=True)
+        ]
 
     def levels(self, features: Singles) -> NDArray[np.int64]:
         """Levels (B, F): how many edges lie at or below each feature."""
@@ -73,7 +78,7 @@ def prompt_style(spec: PromptSpec) -> SeedPrompt | CompactPrompt:
     if len(spec.edges) != len(spec.features):
         raise ValueError(f"prompt style 'compact' has {len(spec.features)} features but edges for {len(spec.edges)}")
     for name, edges in zip(spec.features, spec.edges, strict=True):
-        if not 1 <= len(edges) <= 99 or any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+        if not 1 <= len(edges) <= 99 or any(b <= a for a, b in pairwise(edges)):
             raise ValueError(f"the edges of feature {name!r} must be 1 to 99 rising numbers")
     return CompactPrompt(spec.features, spec.edges)
 

@@ -1,5 +1,8 @@
-"""Token ids → label log probabilities by transformers' own T5: for any checkpoint folder, and as the measure of the other
-backend. The only room of `hard` that imports torch and transformers."""
+"""Token ids → label log probabilities by transformers' own T5.
+
+For any checkpoint folder, and as the measure of the other backend. The only room of `hard` that imports torch and
+transformers.
+"""
 
 from __future__ import annotations
 
@@ -39,4 +42,5 @@ def label_scores(model: Any, tree: LabelTree, ids: torch.Tensor, mask: torch.Ten
         decoder_ids = torch.tensor([[start, *branch.prefix]], device=ids.device).expand(len(ids), -1)
         logits = model(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=decoder_ids).logits[:, -1]
         steps.append(torch.log_softmax(logits[:, list(branch.following)].float(), dim=-1))
-    return torch.stack([sum((steps[b][:, t] for b, t in way), torch.zeros(len(ids))) for way in tree.ways], dim=1)  # type: ignore[misc]
+    none = torch.zeros(len(ids), device=ids.device)
+    return torch.stack([sum((steps[b][:, t] for b, t in way), none) for way in tree.ways], dim=1)

@@ -1,7 +1,7 @@
 """Prompt text → token ids (B, L), memoised word by word, equal to the tokenizer over the whole prompt.
 
-A T5 tokenizer splits at white space before anything else, so a prompt's ids are its words' ids in a row and the end token.
-Knows no features and no weights.
+A T5 tokenizer splits at white space before anything else, so a prompt's ids are its words' ids in a row and the end
+token. Knows no features and no weights.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class Clock:
     def stamp(self, samples: Samples, nominal_hz: float, max_gap_s: float) -> Floats:
         """Device times (N,) of `samples`, not sorted; made from the time of arrival where the device sends none.
 
-        Arrival jitter is smoothed: stamps advance at the nominal rate and drift slowly towards the arrivals; an error of
-        more than `max_gap_s` starts anew at the arrival.
+        Arrival jitter is smoothed: stamps advance at the nominal rate and drift slowly towards the arrivals; an error
+        of more than `max_gap_s` starts anew at the arrival.
         """
         if samples.time is not None:
             time = samples.time
@@ -45,7 +45,7 @@ class Clock:
             if step <= 0:  # the gateway's own clock was set back: begin again
                 step = 1.0 / (samples.rate_hz or nominal_hz)
             self._stamped = last
-            time = last - step * np.arange(n - 1, -1, -1)
+            time = np.asarray(last - step * np.arange(n - 1, -1, -1), dtype=np.float64)
         offset = float(time.max()) - samples.received_wall
         if self.offset_s is None:
             self.offset_s = offset

@@ -59,7 +59,7 @@ class Devices:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
         device, evicted = self._seen(samples.device, samples.received_at)
         time, xyz = device.clock.stamp(samples, self._grid.rate_hz, self._grid.max_gap_s), samples.xyz
-        real = (np.abs(xyz) <= self._rules.max_abs_ms2).all(axis=1)
+        real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
         if not real.all():
             time, xyz = time[real], xyz[real]
         tally = evicted + Tally(decoded=len(real) - len(time), out_of_range=len(real) - len(time))

@@ -9,9 +9,9 @@ A feature is named `signal.statistic`. Signals, each (B, T):
     m         the magnitude of the whole
 
 Statistics: mean, std, min, max, q10, q25, q50, q75, q90, iqr, skew, kurt; jerk (mean |da/dt|, m/s³); freq (dominant
-frequency, 0.4 Hz and up); peak, lag (height and place in s of the greatest autocorrelation at lags of 0.3-1.3 s, where a
-walking rhythm has it); e1 … e5 (log10 power in BANDS_HZ). Beside these: `xy.corr`, `yz.corr`, `xz.corr`, and `tilt.cos`,
-the cosine between gravity and upright.
+frequency, 0.4 Hz and up); peak, lag (height and place in s of the greatest autocorrelation at lags of 0.3-1.3 s, where
+a walking rhythm has it); e1 … e5 (log10 power in BANDS_HZ). Beside these: `xy.corr`, `yz.corr`, `xz.corr`, and
+`tilt.cos`, the cosine between gravity and upright.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _signals(windows: Singles, gravity: Singles, wanted: list[str]) -> Singles:
         made["m"] = np.sqrt(np.einsum("btc,btc->bt", windows, windows))
     if {"v", "h", "a", "b"} & set(wanted):
         length = np.linalg.norm(gravity, axis=1, keepdims=True)
-        down = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.float32([0, 0, 1]))
+        down = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.array([0, 0, 1], np.float32))
         made["v"] = np.einsum("btc,bc->bt", windows, down)
         rest = windows - made["v"][..., None] * down[:, None, :]
         made["h"] = np.sqrt(np.einsum("btc,btc->bt", rest, rest))
@@ -145,18 +145,26 @@ def _principal(rest: Singles, down: Singles) -> tuple[Singles, Singles]:
     angle = 0.5 * np.arctan2(2 * (p * q).mean(axis=1), (p * p).mean(axis=1) - (q * q).mean(axis=1))
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     along, across = cos * p + sin * q, cos * q - sin * p
-    return tuple(s * np.where((s**3).sum(axis=1, keepdims=True) < 0, -1, 1).astype(np.float32) for s in (along, across))  # type: ignore[return-value]
+    return _right_skewed(along), _right_skewed(across)
+
+
+def _right_skewed(signal: Singles) -> Singles:
+    """`signal` (B, T), turned over where its skewness is negative."""
+    return signal * np.where((signal**3).sum(axis=1, keepdims=True) < 0, -1, 1).astype(np.float32)
 
 
 def _spectra(centred: Singles, rate_hz: float) -> Spectra:
     n = centred.shape[2]
     taper = np.hanning(n).astype(np.float32)
-    power = np.abs(np.fft.rfft(centred * taper, axis=2)).astype(np.float32) ** 2 / np.float32((taper**2).sum() * rate_hz)
+    scale = np.float32((taper**2).sum() * rate_hz)
+    power = np.abs(np.fft.rfft(centred * taper, axis=2)).astype(np.float32) ** 2 / scale
     padded = np.abs(np.fft.rfft(centred, n=2 * n, axis=2)) ** 2
-    correlation = np.fft.irfft(padded, axis=2)[..., :n].astype(np.float32)
+    correlation: Singles = np.fft.irfft(padded, axis=2)[..., :n].astype(np.float32)
     # Unbiased: each lag has n − lag products, so that a steady rhythm has a peak of 1 at any lag.
     correlation *= (n / np.arange(n, 0, -1)).astype(np.float32)
-    return Spectra(power, np.fft.rfftfreq(n, 1 / rate_hz), correlation / np.maximum(correlation[..., :1], TINY))
+    correlation /= np.maximum(correlation[..., :1], np.float32(TINY))
+    frequency = np.asarray(np.fft.rfftfreq(n, 1 / rate_hz), dtype=np.float64)
+    return Spectra(power, frequency, correlation)
 
 
 def _correlation(first: Singles, second: Singles) -> Singles:
@@ -181,7 +189,8 @@ def _moment(order: int) -> Callable[[Block], Singles]:
 def _dominant(block: Block) -> Singles:
     assert block.spectra is not None
     heard = block.spectra.frequency >= BANDS_HZ[0][0]
-    return block.spectra.frequency[heard][block.spectra.power[block.rows][..., heard].argmax(axis=2)].astype(np.float32)
+    loudest = block.spectra.power[block.rows][..., heard].argmax(axis=2)
+    return np.asarray(block.spectra.frequency[heard][loudest], dtype=np.float32)
 
 
 def _rhythm(block: Block) -> tuple[Singles, Singles]:
@@ -198,7 +207,7 @@ def _band(low: float, high: float) -> Callable[[Block], Singles]:
         frequency = block.spectra.frequency
         inside = (frequency >= low) & (frequency < high)
         total = block.spectra.power[block.rows][..., inside].sum(axis=2) * (frequency[1] - frequency[0])
-        return np.log10(np.maximum(total, 1e-5)).astype(np.float32)
+        return np.asarray(np.log10(np.maximum(total, 1e-5)), dtype=np.float32)
 
     return power
 

@@ -1,7 +1,8 @@
-"""One device's buffer: samples in device time → windows on the bundle's grid. Knows no arrival times and no other device.
+"""One device's buffer: samples in device time → windows on the bundle's grid.
 
 The grid counts from the first sample of a run: windows start at `first + k·hop`, `end = start + length`, grid points at
-`start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends the run.
+`start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends the
+run. Knows no arrival times and no other device.
 """
 
 from __future__ import annotations
