@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -95,7 +96,7 @@ class Classifier:
         return self._scorer.score(*self.tokens(self._features(xyz, up)))
 
 
-def load(path: str, backend: Backend = "onnx", threads: int = 1) -> Classifier:
+def load(path: Path | str, backend: Backend = "onnx", threads: int = 1) -> Classifier:
     """Reads and verifies what `backend` uses of the bundle at `path`, and makes it ready. Raises BundleError."""
     from hard.model import bundle  # noqa: PLC0415
 

@@ -47,13 +47,14 @@ class Devices:
         self._grid, self._up, self._rules = grid, up, rules or DeviceRules()
         self._devices: OrderedDict[str, Device] = OrderedDict()
         self._events: list[DeviceEvent] = []
+        self._silent = 0
 
     def __len__(self) -> int:
         return len(self._devices)
 
     def active(self) -> int:
-        """How many devices aren't silent."""
-        return sum(not device.silent for device in self._devices.values())
+        """How many devices aren't silent; like `len`, safe to ask from any thread."""
+        return len(self._devices) - self._silent
 
     def push(self, samples: Samples) -> tuple[list[Window], Tally]:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
@@ -84,6 +85,7 @@ class Devices:
                 tally += self._forget(name, now)
             elif quiet_s > self._rules.silent_after_s and not device.silent:
                 device.silent = True
+                self._silent += 1
                 self._events.append(DeviceEvent(name, "silent", now))
         events, self._events = self._events, []
         return events, tally
@@ -99,6 +101,7 @@ class Devices:
         for device in self._devices.values():
             tally += self._flush(device) + device.buffer.end_run()
         self._devices.clear()
+        self._silent = 0
         return tally
 
     def _seen(self, name: str, now: float) -> tuple[Device, Tally]:
@@ -113,12 +116,14 @@ class Devices:
             self._devices.move_to_end(name)
             if device.silent:
                 device.silent = False
+                self._silent -= 1
                 self._events.append(DeviceEvent(name, "back", now))
         device.last_received = now
         return device, tally
 
     def _forget(self, name: str, now: float) -> Tally:
         device = self._devices.pop(name)
+        self._silent -= device.silent
         self._events.append(DeviceEvent(name, "forgotten", now))
         return self._flush(device) + device.buffer.end_run()
 

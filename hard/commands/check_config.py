@@ -1,0 +1,22 @@
+"""`hard check-config`: the effective settings as JSON, secrets masked; or one sentence about what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hard.model import bundle
+from hard.settings import SettingsError, load
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints what `hard run` would use. Exit code 2 when it would refuse."""
+    try:
+        settings = load(args.config, args.overrides)
+        settings.password()
+        bundle.read(settings.model.bundle or bundle.default_path())
+    except (SettingsError, bundle.BundleError) as error:
+        print(f"hard: {error}", file=sys.stderr)
+        return 2
+    print(settings.model_dump_json(indent=2))
+    return 0

@@ -1,0 +1,118 @@
+"""How the daemon is: the health record, and word to systemd. Knows no room's inside; it is told numbers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from threading import Lock
+from time import monotonic
+
+import msgspec
+import numpy as np
+
+from hard.ledger import Books
+
+LATENCIES_KEPT = 4096
+
+
+class Rates(msgspec.Struct):
+    """Per second, since the last record."""
+
+    messages: float
+    samples: float
+    labels: float
+
+
+class Queues(msgspec.Struct):
+    """What waits where."""
+
+    messages: int
+    windows: int
+    outbox: int
+
+
+class Quantiles(msgspec.Struct):
+    """Total latency in s of the last labels; null before the first."""
+
+    p50: float | None
+    p99: float | None
+
+
+class DeviceCounts(msgspec.Struct):
+    known: int
+    active: int
+
+
+class Health(msgspec.Struct):
+    """The payload of `hard/health`."""
+
+    version: str
+    model: str
+    instance: str
+    uptime_s: float
+    rss_bytes: int
+    devices: DeviceCounts
+    rates: Rates
+    queues: Queues
+    latency_s: Quantiles
+    subscribed: bool
+    balanced: bool
+    books: Books
+
+
+class Latencies:
+    """The last total latencies, for two quantiles."""
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._lock = Lock()
+
+    def observe(self, seconds: float) -> None:
+        with self._lock:
+            self._last.append(seconds)
+
+    def quantiles(self) -> Quantiles:
+        with self._lock:
+            values = list(self._last)
+        if not values:
+            return Quantiles(None, None)
+        p50, p99 = np.quantile(values, (0.5, 0.99))
+        return Quantiles(round(float(p50), 6), round(float(p99), 6))
+
+
+class RateMeter:
+    """Rates between two looks at the books."""
+
+    def __init__(self) -> None:
+        self._at = monotonic()
+        self._last = (0, 0, 0)
+
+    def rates(self, books: Books) -> Rates:
+        now, counts = monotonic(), (books.messages.received, books.samples.decoded, books.windows.published)
+        elapsed = max(now - self._at, 1e-3)
+        rates = Rates(*(round((new - old) / elapsed, 3) for new, old in zip(counts, self._last, strict=True)))
+        self._at, self._last = now, counts
+        return rates
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process; 0 where /proc is absent."""
+    try:
+        with open("/proc/self/statm") as file:  # noqa: PTH123  (no Path object on a path taken each minute)
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def notify(state: str) -> None:
+    """Tells systemd `state` (sd_notify(3)); does nothing where no one listens, and never fails."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.connect("\0" + address[1:] if address[0] == "@" else address)
+            sender.sendall(state.encode())
+    except OSError:
+        pass

@@ -1,0 +1,169 @@
+"""Sums what became of messages, samples and windows; keeps the three books that must balance at any moment.
+
+Thread-safe: each call is one step under one lock, so a snapshot never sees half a step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import copy
+from threading import Lock
+from typing import Literal
+
+import msgspec
+
+from hard.records import Tally
+
+Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown"]
+
+
+class MessageBook(msgspec.Struct):
+    """received = decoded + malformed + oversized + shed + queued."""
+
+    received: int = 0
+    decoded: int = 0
+    malformed: int = 0
+    oversized: int = 0
+    shed: int = 0
+    queued: int = 0
+
+
+class SampleBook(msgspec.Struct):
+    """decoded = accepted + late + duplicate + out_of_range + held; accepted = used + unused + buffered.
+
+    `missing` estimates what devices left out: it is in neither balance.
+    """
+
+    decoded: int = 0
+    accepted: int = 0
+    late: int = 0
+    duplicate: int = 0
+    out_of_range: int = 0
+    held: int = 0
+    used: int = 0
+    unused: int = 0
+    buffered: int = 0
+    missing: int = 0
+
+
+class WindowBook(msgspec.Struct):
+    """closed = published + superseded + stale + failed + low_coverage + outbox_full + shutdown + in_flight."""
+
+    closed: int = 0
+    published: int = 0
+    superseded: int = 0
+    stale: int = 0
+    failed: int = 0
+    low_coverage: int = 0
+    outbox_full: int = 0
+    shutdown: int = 0
+    in_flight: int = 0
+
+
+class Books(msgspec.Struct, frozen=True):
+    """All three at one moment."""
+
+    messages: MessageBook
+    samples: SampleBook
+    windows: WindowBook
+
+    def imbalances(self) -> list[str]:
+        """The balances that don't hold, as sentences; empty when all do."""
+        m, s, w = self.messages, self.samples, self.windows
+        abandoned = w.superseded + w.stale + w.failed + w.low_coverage + w.outbox_full + w.shutdown
+        sums = {
+            "messages received": (m.received, m.decoded + m.malformed + m.oversized + m.shed + m.queued),
+            "samples decoded": (s.decoded, s.accepted + s.late + s.duplicate + s.out_of_range + s.held),
+            "samples accepted": (s.accepted, s.used + s.unused + s.buffered),
+            "windows closed": (w.closed, w.published + abandoned + w.in_flight),
+        }
+        return [f"{name}: {left} in, {right} accounted for" for name, (left, right) in sums.items() if left != right]
+
+
+class Ledger:
+    """The running books, malformed messages by reason, runs and clock jumps."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._messages, self._samples, self._windows = MessageBook(), SampleBook(), WindowBook()
+        self._reasons: Counter[str] = Counter()
+        self._runs = self._jumps = 0
+
+    def received(self) -> None:
+        """A message came and waits in the queue."""
+        with self._lock:
+            self._messages.received += 1
+            self._messages.queued += 1
+
+    def shed(self) -> None:
+        """The message that just came found the queue full."""
+        with self._lock:
+            self._messages.queued -= 1
+            self._messages.shed += 1
+
+    def rejected(self, reason: str) -> None:
+        """A queued message could not be decoded."""
+        with self._lock:
+            self._messages.queued -= 1
+            if reason == "oversized":
+                self._messages.oversized += 1
+            else:
+                self._messages.malformed += 1
+            self._reasons[reason] += 1
+
+    def decoded(self, tally: Tally) -> None:
+        """A queued message was decoded; `tally` is what became of its samples."""
+        with self._lock:
+            self._messages.queued -= 1
+            self._messages.decoded += 1
+            self._add(tally)
+
+    def changed(self, tally: Tally) -> None:
+        """Samples left without a message: silence, eviction, shutdown."""
+        with self._lock:
+            self._add(tally)
+
+    def published(self, windows: int = 1) -> None:
+        """Labels that the broker acknowledged."""
+        with self._lock:
+            self._windows.published += windows
+            self._windows.in_flight -= windows
+
+    def abandoned(self, reason: Abandoned, windows: int = 1) -> None:
+        """Windows that will not be published."""
+        with self._lock:
+            setattr(self._windows, reason, getattr(self._windows, reason) + windows)
+            self._windows.in_flight -= windows
+
+    def books(self) -> Books:
+        """A copy of the three books at this moment."""
+        with self._lock:
+            return Books(copy(self._messages), copy(self._samples), copy(self._windows))
+
+    def reasons(self) -> dict[str, int]:
+        """Rejected messages by reason."""
+        with self._lock:
+            return dict(self._reasons)
+
+    def runs(self) -> tuple[int, int]:
+        """Runs begun, and clocks found set back."""
+        with self._lock:
+            return self._runs, self._jumps
+
+    def _add(self, tally: Tally) -> None:
+        samples = self._samples
+        samples.decoded += tally.decoded
+        samples.accepted += tally.accepted
+        samples.late += tally.late
+        samples.duplicate += tally.duplicate
+        samples.out_of_range += tally.out_of_range
+        samples.held += tally.held
+        samples.used += tally.used
+        samples.unused += tally.unused
+        samples.buffered += tally.accepted - tally.used - tally.unused
+        samples.missing += tally.missing
+        self._windows.closed += tally.windows_closed
+        self._windows.low_coverage += tally.windows_low_coverage
+        self._windows.in_flight += tally.windows_closed - tally.windows_low_coverage
+        self._runs += tally.runs
+        self._jumps += tally.jumps

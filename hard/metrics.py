@@ -1,0 +1,131 @@
+"""Every metric name and bucket, from an injected registry. The table in hard/README.md is tested against this room.
+
+Counters and gauges are read from the ledger and the stores when Prometheus asks, so counting costs nothing on the way;
+only histograms and labels are observed as they happen. No metric has a label for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hard.ledger import Ledger
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STAGE_SECONDS = (
+    0.00001,
+    0.000025,
+    0.00005,
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+)
+BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+STAGES = ("decode", "assemble", "queue", "infer", "publish")
+GAUGES = {
+    "messages": {"queued": "hard_messages_queued"},
+    "samples": {"held": "hard_samples_held", "buffered": "hard_samples_buffered", "missing": "hard_samples_missing"},
+    "windows": {"in_flight": "hard_windows_in_flight"},
+}
+TOTALS = {"messages": "received", "samples": "decoded", "windows": "closed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the stores hold at the moment Prometheus asks."""
+
+    devices: int
+    devices_active: int
+    pending: int
+    outbox: int
+    connected: bool
+    subscribed: bool
+    reconnects: int
+    uptime_s: float
+
+
+class Metrics:
+    """The histograms and the labels, observed by the rooms; everything else is collected from `ledger` and `gauges`."""
+
+    def __init__(
+        self, registry: CollectorRegistry, ledger: Ledger, gauges: Callable[[], Gauges], info: dict[str, str]
+    ) -> None:
+        stage = Histogram(
+            "hard_stage_seconds", "Time of one step of a stage", ["stage"], buckets=STAGE_SECONDS, registry=registry
+        )
+        self.stage = {name: stage.labels(name) for name in STAGES}
+        self.latency = Histogram(
+            "hard_latency_seconds", "From receipt of the message that closed a window to hand-over of its label",
+            buckets=SECONDS, registry=registry,
+        )  # fmt: skip
+        self.batch = Histogram(
+            "hard_batch_windows", "Windows labelled in one batch", buckets=BATCH_WINDOWS, registry=registry
+        )
+        self.confidence = Histogram("hard_confidence", "Confidence of labels", buckets=CONFIDENCE, registry=registry)
+        self._labels = Counter("hard_labels", "Labels given", ["label", "accepted"], registry=registry)
+        registry.register(BookCollector(ledger, gauges, info))
+
+    def labelled(self, label: str, accepted: bool, confidence: float) -> None:
+        """Counts one label."""
+        self._labels.labels(label, "true" if accepted else "false").inc()
+        self.confidence.observe(confidence)
+
+
+class BookCollector(Collector):
+    """Turns the books and the stores' sizes into metrics."""
+
+    def __init__(self, ledger: Ledger, gauges: Callable[[], Gauges], info: dict[str, str]) -> None:
+        self._ledger, self._gauges, self._info = ledger, gauges, info
+
+    def collect(self) -> Iterator[Metric]:
+        books = self._ledger.books()
+        for name, book in (("messages", books.messages), ("samples", books.samples), ("windows", books.windows)):
+            yield from _book(name, msgspec.structs.asdict(book))
+        yield _counter("hard_rejected_messages", "Messages that could not be decoded", "reason", self._ledger.reasons())
+        runs, jumps = self._ledger.runs()
+        yield CounterMetricFamily("hard_runs", "Runs of devices begun: first samples, and returns after a gap", runs)
+        yield CounterMetricFamily("hard_clock_jumps", "Device clocks found set back", jumps)
+        gauges = self._gauges()
+        yield GaugeMetricFamily("hard_devices", "Devices known", gauges.devices)
+        yield GaugeMetricFamily("hard_devices_active", "Devices that are not silent", gauges.devices_active)
+        yield GaugeMetricFamily("hard_windows_pending", "Windows that wait for the model", gauges.pending)
+        yield GaugeMetricFamily("hard_outbox_messages", "Messages that the broker has not taken", gauges.outbox)
+        yield GaugeMetricFamily("hard_broker_connected", "1 while connected to the broker", gauges.connected)
+        yield GaugeMetricFamily("hard_broker_subscribed", "1 while subscribed", gauges.subscribed)
+        yield CounterMetricFamily(
+            "hard_broker_reconnects", "Connections made after a loss or failure", gauges.reconnects
+        )
+        yield GaugeMetricFamily("hard_uptime_seconds", "Time since the daemon started", gauges.uptime_s)
+        yield InfoMetricFamily("hard_model", "The model that labels, and the daemon's version", self._info)
+
+
+def _book(name: str, book: dict[str, int]) -> Iterator[Metric]:
+    """The total as a counter, the outcomes as one counter with a label, what is still on its way as gauges."""
+    total = TOTALS[name]
+    yield CounterMetricFamily(f"hard_{name}_{total}", f"{name.capitalize()} {total}", book[total])
+    outcomes = {key: n for key, n in book.items() if key != total and key not in GAUGES[name]}
+    yield _counter(f"hard_{name}", f"{name.capitalize()} by what became of them", "outcome", outcomes)
+    for key, metric in GAUGES[name].items():
+        yield GaugeMetricFamily(metric, f"{name.capitalize()} {key.replace('_', ' ')}", book[key])
+
+
+def _counter(name: str, documentation: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, documentation, labels=[label])
+    for value, n in sorted(values.items()):
+        family.add_metric([value], n)
+    return family

@@ -1,0 +1,271 @@
+"""Every knob, one nested model a subject. Command line > environment `HARD_SECTION__NAME` > TOML > defaults.
+
+Knows no room: rooms get plain values. The table in hard/README.md is tested against these models.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+ENVIRONMENT = "HARD_"
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SettingsError(ValueError):
+    """A setting that can't be used; the message is one sentence that names it."""
+
+
+def default_state_dir() -> Path:
+    """$STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/hard, else ~/.local/state/hard."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "hard"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Mqtt(Section):
+    """The broker and the one session with it."""
+
+    host: str = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    client_id: Annotated[str, Field(max_length=128)] = ""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=65535)] = 60
+    reconnect_max_s: Positive = 30.0
+    session_expiry_s: Annotated[int, Field(ge=0)] = 86_400
+    max_inflight: Annotated[int, Field(ge=1, le=65_535)] = 1000
+    max_outbox: Annotated[int, Field(ge=1)] = 20_000
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Mqtt:
+        if self.password.get_secret_value() and self.password_file:
+            raise ValueError("password and password_file can't both be set")
+        if (self.password.get_secret_value() or self.password_file) and not self.username:
+            raise ValueError("a password needs a username")
+        if (self.cert_file or self.key_file or self.ca_file) and not self.tls:
+            raise ValueError("ca_file, cert_file and key_file need tls = true")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class Ingest(Section):
+    """What comes in: topics, payloads, clocks, bounds."""
+
+    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
+    format: Literal["json", "csv"] = "json"
+    unit: Literal["m/s2", "g"] = "m/s2"
+    time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    max_gap_s: Positive = 1.0
+    reorder_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+    max_devices: Annotated[int, Field(ge=1)] = 10_000
+    max_payload_bytes: Annotated[int, Field(ge=64)] = 65_536
+    max_queued_messages: Annotated[int, Field(ge=1)] = 10_000
+    max_rate_hz: Positive = 1000.0
+    max_abs_ms2: Positive = 320.0
+    silent_after_s: Positive = 60.0
+    forget_after_s: Positive = 86_400.0
+
+    @field_validator("topics")
+    @classmethod
+    def _has_device(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+        for topic in topics:
+            levels = topic.split("/")
+            if levels.count("{device}") != 1 or "{device}" in topic.replace("/{device}", "").replace("{device}/", ""):
+                raise ValueError(f"{topic!r} must have {{device}} as exactly one whole level")
+            if any(("+" in level and level != "+") or ("#" in level) for level in levels if level != levels[-1]) or (
+                "#" in levels[-1] and levels[-1] != "#"
+            ):
+                raise ValueError(f"{topic!r} is not an MQTT topic filter")
+        return topics
+
+
+class Labels(Section):
+    """How windows become labels and labels a state."""
+
+    hop_s: Positive = 1.0
+    min_coverage: Share = 0.8
+    min_confidence: Share = 0.0
+    smooth_windows: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class Model(Section):
+    """The bundle, its backend, and the bounds of what waits for it."""
+
+    bundle: Path | None = None
+    backend: Literal["onnx", "torch"] = "onnx"
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    max_batch: Annotated[int, Field(ge=1, le=4096)] = 128
+    max_age_s: Positive = 30.0
+    max_pending_per_device: Annotated[int, Field(ge=1)] = 64
+    max_pending: Annotated[int, Field(ge=1)] = 50_000
+
+
+class Publish(Section):
+    """What goes out."""
+
+    prefix: str = "hard"
+    qos: Literal[0, 1] = 1
+    health_every_s: Positive = 60.0
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_topic(cls, prefix: str) -> str:
+        if not prefix or prefix.startswith(("/", "$")) or prefix.endswith("/") or set(prefix) & set("+#\0"):
+            raise ValueError("must be a topic without wildcards, a leading $ or outer slashes")
+        return prefix
+
+
+class Metrics(Section):
+    """The Prometheus endpoint; port 0 takes any free one and logs it."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 9109
+
+
+class State(Section):
+    """What outlives the process. `durability`: only `none` exists so far."""
+
+    dir: Path = Field(default_factory=default_state_dir)
+    durability: Literal["none"] = "none"
+
+
+class Settings(BaseSettings):
+    """All settings. `instance` names one of several daemons on a machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$", max_length=64)] = ""
+    grace_s: Annotated[float, Field(ge=0)] = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    mqtt: Mqtt = Mqtt()
+    ingest: Ingest = Ingest()
+    labels: Labels = Labels()
+    model: Model = Model()
+    publish: Publish = Publish()
+    metrics: Metrics = Metrics()
+    state: State = Field(default_factory=State)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def client_id(self) -> str:
+        """Stable over restarts: the broker keeps the session under it."""
+        own = f"hard-{socket.gethostname()}" + (f"-{self.instance}" if self.instance else "")
+        return self.mqtt.client_id or own
+
+    @property
+    def own_topic(self) -> str:
+        """Where the daemon speaks of itself: `hard`, or `hard/@name` for a named instance."""
+        return f"{self.publish.prefix}/@{self.instance}" if self.instance else self.publish.prefix
+
+    def password(self) -> str | None:
+        """The broker password, from its file where one is set. Raises SettingsError."""
+        if self.mqtt.password_file is None:
+            return self.mqtt.password.get_secret_value() or None
+        try:
+            return self.mqtt.password_file.read_text().rstrip("\r\n")
+        except OSError as error:
+            raise SettingsError(
+                f"mqtt.password_file: {self.mqtt.password_file} can't be read: {error.strerror}"
+            ) from error
+
+
+def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """Settings from `config` (TOML), the environment and `overrides` (`section.name=value`). Raises SettingsError."""
+    if config is not None:
+        _check_toml(config)
+    _check_environment()
+
+    class Loaded(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        return Loaded(**_parse(overrides))
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_told(e) for e in error.errors(include_url=False, include_input=False))
+        ) from error
+    except Exception as error:  # pydantic-settings wraps a bad environment value in its own exception
+        raise SettingsError(str(error)) from error
+
+
+def _parse(overrides: Sequence[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        path = name.strip().split(".")
+        if not equals or len(path) > 2 or not all(path):
+            raise SettingsError(f"--set {override}: expected section.name=value")
+        value: Any = text
+        if text[:1] in "[{" and text:
+            try:
+                value = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise SettingsError(f"--set {name}: not JSON: {error}") from error
+        section = parsed
+        if len(path) == 2:
+            section = parsed.setdefault(path[0], {})
+            if not isinstance(section, dict):
+                raise SettingsError(f"--set {name}: {path[0]} is not a section")
+        section[path[-1]] = value
+    return parsed
+
+
+def _check_toml(config: Path) -> None:
+    try:
+        tomllib.loads(config.read_text())
+    except OSError as error:
+        raise SettingsError(f"--config {config}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config {config}: not TOML: {error}") from error
+
+
+def _check_environment() -> None:
+    """A misspelt section would otherwise be passed over."""
+    for name in os.environ:
+        section, nested, _ = name.removeprefix(ENVIRONMENT).partition("__")
+        if name.startswith(ENVIRONMENT) and nested and section.lower() not in Settings.model_fields:
+            raise SettingsError(f"environment {name}: there is no section {section.lower()!r}")
+
+
+def _told(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "there is no such setting"
+    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,1 @@
+"""The wire: the MQTT session, payloads, pending windows, the publisher. Knows no model."""

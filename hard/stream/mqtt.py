@@ -1,0 +1,331 @@
+"""The one MQTT session: TLS, last will, subscription, ordered acknowledgements, bounded outbox. Knows no payload.
+
+paho's own network thread runs the callbacks. An incoming message is time-stamped and put into a bounded queue, nothing
+else. Outgoing messages wait in an outbox of which at most `max_inflight` are with paho at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Lock
+from time import monotonic, time
+from types import TracebackType
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from hard.logs import LimitedLog
+from hard.records import Message
+
+log = logging.getLogger(__name__)
+RECONNECT_MIN_S = 0.1  # full jitter may draw 0, which would hammer the broker
+FIRST_DELAY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where and how to connect."""
+
+    host: str
+    port: int
+    client_id: str
+    protocol: str = "3.1.1"
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: int = 60
+    reconnect_max_s: float = 30.0
+    session_expiry_s: int = 86_400
+    max_inflight: int = 1000
+    max_outbox: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish. `render` makes its bytes at hand-over, so that a latency in it is the true one.
+
+    `settled` is told once whether the broker took it.
+    """
+
+    topic: str
+    render: Callable[[], bytes]
+    qos: int = 1
+    retain: bool = False
+    settled: Callable[[bool], None] | None = None
+
+
+class Receipts:
+    """Acknowledges incoming QoS 1 messages in the order of arrival, and only on the connection they came by."""
+
+    def __init__(self, acknowledge: Callable[[int], object]) -> None:
+        self._acknowledge = acknowledge
+        self._lock = Lock()
+        self._order: deque[int] = deque()
+        self._done: set[int] = set()
+        self.epoch = 0
+
+    def reset(self) -> None:
+        """A new connection: the broker sends again what was not acknowledged."""
+        with self._lock:
+            self.epoch += 1
+            self._order.clear()
+            self._done.clear()
+
+    def came(self, mid: int) -> None:
+        with self._lock:
+            self._order.append(mid)
+
+    def done(self, mid: int, epoch: int) -> None:
+        """The message is dealt with; it and all that wait for it are acknowledged."""
+        with self._lock:
+            if epoch != self.epoch:
+                return
+            self._done.add(mid)
+            while self._order and self._order[0] in self._done:
+                first = self._order.popleft()
+                self._done.discard(first)
+                self._acknowledge(first)
+
+
+class Session:
+    """A context manager: entering connects in the background, leaving says offline and disconnects.
+
+    `incoming` is the bounded queue of messages. `came` is told of each message, `shed` where it found the queue full.
+    """
+
+    def __init__(
+        self, broker: Broker, topics: Sequence[str], status_topic: str, incoming: queue.Queue[Any], *,
+        came: Callable[[], None], shed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._broker, self._topics, self._status_topic, self._incoming = broker, list(topics), status_topic, incoming
+        self._came, self._shed = came, shed
+        self._outbox: deque[Outgoing] = deque()
+        self._unacknowledged: dict[int, Outgoing] = {}
+        self._puback: deque[int] = deque()
+        self._pumping, self._putting = Lock(), Lock()
+        self._drained = Event()
+        self._connected = self._taking = False
+        self._failures = 0
+        self._limited = LimitedLog(log)
+        self.reconnects = 0
+        self.subscribed = False
+        self.tried = Event()  # the first attempt has ended, well or not
+        self.failed: Exception | None = None  # a callback raised: the session is no longer to be trusted
+        self._client = self._make_client()
+        self._receipts = Receipts(lambda mid: self._client.ack(mid, 1))
+
+    def __enter__(self) -> Session:
+        self._taking = True
+        where = (self._broker.host, self._broker.port, self._broker.keepalive_s)
+        if self._broker.protocol == "5":
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = self._broker.session_expiry_s
+            self._client.connect_async(*where, clean_start=False, properties=properties)
+        else:
+            self._client.connect_async(*where)
+        self._client.loop_start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connected:
+            info = self._client.publish(self._status_topic, b"offline", qos=1, retain=True)
+            try:
+                info.wait_for_publish(2.0)
+            except (RuntimeError, ValueError):
+                log.warning("could not say offline: the broker is gone")
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    @property
+    def waiting(self) -> int:
+        """Outgoing messages that the broker hasn't taken: in the outbox and in flight."""
+        return len(self._outbox) + len(self._unacknowledged)
+
+    def acknowledge(self, message: Message) -> None:
+        """`message` is safe; call in any order, acknowledgements go out in the order of arrival."""
+        if message.qos:
+            self._receipts.done(message.mid, message.epoch)
+
+    def put(self, outgoing: Outgoing) -> None:
+        """Queues a message; when the outbox is full the oldest is dropped. Never blocks on the network."""
+        with self._putting:
+            dropped = self._outbox.popleft() if len(self._outbox) >= self._broker.max_outbox else None
+            self._outbox.append(outgoing)
+        if dropped and dropped.settled:
+            dropped.settled(False)
+        self._pump()
+
+    def stop_taking(self) -> None:
+        """From now on incoming messages are left to the broker, unacknowledged: it keeps them for the next start."""
+        self._taking = False
+
+    def drain(self, timeout_s: float) -> bool:
+        """Waits until the broker has taken everything; False when it hasn't in time."""
+        self._drained.clear()
+        self._pump()
+        return not self.waiting or self._drained.wait(timeout_s)
+
+    def abandon(self) -> list[Outgoing]:
+        """Gives up what the broker hasn't taken, for the books at the end."""
+        with self._putting:
+            left = [*self._unacknowledged.values(), *self._outbox]
+            self._outbox.clear()
+            self._unacknowledged.clear()
+        return left
+
+    def _make_client(self) -> paho.Client:
+        broker, five = self._broker, self._broker.protocol == "5"
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=broker.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if five else False,
+            manual_ack=True,
+        )
+        if broker.username:
+            client.username_pw_set(broker.username, broker.password)
+        if broker.tls:
+            context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if broker.cert_file and broker.key_file:
+                context.load_cert_chain(broker.cert_file, broker.key_file)
+            client.tls_set_context(context)
+        client.max_inflight_messages_set(broker.max_inflight)
+        client.will_set(self._status_topic, b"offline", qos=1, retain=True)
+        client.on_connect = self._guarded(self._on_connect)
+        client.on_connect_fail = self._guarded(self._on_connect_fail)
+        client.on_disconnect = self._guarded(self._on_disconnect)
+        client.on_subscribe = self._guarded(self._on_subscribe)
+        client.on_message = self._guarded(self._on_message)
+        client.on_publish = self._guarded(self._on_publish)
+        return client
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """An exception in a callback would end paho's thread while the process lives: keep it for the main thread."""
+
+        def call(*args: Any) -> None:
+            try:
+                callback(*args)
+            except Exception as error:
+                log.exception("the MQTT session failed")
+                self.failed = error
+
+        return call
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._limited.warning("refused", "the broker refused the connection: %s", reason)
+            self._back_off()
+            self.tried.set()
+            return
+        self._receipts.reset()
+        self.reconnects += self._failures > 0
+        self._failures = 0
+        self._connected = True
+        client.subscribe([(topic, 1) for topic in self._topics])
+        client.publish(self._status_topic, b"online", qos=1, retain=True)
+        log.info("connected to %s:%d", self._broker.host, self._broker.port)
+        self._pump()
+
+    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
+        if refused:
+            log.error("the broker refused the subscription to %s", ", ".join(refused))
+        self.subscribed = not refused
+        self.tried.set()
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        self._limited.warning("unreachable", "can't reach a broker at %s:%d", self._broker.host, self._broker.port)
+        self._back_off()
+        self.tried.set()
+
+    def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        was, self._connected, self.subscribed = self._connected, False, False
+        if was and self._taking:
+            self._limited.warning("lost", "lost the connection: %s", reason)
+        if was:
+            self._back_off()
+
+    def _back_off(self) -> None:
+        """Full jitter: a random delay below a bound that doubles, so that a fleet doesn't come back in step."""
+        self._failures += 1
+        bound = min(self._broker.reconnect_max_s, FIRST_DELAY_S * 2 ** min(self._failures - 1, 16))
+        delay: Any = max(RECONNECT_MIN_S, random.uniform(0, bound))  # paho says int, and takes any number
+        self._client.reconnect_delay_set(delay, delay)
+
+    def _on_message(self, _client: paho.Client, _data: Any, raw: paho.MQTTMessage) -> None:
+        if not self._taking:
+            return
+        if raw.qos:
+            self._receipts.came(raw.mid)
+        content_type = getattr(raw.properties, "ContentType", None) if raw.properties else None
+        message = Message(
+            raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._receipts.epoch, content_type
+        )
+        self._came()
+        try:
+            self._incoming.put_nowait(message)
+        except queue.Full:
+            self._shed()
+            self.acknowledge(message)
+
+    def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
+        self._puback.append(mid)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Books acknowledgements and hands over from the outbox while there is room.
+
+        Any thread may call it and one at a time pumps: whoever finds the lock taken leaves its work to the holder,
+        which looks again after letting go. Waiting here would deadlock, since paho calls back with its own lock held.
+        """
+        while self._puback or (self._outbox and self._room()):
+            if not self._pumping.acquire(blocking=False):
+                return
+            try:
+                self._settle()
+                self._hand_over()
+            finally:
+                self._pumping.release()
+        if not self.waiting:
+            self._drained.set()
+
+    def _room(self) -> bool:
+        return self._connected and len(self._unacknowledged) < self._broker.max_inflight
+
+    def _settle(self) -> None:
+        while self._puback:
+            outgoing = self._unacknowledged.pop(self._puback.popleft(), None)
+            if outgoing and outgoing.settled:  # the session's own status is in no book
+                outgoing.settled(True)
+
+    def _hand_over(self) -> None:
+        while self._room():
+            with self._putting:
+                if not self._outbox:
+                    return
+                outgoing = self._outbox.popleft()
+            info = self._client.publish(outgoing.topic, outgoing.render(), qos=outgoing.qos, retain=outgoing.retain)
+            if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS or outgoing.qos:
+                self._unacknowledged[info.mid] = outgoing  # QoS 1 stays with paho over a reconnect
+            elif outgoing.settled:
+                outgoing.settled(False)

@@ -1,0 +1,106 @@
+"""Pending windows → batches: first in, first out a device, fair across devices, bounded by age and number.
+
+Knows no model: whoever labels takes what piled up while it was busy, so batch size follows load without a timer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from threading import Condition
+from time import monotonic
+from typing import Literal
+
+from hard.records import Window
+
+RECOVERED_S = 1.0  # a degraded device is well again when its window waits less than this
+Shed = Callable[[Literal["superseded", "stale"], int], None]
+
+
+@dataclass(slots=True)
+class Line:
+    """One device's waiting windows, each with the time at which it began to wait."""
+
+    waiting: deque[tuple[float, Window]] = field(default_factory=deque)
+
+
+class Pending:
+    """The bounded store between assembling and labelling.
+
+    Where a window has waited longer than `max_age_s`, or a device has more than `max_per_device` or all more than
+    `max_windows`, the device is degraded: only its newest window is kept, the rest are shed, until one gets through
+    quickly. Its labels say so. `shed` is told the reason and how many.
+    """
+
+    def __init__(
+        self, shed: Shed, *, max_age_s: float = 30.0, max_per_device: int = 64, max_windows: int = 50_000
+    ) -> None:
+        self._shed = shed
+        self._max_age_s, self._max_per_device, self._max_windows = max_age_s, max_per_device, max_windows
+        self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
+        self._degraded: set[str] = set()
+        self._size = 0
+        self._closed = False
+        self._changed = Condition()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def put(self, windows: Iterable[Window]) -> None:
+        """Adds closed windows, oldest first."""
+        now = monotonic()
+        with self._changed:
+            for window in windows:
+                line = self._lines.setdefault(window.device, Line())
+                line.waiting.append((now, window))
+                self._size += 1
+                full = len(line.waiting) > self._max_per_device or self._size > self._max_windows
+                if full or window.device in self._degraded:
+                    self._keep_newest(window.device, line, "superseded")
+            self._changed.notify()
+
+    def take(self, most: int) -> list[Window]:
+        """Waits for windows; gives at most `most`, one a device in turn. Empty only once closed and drained."""
+        with self._changed:
+            while not self._size and not self._closed:
+                self._changed.wait()
+            now = monotonic()
+            batch: list[Window] = []
+            while self._lines and len(batch) < most:
+                device, line = self._lines.popitem(last=False)
+                if now - line.waiting[0][0] > self._max_age_s:
+                    self._keep_newest(device, line, "stale")
+                since, window = line.waiting.popleft()
+                self._size -= 1
+                if device in self._degraded:
+                    window = replace(window, degraded=True)
+                    if now - since < RECOVERED_S:
+                        self._degraded.discard(device)
+                batch.append(window)
+                if line.waiting:
+                    self._lines[device] = line
+            return batch
+
+    def close(self) -> None:
+        """Nothing more comes; `take` gives what is left, then empty batches."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abandon(self) -> int:
+        """Drops all that waits; gives how many."""
+        with self._changed:
+            dropped, self._size = self._size, 0
+            self._lines.clear()
+            return dropped
+
+    def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
+        self._degraded.add(device)
+        dropped = len(line.waiting) - 1
+        if dropped:
+            newest = line.waiting[-1]
+            line.waiting.clear()
+            line.waiting.append(newest)
+            self._size -= dropped
+            self._shed(reason, dropped)

@@ -1,0 +1,169 @@
+"""Predictions and device events → topics: `{device}/activity`, retained `{device}/state`. Knows no model.
+
+Thread-safe: the label thread brings predictions, the assemble thread events.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from time import monotonic, time
+
+import msgspec
+
+from hard.activity import UNKNOWN, Activity, State
+from hard.records import DeviceEvent, Prediction
+from hard.stream.mqtt import Outgoing
+
+
+class Latency(msgspec.Struct):
+    """Seconds: waiting for the batch, labelling it, and from receipt of the closing message to hand-over."""
+
+    queue: float
+    infer: float
+    total: float
+
+
+class ActivityPayload(msgspec.Struct):
+    """The payload of `{prefix}/{device}/activity`; fields as documented in hard/README.md."""
+
+    device: str
+    label: str
+    confidence: float
+    accepted: bool
+    probabilities: dict[str, float]
+    start: float
+    end: float
+    window_id: str
+    model: str
+    latency_s: Latency
+    coverage: float
+    calibrated: bool
+    up: tuple[float, ...]
+    clock_offset_s: float
+    degraded: bool
+    replayed: bool
+
+
+class StatePayload(msgspec.Struct):
+    """The payload of `{prefix}/{device}/state`."""
+
+    label: str
+    since: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one call of the classifier gave: predictions, the model's name, and monotonic times of its begin and end."""
+
+    predictions: Sequence[Prediction]
+    model: str
+    begun: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """Who is told: each label, its total latency in s, and whether the broker took it."""
+
+    labelled: Callable[[str, bool, float], None]
+    handed_over: Callable[[float], None]
+    settled: Callable[[bool], None]
+
+
+class Publisher:
+    """Makes messages and hands them to `put`."""
+
+    def __init__(
+        self, put: Callable[[Outgoing], None], labels: Sequence[str], observers: Observers, *, prefix: str = "hard",
+        qos: int = 1, min_confidence: float = 0.0, smooth_windows: int = 5, max_devices: int = 10_000,
+    ) -> None:  # fmt: skip
+        self._put, self._labels, self._observers = put, labels, observers
+        self._prefix, self._qos = prefix, qos
+        self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
+        self._activities: OrderedDict[str, Activity] = OrderedDict()
+        self._encoder = msgspec.json.Encoder()
+        self._lock = Lock()
+
+    def publish(self, batch: Batch) -> None:
+        """Sends each prediction, and the device's state where it changed."""
+        for prediction in batch.predictions:
+            window = prediction.window
+            accepted = prediction.confidence >= self._min_confidence
+            self._observers.labelled(prediction.label, accepted, prediction.confidence)
+            self._put(
+                Outgoing(
+                    f"{self._prefix}/{window.device}/activity",
+                    self._activity(prediction, accepted, batch),
+                    self._qos,
+                    settled=self._observers.settled,
+                )
+            )
+            with self._lock:
+                activity = self._activity_of(window.device)
+                state = activity.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
+            if state:
+                self._put_state(window.device, state)
+
+    def device_events(self, events: Iterable[DeviceEvent]) -> None:
+        """A silent device's state becomes unknown, for its last label must not stay as if it were live; a forgotten
+        device's retained state is removed."""
+        for event in events:
+            if event.kind not in ("silent", "forgotten"):
+                continue
+            with self._lock:
+                known = self._activities.pop(event.device, None)
+            if event.kind == "forgotten":
+                self._put(Outgoing(f"{self._prefix}/{event.device}/state", bytes, self._qos, retain=True))
+            elif known:
+                self._put_state(event.device, State(UNKNOWN, round(time(), 3), 0.0))
+
+    def _activity_of(self, device: str) -> Activity:
+        activity = self._activities.get(device)
+        if activity is None:
+            if len(self._activities) >= self._max_devices:
+                self._activities.popitem(last=False)
+            activity = self._activities[device] = Activity(self._smooth_windows)
+        else:
+            self._activities.move_to_end(device)
+        return activity
+
+    def _activity(self, prediction: Prediction, accepted: bool, batch: Batch) -> Callable[[], bytes]:
+        def render() -> bytes:
+            window = prediction.window
+            # A replayed window was received by an earlier process: only the wall clock still means something.
+            total = time() - window.received_wall if window.replayed else monotonic() - window.received_at
+            self._observers.handed_over(total)
+            return self._encoder.encode(
+                ActivityPayload(
+                    device=window.device,
+                    label=prediction.label,
+                    confidence=round(prediction.confidence, 5),
+                    accepted=accepted,
+                    probabilities=dict(zip(self._labels, prediction.probabilities.round(5).tolist(), strict=True)),
+                    start=round(window.start, 6),
+                    end=round(window.end, 6),
+                    window_id=window.window_id,
+                    model=batch.model,
+                    latency_s=Latency(
+                        round(max(0.0, batch.begun - window.received_at), 6),
+                        round(batch.ended - batch.begun, 6),
+                        round(total, 6),
+                    ),
+                    coverage=round(window.coverage, 4),
+                    calibrated=window.calibrated,
+                    up=tuple(round(float(u), 4) for u in window.up),
+                    clock_offset_s=round(window.clock_offset_s, 3),
+                    degraded=window.degraded,
+                    replayed=window.replayed,
+                )
+            )
+
+        return render
+
+    def _put_state(self, device: str, state: State) -> None:
+        payload = self._encoder.encode(StatePayload(state.label, round(state.since, 3), round(state.confidence, 5)))
+        self._put(Outgoing(f"{self._prefix}/{device}/state", lambda: payload, self._qos, retain=True))
