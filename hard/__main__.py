@@ -1,0 +1,5 @@
+"""`python -m hard` is `hard`."""
+
+from hard.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,193 @@
+"""The `hard` command: arguments in, exit code out. Parses and dispatches; imports a command's file only to run it.
+
+Exit codes: 0 fine, 2 bad arguments, settings or bundle (one sentence on stderr), 1 anything else, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from hard import __version__
+from hard.commands import Failure, Refusal
+
+LOCAL_BROKER = "mqtt://localhost:1883"
+SENSOR_TOPIC = "sensors/{device}/accel"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; gives its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = import_module(f"hard.commands.{args.command.replace('-', '_')}").main(args)
+        sys.stdout.flush()
+    except Refusal as refusal:
+        print(f"hard: {refusal}", file=sys.stderr)
+        return 2
+    except Failure as failure:
+        print(f"hard: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough. Python flushes stdout once more at exit and would complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="hard",
+        description="HARD, the Human Activity Recognition Daemon: accelerometer samples on MQTT become labels.",
+    )
+    top.add_argument("--version", action="version", version=f"hard {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary, add_arguments in (
+        ("run", "the daemon", _settings),
+        ("check-config", "print the effective settings, secrets masked", _settings),
+        ("demo", "broker, simulated wearers and the daemon in one terminal", _demo),
+        ("simulate", "publish simulated wearers to a broker", _simulate),
+        ("replay", "publish a recording to a broker as live messages", _replay),
+        ("label", "label a recording, without any broker", _label),
+        ("watch", "live table of the labels on a broker", _watch),
+        ("bundle", "show or verify a model bundle", _bundle),
+    ):
+        add_arguments(commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + "."))
+    return top
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return value
+
+
+def not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is below zero")
+    return value
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        raise argparse.ArgumentTypeError("no name given")
+    return found
+
+
+def sensor_topic(text: str) -> str:
+    if "{device}" not in text.split("/") or set("+#\0") & set(text):
+        raise argparse.ArgumentTypeError("a topic has {device} as one of its levels, and no + or #")
+    return text
+
+
+def _settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", metavar="PATH", help="TOML file with settings")
+    command.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        help="one setting; may be repeated",
+    )
+    command.add_argument(
+        "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="least level logged (info)"
+    )
+
+
+def _broker(command: argparse.ArgumentParser, default: str | None, note: str) -> None:
+    command.add_argument(
+        "--broker",
+        default=default,
+        metavar="URL",
+        help=f"mqtt://[user[:password]@]host[:port], or mqtts:// for TLS ({note})",
+    )
+
+
+def _recording(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="WISDM text or CSV with a header, also .gz, .bz2 or .xz")
+    command.add_argument("--subjects", type=names, metavar="A,B,…", help="only these subjects")
+    command.add_argument(
+        "--time-unit", choices=("s", "ms", "us", "ns"), help="of the file's times (told from their median step)"
+    )
+    command.add_argument("--rate", type=positive, metavar="HZ", help="sample rate of a file without times")
+    command.add_argument("--unit", default="m/s2", choices=("m/s2", "g"), help="of the file's accelerations (m/s2)")
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seconds", type=positive, metavar="N", help="end N s after the first label (until Ctrl-C)")
+    _broker(command, None, "one of its own")
+    command.add_argument("--devices", type=count, default=6, metavar="N", help="simulated wearers (6)")
+    command.add_argument("--seed", type=int, default=0, help="of the simulated wearers (0)")
+
+
+def _simulate(command: argparse.ArgumentParser) -> None:
+    _broker(command, LOCAL_BROKER, LOCAL_BROKER)
+    command.add_argument("--devices", type=count, default=1, metavar="N", help="wearers, named sim-1, sim-2, … (1)")
+    command.add_argument("--seconds", type=positive, metavar="S", help="how long (until Ctrl-C)")
+    command.add_argument("--rate", type=positive, default=50.0, metavar="HZ", help="samples a second (50)")
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same wearers (0)")
+    command.add_argument("--format", default="json", choices=("json",), help="of the payload (json)")
+    command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
+    command.add_argument("--one-activity", metavar="NAME", help="all wearers do this all the time")
+
+
+def _replay(command: argparse.ArgumentParser) -> None:
+    _recording(command)
+    _broker(command, LOCAL_BROKER, LOCAL_BROKER)
+    command.add_argument(
+        "--speed",
+        type=not_negative,
+        default=1.0,
+        metavar="X",
+        help="times real time; 0 is as fast as the broker takes it (1)",
+    )
+    command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
+
+
+def _label(command: argparse.ArgumentParser) -> None:
+    _recording(command)
+    command.add_argument("--bundle", metavar="DIR", help="model bundle (the one that ships with HARD)")
+    command.add_argument("--backend", default="onnx", choices=("onnx", "torch"), help="(onnx)")
+    command.add_argument("--hop", type=positive, default=1.0, metavar="S", help="from one window to the next (1)")
+    command.add_argument(
+        "--min-confidence", type=share, default=0.0, metavar="P", help="below it, accepted is false (0)"
+    )
+    command.add_argument("--score", action="store_true", help="accuracy, macro-F1 and a confusion table on stderr")
+
+
+def _watch(command: argparse.ArgumentParser) -> None:
+    _broker(command, LOCAL_BROKER, LOCAL_BROKER)
+    command.add_argument("--prefix", default="hard", help="of the label topics (hard)")
+    command.add_argument("--seconds", type=positive, metavar="N", help="how long (until Ctrl-C)")
+
+
+def _bundle(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=("show", "verify"))
+    command.add_argument("dir", nargs="?", metavar="DIR", help="the bundle's folder (the one that ships with HARD)")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

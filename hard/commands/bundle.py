@@ -1,0 +1,61 @@
+"""`hard bundle show|verify DIR`: what a bundle says of itself, and whether its parts agree."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hard.commands import Refusal
+from hard.model.bundle import Bundle, BundleError, default_path, read, verify
+from hard.model.classifier import Classifier
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the bundle's own account, or every problem found; exit code 2 when there is one."""
+    path = Path(args.dir) if args.dir else default_path()
+    if args.action == "verify":
+        return _verify(path)
+    try:
+        print(_account(read(path)))
+    except BundleError as error:
+        raise Refusal(error) from error
+    return 0
+
+
+def _verify(path: Path) -> int:
+    problems = verify(path)
+    if not problems:
+        try:
+            model = Classifier(read(path)).bundle.model
+        except BundleError as error:
+            problems = [str(error)]
+        else:
+            print(f"{path}: {model} is sound")
+    for problem in problems:
+        print(f"hard: {problem}", file=sys.stderr)
+    return 2 if problems else 0
+
+
+def _account(bundle: Bundle) -> str:
+    manifest, prompt, training = bundle.manifest, bundle.manifest.prompt, bundle.manifest.training
+    size = sum((bundle.path / name).stat().st_size for name in manifest.files)
+    rows = {
+        "model": bundle.model,
+        "folder": str(bundle.path),
+        "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
+        "labels": ", ".join(manifest.labels),
+        "window": f"{manifest.window.length_s:g} s at {manifest.window.rate_hz:g} Hz, {manifest.window.unit}",
+        "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
+        "temperature": f"{manifest.temperature:g}",
+        "made by": training.command,
+        "base": training.base,
+        "data": training.data,
+        **{f"subjects, {part}": ", ".join(subjects) for part, subjects in training.subjects.items()},
+        "seed": str(training.seed),
+        "precision": training.precision,
+        "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
+        **{f"metric {name}": f"{v:.4g}" if isinstance(v, float) else str(v) for name, v in training.metrics.items()},
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items())
