@@ -91,11 +91,12 @@ class Ingest(Section):
     @classmethod
     def _has_device(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
         for topic in topics:
-            levels = topic.split("/")
-            if levels.count("{device}") != 1 or "{device}" in topic.replace("/{device}", "").replace("{device}/", ""):
+            *front, last = levels = topic.split("/")
+            others = [level for level in levels if level != "{device}"]
+            if len(others) != len(levels) - 1 or any("{device}" in level for level in others):
                 raise ValueError(f"{topic!r} must have {{device}} as exactly one whole level")
-            if any(("+" in level and level != "+") or ("#" in level) for level in levels if level != levels[-1]) or (
-                "#" in levels[-1] and levels[-1] != "#"
+            if any(set(level) & set("+#") and level != "+" for level in front) or (
+                set(last) & set("+#") and len(last) > 1
             ):
                 raise ValueError(f"{topic!r} is not an MQTT topic filter")
         return topics

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines that build and test are shared and slow by turns: how long an example takes says nothing.
+settings.register_profile("hard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hard")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

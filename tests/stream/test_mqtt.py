@@ -1,0 +1,268 @@
+"""The one session, against a real mosquitto: subscription, status, acknowledgements in order, the bounded outbox."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from conftest import Mosquitto, free_port
+from paho.mqtt.enums import CallbackAPIVersion
+
+from hard.stream.mqtt import Broker, Outgoing, Receipts, Session
+
+
+def eventually(holds: Callable[[], Any], within_s: float = 15.0) -> None:
+    """Waits for something that other processes bring about."""
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.02)
+
+
+class Listener:
+    """Another client on the broker: remembers what it sees, last payload by topic and all payloads."""
+
+    def __init__(self, broker: Mosquitto, topic: str = "#") -> None:
+        self.last: dict[str, bytes] = {}
+        self.all: list[tuple[str, bytes]] = []
+        self.client = paho.Client(CallbackAPIVersion.VERSION2)
+        self.client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+        self.client.on_message = self._on_message
+        self.client.reconnect_delay_set(0.05, 0.1)  # type: ignore[arg-type]
+        self.client.connect_async(broker.host, broker.port)
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self.last[message.topic] = message.payload
+        self.all.append((message.topic, message.payload))
+
+    def __enter__(self) -> Listener:
+        self.client.loop_start()
+        eventually(self.client.is_connected)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextmanager
+def session(
+    broker: Mosquitto, size: int = 100, counts: Counter[str] | None = None, **options: Any
+) -> Iterator[Session]:
+    seen: Counter[str] = Counter() if counts is None else counts
+    made = Session(
+        Broker("127.0.0.1", broker.port, "test-session", **{"reconnect_max_s": 0.3, **options}),
+        ["sensors/+/accel"],
+        "hard/status",
+        queue.Queue(size),
+        came=lambda: seen.update(["came"]),
+        shed=lambda: seen.update(["shed"]),
+    )
+    with made:
+        yield made
+
+
+def received(made: Session, n: int) -> list[Any]:
+    return [made._incoming.get(timeout=10) for _ in range(n)]
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_it_subscribes_and_says_online_then_offline(mosquitto: Mosquitto, protocol: str) -> None:
+    with Listener(mosquitto) as listener:
+        with session(mosquitto, protocol=protocol) as made:
+            eventually(lambda: made.subscribed)
+            eventually(lambda: listener.last.get("hard/status") == b"online")
+            listener.client.publish("sensors/a/accel", b"1", qos=1)
+            (message,) = received(made, 1)
+            assert (message.topic, message.payload, message.qos) == ("sensors/a/accel", b"1", 1)
+            assert 0 <= time.monotonic() - message.received_at < 10
+            made.acknowledge(message)
+        eventually(lambda: listener.last["hard/status"] == b"offline")
+
+
+def test_the_content_type_of_mqtt_5_comes_with_the_message(mosquitto: Mosquitto) -> None:
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    with session(mosquitto, protocol="5") as made:
+        eventually(lambda: made.subscribed)
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.connect(mosquitto.host, mosquitto.port)
+        client.loop_start()
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.ContentType = "text/csv"
+        client.publish("sensors/a/accel", b"1", qos=1, properties=properties)
+        (message,) = received(made, 1)
+        assert message.content_type == "text/csv"
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_a_broker_killed_and_restarted_finds_it_resubscribed_and_online(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, session(mosquitto) as made:
+        eventually(lambda: made.subscribed)
+        mosquitto.stop(kill=True)
+        eventually(lambda: not made.connected)
+        listener.last.clear()
+        mosquitto.start()
+        eventually(lambda: made.subscribed)
+        eventually(lambda: listener.last.get("hard/status") == b"online")
+        assert made.reconnects >= 1
+        eventually(listener.client.is_connected)
+        listener.client.publish("sensors/b/accel", b"2", qos=1)
+        assert received(made, 1)[0].payload == b"2"
+
+
+def test_it_starts_without_a_broker_and_connects_when_one_comes(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    with session(mosquitto) as made:
+        assert made.tried.wait(10)
+        assert not made.connected
+        mosquitto.start()
+        eventually(lambda: made.subscribed)
+
+
+def test_labels_made_while_the_broker_is_away_wait(mosquitto: Mosquitto) -> None:
+    settled: list[bool] = []
+    with session(mosquitto) as made:
+        eventually(lambda: made.subscribed)
+        mosquitto.stop()
+        eventually(lambda: not made.connected)
+        for i in range(50):
+            made.put(Outgoing(f"out/{i}", lambda: b"x", settled=settled.append))
+        assert settled == []
+        mosquitto.start()
+        with Listener(mosquitto, "out/#") as listener:
+            assert made.drain(15)
+            assert settled == [True] * 50
+            assert len(listener.all) <= 50
+
+
+def test_a_full_outbox_drops_the_oldest(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    dropped: list[int] = []
+    with session(mosquitto, max_outbox=10) as made:
+        for i in range(13):
+            made.put(Outgoing("out", lambda: b"x", settled=lambda ok, i=i: dropped.append(i) if not ok else None))  # type: ignore[misc]
+        assert dropped == [0, 1, 2]
+        assert made.waiting == 10
+        assert len(made.abandon()) == 10
+
+
+def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto: Mosquitto) -> None:
+    settled: list[bool] = []
+    with Listener(mosquitto, "out/#") as listener, session(mosquitto, max_inflight=5) as made:
+        eventually(lambda: made.connected)
+        for i in range(2000):
+            made.put(Outgoing("out/x", lambda i=i: str(i).encode(), settled=settled.append))  # type: ignore[misc]
+            assert len(made._unacknowledged) <= 5
+        assert made.drain(20)
+        eventually(lambda: len(listener.all) == 2000)
+        assert [int(payload) for _, payload in listener.all] == list(range(2000))
+        assert settled == [True] * 2000
+
+
+def test_a_full_queue_is_counted_and_never_leaks_a_slot(mosquitto: Mosquitto) -> None:
+    """mosquitto stops at 20 unacknowledged messages: were shed ones not acknowledged, the flow would end."""
+    counts: Counter[str] = Counter()
+    with Listener(mosquitto) as listener, session(mosquitto, size=5, counts=counts) as made:
+        eventually(lambda: made.subscribed)
+        for i in range(15):
+            listener.client.publish("sensors/a/accel", str(i), qos=1)
+        eventually(lambda: counts["came"] == 15)
+        assert counts["shed"] == 10
+        for message in received(made, 5):
+            made.acknowledge(message)
+        for i in range(100):
+            listener.client.publish("sensors/a/accel", str(i), qos=1)
+            made.acknowledge(received(made, 1)[0])
+
+
+def test_unacknowledged_messages_come_again_on_the_next_connection(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener:
+        with session(mosquitto) as made:
+            eventually(lambda: made.subscribed)
+            listener.client.publish("sensors/a/accel", b"kept", qos=1)
+            assert received(made, 1)[0].payload == b"kept"
+        with session(mosquitto) as made:
+            again = received(made, 1)[0]
+            assert again.payload == b"kept"
+            made.acknowledge(again)
+
+
+def test_nothing_is_taken_after_stop_taking(mosquitto: Mosquitto) -> None:
+    counts: Counter[str] = Counter()
+    with Listener(mosquitto) as listener:
+        with session(mosquitto, counts=counts) as made:
+            eventually(lambda: made.subscribed)
+            made.stop_taking()
+            listener.client.publish("sensors/a/accel", b"later", qos=1).wait_for_publish(5)
+            time.sleep(0.2)
+            assert counts["came"] == 0
+        with session(mosquitto) as made:
+            assert received(made, 1)[0].payload == b"later"
+
+
+def test_the_last_will_tells_of_a_sudden_end(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, session(mosquitto) as made:
+        eventually(lambda: listener.last.get("hard/status") == b"online")
+        made._client.socket().shutdown(2)  # as a pulled plug would
+        eventually(lambda: b"offline" in [p for t, p in listener.all if t == "hard/status"])
+        eventually(lambda: listener.last["hard/status"] == b"online")
+
+
+def test_a_wrong_password_is_told_and_tried_again(mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    mosquitto.stop()
+    mosquitto.config[:] = ["allow_anonymous false"]
+    mosquitto.start()
+    with session(mosquitto, username="u", password="wrong") as made:
+        assert made.tried.wait(10)
+        assert not made.connected
+        assert "refused the connection" in caplog.text
+        assert "wrong" not in caplog.text
+        mosquitto.stop()
+        mosquitto.config[:] = ["allow_anonymous true"]
+        mosquitto.start()
+        eventually(lambda: made.subscribed)
+
+
+def test_an_unreachable_broker_is_no_failure() -> None:
+    counts: Counter[str] = Counter()
+    made = Session(
+        Broker("127.0.0.1", free_port(), "test", reconnect_max_s=0.2), ["a"], "s", queue.Queue(),
+        came=lambda: counts.update(["came"]), shed=lambda: None,
+    )  # fmt: skip
+    with made:
+        assert made.tried.wait(10)
+        assert made.failed is None
+
+
+def test_acknowledgements_go_out_in_the_order_of_arrival() -> None:
+    out: list[int] = []
+    receipts = Receipts(out.append)
+    for mid in (1, 2, 3):
+        receipts.came(mid)
+    receipts.done(2, 0)
+    assert out == []
+    receipts.done(1, 0)
+    assert out == [1, 2]
+    receipts.done(3, 0)
+    assert out == [1, 2, 3]
+
+
+def test_an_acknowledgement_for_an_earlier_connection_is_dropped() -> None:
+    out: list[int] = []
+    receipts = Receipts(out.append)
+    receipts.came(1)
+    receipts.reset()
+    receipts.came(1)
+    receipts.done(1, 0)
+    assert out == []
+    receipts.done(1, 1)
+    assert out == [1]

@@ -1,0 +1,128 @@
+"""Pending windows: order, fairness, bounds, and what is shed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from hard.records import Window
+from hard.stream import pending as room
+from hard.stream.pending import Pending
+
+
+def window(device: str, end: int) -> Window:
+    up = np.array([0, 0, 1], np.float32)
+    return Window(device, end - 4.0, float(end), np.zeros((80, 3), np.float32), 1.0, up, False, 0.0, 0.0, 0.0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(room, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def shed() -> Counter[str]:
+    return Counter()
+
+
+def make(shed: Counter[str], **bounds: float) -> Pending:
+    return Pending(lambda reason, n: shed.update({reason: n}), **bounds)  # type: ignore[arg-type]
+
+
+def ends(batch: list[Window], device: str) -> list[float]:
+    return [w.end for w in batch if w.device == device]
+
+
+def test_a_device_is_first_in_first_out(shed: Counter[str]) -> None:
+    pending = make(shed)
+    pending.put([window("a", i) for i in range(5)])
+    assert ends(pending.take(3), "a") == [0, 1, 2]
+    assert ends(pending.take(9), "a") == [3, 4]
+    assert not shed
+
+
+def test_devices_take_turns_across_batches(shed: Counter[str]) -> None:
+    pending = make(shed)
+    pending.put([window("a", i) for i in range(50)])
+    pending.put([window("b", 0)])
+    assert {w.device for w in pending.take(2)} == {"a", "b"}
+    pending.put([window("c", 0)])
+    assert [w.device for w in pending.take(3)] == ["a", "c", "a"]
+
+
+def test_too_many_of_one_device_keep_the_newest_and_degrade(shed: Counter[str]) -> None:
+    pending = make(shed, max_per_device=3)
+    pending.put([window("a", i) for i in range(4)])
+    pending.put([window("b", 0)])
+    batch = pending.take(9)
+    assert ends(batch, "a") == [3]
+    assert shed == {"superseded": 3}
+    assert {w.device: w.degraded for w in batch} == {"a": True, "b": False}
+
+
+def test_a_stale_line_keeps_the_newest(shed: Counter[str], clock: list[float]) -> None:
+    pending = make(shed, max_age_s=30)
+    pending.put([window("a", 0), window("a", 1)])
+    clock[0] = 31.0
+    pending.put([window("a", 2)])
+    batch = pending.take(9)
+    assert ends(batch, "a") == [2]
+    assert batch[0].degraded
+    assert shed == {"stale": 2}
+
+
+def test_a_backlog_within_the_age_limit_loses_nothing(shed: Counter[str], clock: list[float]) -> None:
+    pending = make(shed, max_age_s=30)
+    pending.put([window("a", i) for i in range(60)])
+    clock[0] = 29.0
+    assert ends(pending.take(99), "a") == list(range(60))
+    assert not shed
+
+
+def test_a_degraded_device_recovers_when_a_window_gets_through_quickly(shed: Counter[str], clock: list[float]) -> None:
+    pending = make(shed, max_per_device=1)
+    pending.put([window("a", 0), window("a", 1)])
+    clock[0] = 5.0
+    pending.put([window("a", 2)])  # still degraded: it takes the place of the one that waits
+    assert [w.degraded for w in pending.take(9)] == [True]
+    pending.put([window("a", 3)])
+    clock[0] = 5.1
+    pending.take(9)
+    pending.put([window("a", 4)])
+    assert [w.degraded for w in pending.take(9)] == [False]
+
+
+def test_the_whole_store_is_bounded(shed: Counter[str]) -> None:
+    pending = make(shed, max_windows=10, max_per_device=100)
+    for device in "abc":
+        pending.put([window(device, i) for i in range(8)])
+    assert len(pending) <= 10
+    taken = len(pending.take(99))
+    assert taken + shed["superseded"] == 24
+
+
+def test_take_waits_and_close_wakes(shed: Counter[str]) -> None:
+    pending, taken = make(shed), []
+    thread = Thread(target=lambda: taken.append(pending.take(5)))
+    thread.start()
+    pending.put([window("a", 1)])
+    thread.join(5)
+    assert len(taken[0]) == 1
+    thread = Thread(target=lambda: taken.append(pending.take(5)))
+    thread.start()
+    pending.close()
+    thread.join(5)
+    assert taken[1] == []
+
+
+def test_closing_still_gives_what_waits(shed: Counter[str]) -> None:
+    pending = make(shed)
+    pending.put([window("a", 1)])
+    pending.close()
+    assert len(pending.take(5)) == 1
+    assert pending.take(5) == []

@@ -1,0 +1,118 @@
+"""Settings: the order of sources, and refusal by one sentence that names the setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hard.settings import SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("HARD_"):
+            monkeypatch.delenv(name)
+
+
+def test_defaults_serve_localhost() -> None:
+    settings = load()
+    assert (settings.mqtt.host, settings.mqtt.port) == ("localhost", 1883)
+    assert settings.ingest.topics == ("sensors/{device}/accel",)
+    assert settings.own_topic == "hard"
+
+
+def test_command_line_beats_environment_beats_file_beats_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "hard.toml"
+    file.write_text('[mqtt]\nhost = "file"\nport = 1\nkeepalive_s = 7\n')
+    monkeypatch.setenv("HARD_MQTT__HOST", "environment")
+    monkeypatch.setenv("HARD_MQTT__PORT", "2")
+    settings = load(file, ["mqtt.port=3"])
+    assert (settings.mqtt.host, settings.mqtt.port, settings.mqtt.keepalive_s) == ("environment", 3, 7)
+    assert settings.mqtt.max_inflight == 1000
+
+
+def test_lists_are_json_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARD_INGEST__TOPICS", '["a/{device}"]')
+    assert load().ingest.topics == ("a/{device}",)
+    assert load(None, ['ingest.topics=["b/{device}/c", "{device}"]']).ingest.topics == ("b/{device}/c", "{device}")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("mqtt.port=0", "mqtt.port"),
+        ("mqtt.port=many", "mqtt.port"),
+        ("mqtt.hots=x", "mqtt.hots"),
+        ("mqt.host=x", "mqt"),
+        ("labels.min_coverage=1.5", "labels.min_coverage"),
+        ("ingest.topics=[]", "ingest.topics"),
+        ('ingest.topics=["sensors/accel"]', "ingest.topics"),
+        ('ingest.topics=["a/x{device}/b"]', "ingest.topics"),
+        ('ingest.topics=["#/{device}"]', "ingest.topics"),
+        ("publish.prefix=a/+", "publish.prefix"),
+        ("instance=a/b", "instance"),
+        ("state.durability=eternal", "state.durability"),
+        ("mqtt.port", "section.name=value"),
+        ("a.b.c=1", "section.name=value"),
+        ("ingest.topics=[x", "ingest.topics"),
+        ("mqtt.ca_file=/x", "mqtt"),
+    ],
+)
+def test_a_bad_setting_is_named(override: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, [override])
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.toml: can't be read"):
+        load(tmp_path / "absent.toml")
+
+
+def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "hard.toml").write_text("[mqtt\n")
+    with pytest.raises(SettingsError, match="not TOML"):
+        load(tmp_path / "hard.toml")
+
+
+def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "hard.toml").write_text("[mqtt]\nhots = 'x'\n")
+    with pytest.raises(SettingsError, match=r"mqtt\.hots"):
+        load(tmp_path / "hard.toml")
+
+
+def test_a_misspelt_section_in_the_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARD_MQT__HOST", "x")
+    with pytest.raises(SettingsError, match="HARD_MQT__HOST"):
+        load()
+
+
+def test_the_password_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("geheim\n")
+    settings = load(None, ["mqtt.username=u", f"mqtt.password_file={tmp_path / 'password'}"])
+    assert settings.password() == "geheim"
+    shown = load(None, ["mqtt.username=u", "mqtt.password=geheim"])
+    assert "geheim" not in shown.model_dump_json() + repr(shown)
+
+
+def test_an_unreadable_password_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"mqtt\.password_file"):
+        load(None, ["mqtt.username=u", f"mqtt.password_file={tmp_path / 'absent'}"]).password()
+
+
+def test_an_instance_has_its_own_client_and_topics() -> None:
+    settings = load(None, ["instance=north", "publish.prefix=plant/hard"])
+    assert settings.client_id.endswith("-north")
+    assert settings.own_topic == "plant/hard/@north"
+
+
+def test_the_state_directory_is_the_service_managers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/hard:/elsewhere")
+    assert load().state.dir == Path("/var/lib/hard")
