@@ -23,6 +23,7 @@ from hard.model import bundle
 from hard.model.classifier import load
 from hard.records import Message, Prediction, Window
 from hard.settings import Settings, SettingsError
+from hard.signals import Signals
 from hard.stream.mqtt import Outgoing, Session
 from hard.stream.payloads import PayloadError, Topics
 from hard.stream.pending import Pending
@@ -31,7 +32,6 @@ from hard.stream.publisher import Batch, Observers, Publisher
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
 STOP, FAILED = 0, 1
-SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +99,27 @@ class Daemon:
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT, or until a worker dies; gives the exit code."""
-        # Blocked here and so in every thread: the main thread takes them when it waits, never amid something else.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            with ExitStack() as stack:
-                self._serve_metrics(stack)
-                self._assemble.start()
-                self._label.start()
-                stack.enter_context(self._session)
-                self._session.tried.wait(FIRST_TRY_S)
-                log.info(
-                    "ready: model %s, %s", self._model, "subscribed" if self._session.subscribed else "no broker yet"
-                )
-                notify("READY=1")
-                code = self._tick_until_told()
-                notify("STOPPING=1")
-                self._finish(stack, code)
-            return code
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with ExitStack() as stack:
+            signals = stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
+            self._serve_metrics(stack)
+            self._assemble.start()
+            self._label.start()
+            stack.enter_context(self._session)
+            self._session.tried.wait(FIRST_TRY_S)
+            log.info("ready: model %s, %s", self._model, "subscribed" if self._session.subscribed else "no broker yet")
+            notify("READY=1")
+            code = self._tick_until_told(signals)
+            notify("STOPPING=1")
+            self._finish(code)
+        return code
 
-    def _tick_until_told(self) -> int:
+    def _tick_until_told(self, signals: Signals) -> int:
         """The only clock. Each second every room gets its turn."""
         health_at = monotonic()
         while True:
-            told = signal.sigtimedwait(SIGNALS, 1.0)
+            told = signals.wait(1.0)
             if told:
-                log.info("stopping on %s", signal.Signals(told.si_signo).name)
+                log.info("stopping on %s", told.name)
                 return STOP
             now = monotonic()
             for worker in (self._assemble, self._label):
@@ -140,7 +134,7 @@ class Daemon:
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
 
-    def _finish(self, stack: ExitStack, code: int) -> None:
+    def _finish(self, code: int) -> None:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
         deadline = monotonic() + self._settings.grace_s
         self._session.stop_taking()

@@ -1,0 +1,423 @@
+"""The daemon as a process, on a real mosquitto: labels, books, metrics, signals, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Mosquitto, free_port
+from stream.test_mqtt import Listener, eventually
+
+ROOT = Path(__file__).resolve().parents[1]
+FIELDS = {
+    *("device", "label", "confidence", "accepted", "probabilities", "start", "end", "window_id", "model", "latency_s"),
+    *("coverage", "calibrated", "up", "clock_offset_s", "degraded", "replayed"),
+}
+
+
+class Running:
+    """A daemon process, its log, and where its metrics are."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.lines = process, list[str]()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def ready(self) -> Running:
+        eventually(lambda: "ready" in self.log or self.process.poll() is not None, 30)
+        assert "ready" in self.log, self.log
+        return self
+
+    def metrics(self) -> dict[str, float]:
+        url = re.search(r"http://\S+/metrics", self.log)
+        assert url, self.log
+        with urllib.request.urlopen(url.group(), timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(30)
+        finally:
+            self.process.kill()
+            self.process.wait(10)
+            self._reader.join(10)
+            assert self.process.stderr
+            self.process.stderr.close()
+
+
+def command(port: int, *overrides: str, code: str | None = None) -> list[str]:
+    start = (
+        ["-c", f"{code}\nimport sys\nfrom hard.cli import main\nsys.exit(main(sys.argv[1:]))"]
+        if code
+        else ["-m", "hard"]
+    )
+    sets = (f"mqtt.port={port}", "mqtt.host=127.0.0.1", "metrics.port=0", "mqtt.reconnect_max_s=0.3", *overrides)
+    return [sys.executable, *start, "run", *(part for s in sets for part in ("--set", s))]
+
+
+@contextmanager
+def daemon(port: int, *overrides: str, code: str | None = None, **environment: str) -> Iterator[Running]:
+    process = subprocess.Popen(
+        command(port, *overrides, code=code),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    running = Running(process)
+    try:
+        yield running
+    finally:
+        running.stop(signal.SIGKILL)
+
+
+def batch(t0: float, rate: float = 20.0, seconds: float = 1.0, seed: int = 0) -> bytes:
+    """A second of a plausible stride: 1.8 Hz on top of gravity."""
+    t = t0 + np.arange(round(rate * seconds)) / rate
+    noise = np.random.default_rng(seed).normal(0, 0.3, (len(t), 3))
+    xyz = np.stack([np.sin(11 * t), 9.8 + 4 * np.sin(11.3 * t), np.cos(11 * t)], axis=1) + noise
+    return json.dumps({"t0": t0, "rate": rate, "xyz": xyz.round(3).tolist()}).encode()
+
+
+def labels(listener: Listener, device: str) -> list[dict[str, Any]]:
+    return [json.loads(payload) for topic, payload in listener.all if topic == f"hard/{device}/activity"]
+
+
+def books(running: Running) -> dict[str, float]:
+    """The balances, each as what is unaccounted for."""
+    m = running.metrics()
+    outcomes = {
+        book: sum(v for k, v in m.items() if k.startswith(f"hard_{book}_total{{"))
+        for book in ("messages", "samples", "windows")
+    }
+    used = sum(m[f'hard_samples_total{{outcome="{key}"}}'] for key in ("used", "unused"))
+    accepted = m['hard_samples_total{outcome="accepted"}']
+    return {
+        "messages": m["hard_messages_received_total"] - outcomes["messages"] - m["hard_messages_queued"],
+        "samples": m["hard_samples_decoded_total"] - (outcomes["samples"] - used) - m["hard_samples_held"],
+        "accepted": accepted - used - m["hard_samples_buffered"],
+        "windows": m["hard_windows_closed_total"] - outcomes["windows"] - m["hard_windows_in_flight"],
+    }
+
+
+def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start = time.time() - 10
+        for second in range(8):
+            listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 5)
+        given = labels(listener, "a")
+        assert [round(label["start"] - start, 3) for label in given] == [0, 1, 2, 3, 4]
+        for label in given:
+            assert set(label) == FIELDS
+            assert label["end"] == pytest.approx(label["start"] + 4)
+            assert label["window_id"] == f"a:{round(label['end'] * 1000)}"
+            assert label["label"] == max(label["probabilities"], key=label["probabilities"].get)
+            assert label["confidence"] == label["probabilities"][label["label"]]
+            assert sum(label["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+            assert 0 <= label["latency_s"]["queue"] <= label["latency_s"]["total"] < 10
+            assert (label["accepted"], label["coverage"], label["degraded"], label["replayed"]) == (
+                True,
+                1.0,
+                False,
+                False,
+            )
+            assert np.linalg.norm(label["up"]) == pytest.approx(1, abs=1e-3)
+            assert -12 < label["clock_offset_s"] < 0
+        state = json.loads(listener.last["hard/a/state"])
+        assert set(state) == {"label", "since", "confidence"}
+        assert running.stop() == 0
+        eventually(lambda: listener.last["hard/status"] == b"offline")
+        health = json.loads(listener.last["hard/health"])
+        assert health["balanced"]
+        assert health["books"]["windows"]["published"] == 5
+        assert health["books"]["samples"]["decoded"] == 160
+
+
+def test_every_format_and_unit_gives_the_same_labels(mosquitto: Mosquitto) -> None:
+    g = 9.80665
+    start = round(time.time()) - 10
+    native = [json.loads(batch(start + s, seed=s)) for s in range(5)]
+    samples = [[(n["t0"] + i / 20, *xyz) for i, xyz in enumerate(n["xyz"])] for n in native]  # seconds of (t, x, y, z)
+    columns = [dict(zip("txyz", zip(*second, strict=True), strict=True)) for second in samples]
+    single = [dict(zip("txyz", sample, strict=True)) for second in samples for sample in second]
+    csv = ["\n".join(f"{t * 1000},{x / g},{y / g},{z / g}" for t, x, y, z in second) for second in samples]
+    results = []
+    for overrides, streams in (
+        (
+            (),
+            {"native": map(json.dumps, native), "columns": map(json.dumps, columns), "single": map(json.dumps, single)},
+        ),
+        (("ingest.format=csv", "ingest.unit=g", "ingest.time_unit=ms"), {"csv": csv}),
+    ):
+        with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides) as running:
+            running.ready()
+            for device, payloads in streams.items():
+                for payload in payloads:
+                    listener.client.publish(f"sensors/{device}/accel", payload, qos=1)
+                eventually(lambda device=device: len(labels(listener, device)) == 2)
+                results.append([label["probabilities"] for label in labels(listener, device)])
+            assert running.stop() == 0
+    for other in results[1:]:
+        for mine, first in zip(other, results[0], strict=True):
+            assert mine == pytest.approx(first, abs=0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_under_load_finishes_what_is_pending(mosquitto: Mosquitto, how: int) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start = time.time() - 60
+        for second in range(30):
+            for device in range(10):
+                listener.client.publish(f"sensors/d{device}/accel", batch(start + second), qos=1)
+        eventually(lambda: len(listener.all) > 20)
+        assert running.stop(how) == 0
+        assert "balance" not in running.log
+        eventually(lambda: listener.last["hard/status"] == b"offline")
+        health = json.loads(listener.last["hard/health"])
+        windows = health["books"]["windows"]
+        assert health["balanced"]
+        assert windows["in_flight"] == 0
+        assert windows["published"] == windows["closed"]
+        activity = [topic for topic, _ in listener.all if topic.endswith("/activity")]
+        assert len(activity) == windows["published"]
+
+
+def test_what_was_sent_while_it_was_away_is_labelled_later(mosquitto: Mosquitto) -> None:
+    start = time.time() - 60
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, "mqtt.client_id=stable") as running:
+            running.ready()
+            assert running.stop() == 0
+        for second in range(6):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        with daemon(mosquitto.port, "mqtt.client_id=stable"):
+            eventually(lambda: len(labels(listener, "a")) == 3)
+
+
+def test_a_killed_daemon_is_offline_by_its_last_will(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        eventually(lambda: listener.last.get("hard/status") == b"online")
+        running.stop(signal.SIGKILL)
+        eventually(lambda: listener.last["hard/status"] == b"offline")
+
+
+def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start = time.time() - 100
+        for second in range(5):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 2)
+        mosquitto.stop(kill=True)
+        mosquitto.start()
+        eventually(lambda: running.metrics()["hard_broker_subscribed"] == 1)
+        eventually(listener.client.is_connected)
+        for second in range(5, 10):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len({label["window_id"] for label in labels(listener, "a")}) == 7)
+        eventually(lambda: listener.last.get("hard/status") == b"online")
+        assert not any(books(running).values())
+
+
+def test_it_is_ready_without_a_broker_and_stops_cleanly() -> None:
+    with daemon(free_port()) as running:
+        running.ready()
+        assert running.stop() == 0
+
+
+def test_systemd_is_told(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(30)
+        with daemon(mosquitto.port, NOTIFY_SOCKET=str(tmp_path / "notify")) as running:
+            assert listener.recv(100) == b"READY=1"
+            running.ready()
+            assert running.stop() == 0
+            assert listener.recv(100) == b"STOPPING=1"
+
+
+def test_low_coverage_is_counted_and_not_labelled(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start = time.time() - 100
+        for second in range(10):  # half of each second is missing
+            listener.client.publish("sensors/a/accel", batch(start + second, seconds=0.5), qos=1)
+        eventually(lambda: running.metrics()['hard_windows_total{outcome="low_coverage"}'] >= 5)
+        assert labels(listener, "a") == []
+        assert not any(books(running).values())
+
+
+def test_below_min_confidence_a_label_is_not_accepted_and_the_state_unknown(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, "labels.min_confidence=1") as running:
+        running.ready()
+        start = time.time() - 100
+        for second in range(6):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 3)
+        assert not any(label["accepted"] for label in labels(listener, "a"))
+        eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
+
+
+def test_a_silent_device_is_unknown_and_a_forgotten_one_leaves_nothing(mosquitto: Mosquitto) -> None:
+    overrides = ("ingest.silent_after_s=1", "ingest.forget_after_s=3")
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides) as running:
+        running.ready()
+        start = time.time() - 100
+        for second in range(5):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: json.loads(listener.last.get("hard/a/state", b"{}")).get("label", "unknown") != "unknown")
+        eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
+        eventually(lambda: listener.last["hard/a/state"] == b"")
+        assert running.metrics()["hard_devices"] == 0
+        assert not any(books(running).values())
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["mqtt.port=0", "mqtt.nonsense=1", "model.bundle=/nowhere", "mqtt.password_file=/nowhere", "ingest.topics=[]"],
+)
+def test_bad_settings_and_bundles_exit_2_with_one_sentence(override: str) -> None:
+    extra = ("--set", "mqtt.username=u") if "password" in override else ()
+    done = subprocess.run(
+        [sys.executable, "-m", "hard", "run", "--set", override, *extra],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_metrics_port_in_use_exits_2(mosquitto: Mosquitto) -> None:
+    with daemon(mosquitto.port, f"metrics.port={mosquitto.port}") as running:
+        assert running.process.wait(30) == 2
+        eventually(lambda: "metrics.port" in running.log)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hard.stream.pending as p\np.Pending.take = lambda *_: 1 / 0",
+        "import hard.stream.pending as p\np.Pending.put = lambda *_: 1 / 0",
+        "import hard.stream.mqtt as m\nm.Receipts.came = lambda *_: 1 / 0",
+    ],
+    ids=["label", "assemble", "network"],
+)
+def test_a_dead_worker_ends_the_process_with_1(mosquitto: Mosquitto, code: str) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, "grace_s=1", code=code) as running:
+        eventually(lambda: "connected" in running.log or running.process.poll() is not None, 30)
+        for second in range(3):
+            listener.client.publish("sensors/a/accel", batch(time.time() - 10 + second), qos=1)
+        assert running.process.wait(30) == 1
+
+
+def test_a_window_that_cannot_be_labelled_fails_alone(mosquitto: Mosquitto) -> None:
+    code = """
+from hard.model.classifier import Classifier
+sound = Classifier.classify
+def classify(self, windows):
+    if any(w.device == "bad" for w in windows):
+        raise RuntimeError("no")
+    return sound(self, windows)
+Classifier.classify = classify
+"""
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, code=code) as running:
+        running.ready()
+        for second in range(6):
+            for device in ("bad", "good"):
+                listener.client.publish(f"sensors/{device}/accel", batch(time.time() - 60 + second), qos=1)
+        eventually(lambda: len(labels(listener, "good")) == 3)
+        eventually(lambda: running.metrics()['hard_windows_total{outcome="failed"}'] == 3)
+        assert not any(books(running).values())
+        assert running.stop() == 0
+
+
+def mutated(random_: random.Random) -> tuple[str, bytes]:
+    """A random or mutated message: topic and payload."""
+    sound = batch(time.time(), seed=random_.randrange(50))
+    topic = random_.choice(
+        ["sensors/fuzz/accel", f"sensors/f{random_.randrange(300)}/accel", "sensors/@x/accel", "sensors//accel"]
+    )
+    kind = random_.randrange(6)
+    if kind == 0:
+        return topic, random_.randbytes(random_.randrange(200))
+    if kind == 1:
+        cut = bytearray(sound)
+        for _ in range(random_.randrange(1, 6)):
+            cut[random_.randrange(len(cut))] = random_.randrange(256)
+        return topic, bytes(cut)
+    if kind == 2:
+        return topic, sound[: random_.randrange(len(sound))]
+    value = random_.choice([None, "x", [], {}, 1e308, -1e308, 1e-300, 2**63, True, [[[]]], 0, 5e9, 1e12, time.time()])
+    if kind == 3:
+        return topic, json.dumps(
+            {
+                "t0": value,
+                "rate": random_.choice([0, -1, 20, 999, 1e9, "x"]),
+                "xyz": [[1, 2, 3]] * random_.randrange(30),
+            }
+        ).encode()
+    if kind == 4:
+        return topic, json.dumps({"t": value, "x": 1, "y": random_.choice([2, 1e300, "y"]), "z": 3}).encode()
+    times = [time.time() + random_.uniform(-1e4, 1e4) for _ in range(random_.randrange(20))]
+    return topic, json.dumps({"t": times, "x": times, "y": [0] * len(times), "z": [9.8] * len(times)}).encode()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> None:
+    """Alive, books balanced, and honest devices labelled throughout."""
+    random_ = random.Random(20)
+    mosquitto.stop()
+    mosquitto.config += ["max_inflight_messages 2000", "max_queued_messages 500000"]
+    mosquitto.start()
+    with Listener(mosquitto, "hard/#") as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start, rounds, bad = time.time() - 200, 100, 1000
+        listener.client.max_inflight_messages_set(500)
+        for second in range(rounds):
+            for _ in range(bad):
+                listener.client.publish(*mutated(random_), qos=1)
+            for device in ("honest-1", "honest-2"):
+                listener.client.publish(f"sensors/{device}/accel", batch(start + second), qos=1)
+            # Honest devices are labelled between the bad ones, not after them.
+            eventually(lambda second=second: len(labels(listener, "honest-1")) == max(0, second - 3), 120)
+        eventually(lambda: len(labels(listener, "honest-2")) == rounds - 3, 120)
+        metrics = running.metrics()
+        assert metrics["hard_messages_received_total"] >= rounds * bad
+        assert sum(v for k, v in metrics.items() if k.startswith("hard_rejected_messages_total")) > 30_000
+        assert not any(books(running).values())
+        assert running.stop() == 0
+        assert "balance" not in running.log
