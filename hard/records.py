@@ -7,6 +7,7 @@ clock, `received_wall` the gateway's wall clock (Unix s).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add, attrgetter
 from typing import Literal
 
 import numpy as np
@@ -104,7 +105,10 @@ class Tally:
     windows_low_coverage: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*(getattr(self, name) + getattr(other, name) for name in Tally.__slots__))
+        return Tally(*map(add, _counts(self), _counts(other)))
+
+
+_counts = attrgetter(*Tally.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

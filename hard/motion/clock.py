@@ -10,48 +10,66 @@ import numpy as np
 from hard.records import Floats, Samples
 
 OFFSET_SMOOTHING = 0.1  # share of the newest message in the reported offset
-JITTER_SMOOTHING = 0.05  # share of the arrival error that a stamped message takes up
+PHASE_GAIN = 0.2  # share of the arrival error that a stamped message takes up …
+PACE_GAIN = 0.01  # … and that the learnt pace takes up: PHASE_GAIN² / 4, where the loop just doesn't overshoot
+RELEARN_GAIN = 0.2  # share of a measured pace that the learnt one takes up where the loop is out of its range
+PACE_LIMITS = (0.25, 4.0)
+SQUEEZED_STEP_S = 0.001  # spacing of unstamped samples that came faster than time went by
 SET_BACK_S = 2.0  # late messages that keep pace for so long are a clock set back
-PACE = (0.5, 2.0)  # device seconds for each gateway second that count as "keeps pace"
+KEEPS_PACE = (0.5, 2.0)  # device seconds for each gateway second that count as "keeps pace"
 
 
 class Clock:
-    """State of one device's clock. `offset_s` is device time minus gateway wall time, smoothed."""
+    """State of one device's clock. `offset_s` is device time minus gateway wall time, smoothed within a run."""
 
-    __slots__ = ("_stamped", "_streak", "offset_s")
+    __slots__ = ("_arrived", "_pace", "_stamped", "_streak", "offset_s")
 
     def __init__(self) -> None:
         self.offset_s: float | None = None
         self._stamped: float | None = None  # last time given to a sample that had none
+        self._arrived = 0.0  # wall time of the message that it came in
+        self._pace = 1.0  # true spacing of unstamped samples over the nominal one
         self._streak: tuple[float, float, float] | None = None  # device start, gateway start, last device time
 
     def stamp(self, samples: Samples, nominal_hz: float, max_gap_s: float) -> Floats:
-        """Device times (N,) of `samples`, not sorted; made from the time of arrival where the device sends none.
+        """Device times (N,) of `samples`, N above 0, not sorted; made from the time of arrival where there are none.
 
-        Arrival jitter is smoothed: stamps advance at the nominal rate and drift slowly towards the arrivals; an error
-        of more than `max_gap_s` starts anew at the arrival.
+        Arrival jitter is smoothed: a phase-locked loop follows the arrivals and learns how far the device's rate is off
+        the nominal one. An error of more than `max_gap_s` starts anew at the arrival; a burst that comes faster than
+        its samples were taken is squeezed, so that stamps never go back but with the gateway's own clock.
         """
         if samples.time is not None:
-            time = samples.time
-        else:
-            n, step = len(samples.xyz), 1.0 / (samples.rate_hz or nominal_hz)
-            last = samples.received_wall
-            if self._stamped is not None:
-                expected = self._stamped + n * step
-                error = samples.received_wall - expected
-                if abs(error) <= max_gap_s:
-                    last = max(expected + JITTER_SMOOTHING * error, self._stamped + 0.5 * n * step)
-            step = step if self._stamped is None else min(step, (last - self._stamped) / n)
-            if step <= 0:  # the gateway's own clock was set back: begin again
-                step = 1.0 / (samples.rate_hz or nominal_hz)
-            self._stamped = last
-            time = np.asarray(last - step * np.arange(n - 1, -1, -1), dtype=np.float64)
-        offset = float(time.max()) - samples.received_wall
-        if self.offset_s is None:
+            return samples.time
+        n, wall = len(samples.xyz), samples.received_wall
+        nominal = 1.0 / (samples.rate_hz or nominal_hz)
+        last, step = wall, nominal * self._pace
+        if self._stamped is not None and wall >= self._arrived - max_gap_s:
+            expected = self._stamped + n * step
+            error = wall - expected
+            if abs(error) <= max_gap_s:
+                last = max(expected + PHASE_GAIN * error, self._stamped + 0.5 * n * step)
+                self._learn(PACE_GAIN * error / (n * nominal))
+            else:
+                pace = (wall - self._arrived) / (n * nominal)
+                if PACE_LIMITS[0] <= pace <= PACE_LIMITS[1]:
+                    self._learn(RELEARN_GAIN * (pace - self._pace))
+                if error < 0:
+                    last = max(wall, self._stamped + n * SQUEEZED_STEP_S)
+            if error <= max_gap_s:
+                step = (last - self._stamped) / n
+        self._stamped, self._arrived = last, wall
+        return np.asarray(last - step * np.arange(n - 1, -1, -1), dtype=np.float64)
+
+    def track(self, newest: float, received_wall: float, new_run: bool) -> None:
+        """Takes the newest device time of a message into the reported offset."""
+        offset = newest - received_wall
+        if self.offset_s is None or new_run:
             self.offset_s = offset
         else:
             self.offset_s += OFFSET_SMOOTHING * (offset - self.offset_s)
-        return time
+
+    def _learn(self, change: float) -> None:
+        self._pace = min(max(self._pace + change, PACE_LIMITS[0]), PACE_LIMITS[1])
 
     def set_back(self, newest: float, received_at: float) -> bool:
         """Tells whether a wholly late message, its newest sample at `newest`, shows that the clock was set back.
@@ -67,10 +85,8 @@ class Clock:
         elapsed = received_at - gateway_start
         if elapsed < SET_BACK_S:
             return False
-        keeps_pace = PACE[0] <= (newest - device_start) / elapsed <= PACE[1]
+        keeps_pace = KEEPS_PACE[0] <= (newest - device_start) / elapsed <= KEEPS_PACE[1]
         self._streak = None
-        if keeps_pace:
-            self.offset_s = None
         return keeps_pace
 
     def on_time(self) -> None:

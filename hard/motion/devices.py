@@ -15,6 +15,8 @@ from hard.motion.clock import Clock
 from hard.motion.windows import Cut, Grid, WindowBuffer
 from hard.records import DeviceEvent, Floats, Samples, Singles, Tally, Window
 
+NOTHING = Tally()
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceRules:
@@ -58,23 +60,27 @@ class Devices:
 
     def push(self, samples: Samples) -> tuple[list[Window], Tally]:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
-        device, evicted = self._seen(samples.device, samples.received_at)
-        time, xyz = device.clock.stamp(samples, self._grid.rate_hz, self._grid.max_gap_s), samples.xyz
-        real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
-        if not real.all():
-            time, xyz = time[real], xyz[real]
-        tally = evicted + Tally(decoded=len(real) - len(time), out_of_range=len(real) - len(time))
-        if not len(time):
+        device, tally = self._seen(samples.device, samples.received_at)
+        if not len(samples.xyz):
             return [], tally
+        time, xyz = device.clock.stamp(samples, self._grid.rate_hz, self._grid.max_gap_s), samples.xyz
+        if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # not a number is not real either
+            real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
+            time, xyz = time[real], xyz[real]
+            unreal = len(real) - len(time)
+            tally += Tally(decoded=unreal, out_of_range=unreal)
+            if not len(time):
+                return [], tally
         if len(time) > 1 and (time[1:] < time[:-1]).any():
             order = np.argsort(time, kind="stable")
             time, xyz = time[order], xyz[order]
-        if time[-1] >= device.buffer.open_start:
+        if time[-1] >= device.buffer.late_before:
             device.clock.on_time()
         elif device.clock.set_back(float(time[-1]), samples.received_at):
             tally += self._flush(device) + device.buffer.end_run() + Tally(jumps=1)
         cuts, step = self._push_in_order(device, time, xyz)
-        return [self._window(samples, device, cut) for cut in cuts], tally + step
+        device.clock.track(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
+        return [self._window(samples, device, cut) for cut in cuts], step if tally is NOTHING else tally + step
 
     def tick(self, now: float) -> tuple[list[DeviceEvent], Tally]:
         """Events since the last call, with devices that fell silent or are forgotten at monotonic time `now`."""
@@ -105,7 +111,7 @@ class Devices:
         return tally
 
     def _seen(self, name: str, now: float) -> tuple[Device, Tally]:
-        tally = Tally()
+        tally = NOTHING
         device = self._devices.get(name)
         if device is None:
             if len(self._devices) >= self._rules.max_devices:

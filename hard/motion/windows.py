@@ -8,6 +8,7 @@ run. Knows no arrival times and no other device.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,18 @@ class Grid:
     min_coverage: float = 0.8
     max_rate_hz: float = 1000.0
     offsets: Floats = field(init=False, repr=False, compare=False)
-    max_samples: int = field(init=False, repr=False, compare=False)
+    covered_step_s: float = field(init=False, repr=False, compare=False)
+    max_samples: int = field(init=False, repr=False, compare=False)  # of one buffer
+    max_piece: int = field(init=False, repr=False, compare=False)  # what a buffer has room for beside an open window
 
     def __post_init__(self) -> None:
         points = round(self.length_s * self.rate_hz)
         if abs(points - self.length_s * self.rate_hz) > 1e-6 or points < 2:
             raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
         object.__setattr__(self, "offsets", np.arange(points) / self.rate_hz)
+        object.__setattr__(self, "covered_step_s", COVERED_STEPS / self.rate_hz + SAME_TIME_S)
         object.__setattr__(self, "max_samples", int(self.max_rate_hz * (self.length_s + self.max_gap_s)) + 1)
+        object.__setattr__(self, "max_piece", int(self.max_rate_hz * self.max_gap_s) + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,18 +70,25 @@ class WindowBuffer:
 
     @property
     def open_start(self) -> float:
-        """Start of the oldest open window; samples before it are late. Minus infinity before the first sample."""
+        """Start of the oldest open window; minus infinity before the first sample."""
         return -np.inf if self._first is None else self._first + self._next * self._grid.hop_s
+
+    @property
+    def late_before(self) -> float:
+        """Samples before it serve no window any more. Where windows don't overlap, one in order is never late."""
+        return min(self.open_start, float(self._time[-1])) if len(self._time) else -np.inf
 
     def push(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
         """Adds samples `time` (N,) sorted, `xyz` (N, 3) m/s²; gives the windows that they close, oldest first."""
-        breaks = np.flatnonzero(time[1:] - time[:-1] > self._grid.max_gap_s) + 1
-        if not len(breaks):
+        gap_s, piece = self._grid.max_gap_s + SAME_TIME_S, self._grid.max_piece
+        if len(time) <= piece and time[-1] - time[0] <= gap_s:
             return self._push_part(time, xyz)
+        breaks = np.flatnonzero(time[1:] - time[:-1] > gap_s) + 1
         cuts: list[Cut] = []
         tally = Tally()
-        for part_time, part_xyz in zip(np.split(time, breaks), np.split(xyz, breaks), strict=True):
-            closed, step = self._push_part(part_time, part_xyz)
+        # A long message goes in by pieces, so that windows close in between and make room.
+        for begin, stop in pairwise(sorted({*range(0, len(time), piece), *breaks.tolist(), len(time)})):
+            closed, step = self._push_part(time[begin:stop], xyz[begin:stop])
             cuts += closed
             tally += step
         return cuts, tally
@@ -96,13 +108,13 @@ class WindowBuffer:
 
     def _push_part(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
         """Adds samples with no gap between them."""
-        n, late, ended, runs = len(time), 0, Tally(), 0
-        if self._first is not None and len(self._time) and time[0] - self._time[-1] > self._grid.max_gap_s:
+        n, late, ended, runs = len(time), 0, None, 0
+        if self._first is not None and time[0] - self._time[-1] > self._grid.max_gap_s + SAME_TIME_S:
             ended = self.end_run()
         if self._first is None:
             self._first, runs = float(time[0]), 1
-        elif time[0] < self.open_start - SAME_TIME_S:
-            late = int(np.searchsorted(time, self.open_start - SAME_TIME_S))
+        elif time[0] < self.late_before - SAME_TIME_S:
+            late = int(np.searchsorted(time, self.late_before - SAME_TIME_S))
             time, xyz = time[late:], xyz[late:]
         time, xyz = self._without_duplicates(time, xyz)
         duplicate = n - late - len(time)
@@ -111,19 +123,20 @@ class WindowBuffer:
         accepted = len(time) - surplus
         missing = self._insert(time[:accepted], xyz[:accepted]) if accepted else 0
         cuts, low, used, unused = self._close()
-        return cuts, Tally(
+        tally = Tally(
             decoded=n,
             accepted=accepted,
             late=late,
             duplicate=duplicate,
             out_of_range=surplus,
-            used=ended.used + used,
-            unused=ended.unused + unused,
+            used=used,
+            unused=unused,
             missing=missing,
             runs=runs,
             windows_closed=len(cuts) + low,
             windows_low_coverage=low,
         )
+        return cuts, tally + ended if ended else tally
 
     def _without_duplicates(self, time: Floats, xyz: Floats) -> tuple[Floats, Floats]:
         if len(time) > 1 and (time[1:] - time[:-1]).min() <= SAME_TIME_S:
@@ -141,36 +154,39 @@ class WindowBuffer:
         in_order = not len(self._time) or time[0] > self._time[-1]
         missing = 0
         if in_order:
-            steps = np.diff(time, prepend=self._time[-1:] if len(self._time) else time[:1])
-            holes = steps[steps > COVERED_STEPS / self._grid.rate_hz]
+            since = np.concatenate((self._time[-1:], time))
+            steps = since[1:] - since[:-1]
+            holes = steps[steps > self._grid.covered_step_s]
             missing = int(np.sum(np.round(holes * self._grid.rate_hz) - 1)) if len(holes) else 0
-        joined = np.concatenate((self._time, time))
-        values = np.concatenate((self._xyz, xyz))
-        used = np.concatenate((self._used, np.zeros(len(time), dtype=bool)))
+        self._time = np.concatenate((self._time, time))
+        self._xyz = np.concatenate((self._xyz, xyz))
+        self._used = np.concatenate((self._used, np.zeros(len(time), dtype=bool)))
         if not in_order:
-            order = np.argsort(joined, kind="stable")
-            joined, values, used = joined[order], values[order], used[order]
-        self._time, self._xyz, self._used = joined, values, used
+            order = np.argsort(self._time, kind="stable")
+            self._time, self._xyz, self._used = self._time[order], self._xyz[order], self._used[order]
         return missing
 
     def _close(self) -> tuple[list[Cut], int, int, int]:
-        """Cuts every window that is complete, then drops samples that no open window needs."""
-        grid, cuts, low = self._grid, [], 0
+        """Cuts every window that is complete, then drops samples that no open window needs.
+
+        Gives the cuts, the count of low coverage, and how many of the samples that left were used and unused.
+        """
+        grid, cuts, low, start = self._grid, [], 0, self.open_start
         reach = self._time[-1] + SAME_TIME_S - grid.offsets[-1] if len(self._time) else -np.inf
-        first_closed = self._next
-        while self.open_start <= reach:
-            cut = self._cut(self.open_start)
+        while start <= reach:
+            cut = self._cut(start)
             if cut.coverage >= grid.min_coverage:
                 cuts.append(cut)
-                begin, stop = np.searchsorted(self._time, (cut.start - SAME_TIME_S, cut.end - SAME_TIME_S))
-                self._used[begin:stop] = True
+                begin, last = self._time.searchsorted((start - SAME_TIME_S, start + grid.offsets[-1] - SAME_TIME_S))
+                self._used[begin : last + 1] = True
             else:
                 low += 1
             self._next += 1
-        if self._next == first_closed:
+            start = self.open_start
+        if len(self._time) < 2 or self._time[1] > start + SAME_TIME_S:
             return cuts, low, 0, 0
         # One sample before the oldest open window stays: its first grid point may lie between two samples.
-        drop = max(0, int(np.searchsorted(self._time, self.open_start + SAME_TIME_S)) - 1)
+        drop = int(self._time.searchsorted(start + SAME_TIME_S, side="right")) - 1
         used = int(np.count_nonzero(self._used[:drop]))
         self._time, self._xyz, self._used = self._time[drop:], self._xyz[drop:], self._used[drop:]
         return cuts, low, used, drop - used
@@ -178,12 +194,14 @@ class WindowBuffer:
     def _cut(self, start: float) -> Cut:
         """Interpolates the buffer at the grid points of the window that starts at `start`."""
         points = start + self._grid.offsets
-        right = np.clip(np.searchsorted(self._time, points), 1, len(self._time) - 1)
-        before, after = self._time[right - 1], self._time[right]
+        right = np.minimum(np.maximum(self._time.searchsorted(points), 1), len(self._time) - 1)
+        left = right - 1
+        before, after = self._time[left], self._time[right]
         step = after - before
-        weight = np.clip((points - before) / step, 0.0, 1.0)
-        low = self._xyz[right - 1]
+        weight = np.minimum(np.maximum((points - before) / step, 0.0), 1.0)
+        low = self._xyz[left]
         xyz = low + weight[:, None] * (self._xyz[right] - low)
-        on_sample = np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S
-        covered = on_sample | (step <= COVERED_STEPS / self._grid.rate_hz + SAME_TIME_S)
+        covered = step <= self._grid.covered_step_s
+        if not covered.all():
+            covered |= np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S
         return Cut(start, start + self._grid.length_s, xyz.astype(np.float32), float(covered.mean()))

@@ -1,0 +1,117 @@
+"""The clock: stamps for devices without time, the reported offset, a clock set back told from late packets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hard.motion.clock import Clock
+from hard.records import Floats, Samples
+
+WALL = 1_700_000_000.0
+
+
+def message(n: int, wall: float, time: Floats | None = None, rate_hz: float | None = None) -> Samples:
+    return Samples("d", time, np.zeros((n, 3)), wall - WALL, wall, rate_hz)
+
+
+def stamps(clock: Clock, arrivals: Floats, n: int, rate_hz: float | None = None) -> list[Floats]:
+    return [clock.stamp(message(n, float(wall), rate_hz=rate_hz), 20.0, 1.0) for wall in arrivals]
+
+
+def test_times_of_the_device_are_taken_as_they_are() -> None:
+    time = np.array([5.0, 3.0, 4.0])
+    assert Clock().stamp(message(3, WALL, time), 20.0, 1.0) is time
+
+
+def test_the_first_message_without_time_ends_at_its_arrival() -> None:
+    np.testing.assert_allclose(Clock().stamp(message(3, WALL), 20.0, 1.0), WALL - np.array([0.1, 0.05, 0]))
+
+
+def test_the_rate_in_a_message_stands_before_the_nominal_one() -> None:
+    time = Clock().stamp(message(3, WALL, rate_hz=50.0), 20.0, 1.0)
+    np.testing.assert_allclose(np.diff(time), 0.02, atol=1e-6)
+
+
+@given(
+    n=st.sampled_from([1, 5, 20]),
+    error=st.floats(0.9, 1.1),
+    jitter_s=st.floats(0, 0.08),
+    seed=st.integers(0, 2**32),
+)
+def test_stamps_rise_evenly_and_follow_the_arrivals(n: int, error: float, jitter_s: float, seed: int) -> None:
+    true_step = error / 20
+    delay = jitter_s * np.random.default_rng(seed).uniform(0, 1, 200)
+    arrivals = WALL + np.arange(200) * n * true_step + delay
+    parts = stamps(Clock(), arrivals, n)
+    time = np.concatenate(parts)
+    steps = np.diff(time)
+    assert (steps > 0).all()
+    assert steps.max() < 1.0  # no silence where there was none
+    late = len(steps) // 2  # once the rate is learnt
+    assert abs(np.mean(steps[late:]) / true_step - 1) < 0.03
+    assert np.abs([part[-1] - arrival for part, arrival in zip(parts, arrivals, strict=True)]).max() < 0.5
+
+
+@pytest.mark.parametrize("true_hz", [16.0, 25.0, 50.0])
+@pytest.mark.parametrize("n", [1, 20, 100])
+def test_a_rate_far_from_the_nominal_one_is_learnt(true_hz: float, n: int) -> None:
+    time = np.concatenate(stamps(Clock(), WALL + np.arange(300) * n / true_hz, n))
+    assert (np.diff(time) > 0).all()
+    np.testing.assert_allclose(np.diff(time)[len(time) // 2 :], 1 / true_hz, rtol=0.05)
+
+
+def test_a_silence_starts_anew_at_the_arrival() -> None:
+    _, after = stamps(Clock(), np.array([WALL, WALL + 30]), 20)
+    assert after[-1] == WALL + 30
+    np.testing.assert_allclose(np.diff(after), 0.05, atol=1e-5)
+
+
+def test_a_burst_is_squeezed_and_never_stamped_before_what_came_before() -> None:
+    clock = Clock()
+    arrivals = np.concatenate((WALL + np.arange(10), np.full(30, WALL + 40), WALL + 41 + np.arange(10)))
+    time = np.concatenate(stamps(clock, arrivals, 20))
+    assert (np.diff(time) > 0).all()
+    assert abs(time[-1] - arrivals[-1]) < 1
+    np.testing.assert_allclose(np.diff(time)[-100:], 0.05, rtol=0.1)
+
+
+def test_the_gateways_own_clock_set_back_is_followed() -> None:
+    arrivals = np.concatenate((WALL + np.arange(10), WALL - 3600 + np.arange(10)))
+    parts = stamps(Clock(), arrivals, 20)
+    assert abs(parts[-1][-1] - arrivals[-1]) < 0.5
+
+
+def test_the_offset_is_smoothed_within_a_run_and_fresh_in_a_new_one() -> None:
+    clock = Clock()
+    clock.track(WALL + 10, WALL, new_run=True)
+    assert clock.offset_s == 10
+    clock.track(WALL + 11, WALL, new_run=False)
+    assert clock.offset_s == pytest.approx(10.1)
+    clock.track(WALL + 86_400, WALL, new_run=True)
+    assert clock.offset_s == 86_400
+
+
+def test_late_messages_that_keep_pace_are_a_clock_set_back() -> None:
+    clock = Clock()
+    told = [clock.set_back(1000.0 + i / 2, 50.0 + i / 2) for i in range(5)]
+    assert told == [False, False, False, False, True]
+
+
+def test_a_burst_of_old_packets_is_not_a_clock_set_back() -> None:
+    clock = Clock()
+    assert not any(clock.set_back(1000.0 + i, 50.0 + i / 10) for i in range(100))
+
+
+def test_an_old_packet_repeated_for_ever_is_not_a_clock_set_back() -> None:
+    clock = Clock()
+    assert not any(clock.set_back(1000.0, 50.0 + i) for i in range(100))
+
+
+def test_a_message_on_time_ends_the_streak() -> None:
+    clock = Clock()
+    for i in range(20):
+        assert not clock.set_back(1000.0 + i, 50.0 + i)
+        clock.on_time()
