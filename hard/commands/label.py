@@ -117,7 +117,7 @@ def _classifier(args: argparse.Namespace) -> Classifier:
 def _expected(runs: Iterable[Recording], classifier: Classifier, hop_s: float) -> float:
     """How many windows `runs` hold if nothing is missing, for the progress bar."""
     length_s = classifier.bundle.manifest.window.length_s
-    return sum(max(0.0, (run.time[-1] - run.time[0] - length_s) // hop_s + 1) for run in runs)
+    return sum(max(0.0, (float(run.time[-1] - run.time[0]) - length_s) // hop_s + 1) for run in runs)
 
 
 def _batches(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:

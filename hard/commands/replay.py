@@ -1,0 +1,94 @@
+"""`hard replay FILE`: a recording as live messages, a device a subject, a message for each second of recording.
+
+Device clocks are shifted so that each subject begins now. A jump forward between two runs stays in device time, though
+nobody waits for it longer than 2 s. A jump back is replayed as a jump of 2 s forward, for at any other speed than 1 the
+daemon couldn't tell a clock set back from late messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import heapq
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from hard.commands.broker import Link, batch
+from hard.commands.label import read_recording, tell_rejected
+from hard.commands.progress import progress
+from hard.recordings import Recording
+from hard.records import Floats
+
+MESSAGE_S = 1.0
+LONGEST_WAIT_S = 2.0
+AFTER_JUMP_BACK_S = 2.0
+
+
+class Part(NamedTuple):
+    """One message to come: due at `due_s` after the beginning, at speed 1; `time` (N,) device Unix s, `xyz` (N, 3)."""
+
+    due_s: float
+    subject: str
+    time: Floats
+    xyz: Floats
+    rate_hz: float
+
+
+def main(args: argparse.Namespace) -> int:
+    """Publishes the recording; tells on standard error what went out. Ctrl-C ends it early."""
+    runs, rejected = read_recording(args)
+    tell_rejected(args.file, rejected)
+    samples = sum(len(run.time) for run in runs)
+    sent = 0
+    with Link(args.broker) as link, progress("replaying", samples, prints=False) as advance:
+        begin, begin_wall = time.monotonic(), time.time()
+        with contextlib.suppress(KeyboardInterrupt):
+            for part in parts(runs, begin_wall):
+                if args.speed:
+                    time.sleep(max(0.0, begin + part.due_s / args.speed - time.monotonic()))
+                link.publish(args.topic.replace("{device}", part.subject), batch(part.time, part.xyz, part.rate_hz))
+                sent += len(part.time)
+                advance(len(part.time))
+    print(
+        f"hard: {args.file}: {link.published} messages, {sent} of {samples} samples published in "
+        f"{time.monotonic() - begin:.1f} s; {link.acknowledged} messages acknowledged",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def parts(runs: Iterable[Recording], begin_wall: float) -> Iterator[Part]:
+    """The messages of all subjects in the order in which they are due; each subject begins at `begin_wall`."""
+    by_subject: dict[str, list[Recording]] = {}
+    for run in runs:
+        by_subject.setdefault(run.subject, []).append(run)
+    return heapq.merge(*(_of_one(own, begin_wall) for own in by_subject.values()), key=lambda part: part.due_s)
+
+
+def _of_one(runs: list[Recording], begin_wall: float) -> Iterator[Part]:
+    due_s, clock, last = 0.0, begin_wall, None
+    for run in runs:
+        if last is not None:
+            gap_s = float(run.time[0] - last)
+            gap_s = gap_s if gap_s > 0 else AFTER_JUMP_BACK_S
+            due_s += min(gap_s, LONGEST_WAIT_S)
+            clock += gap_s
+        since = run.time - run.time[0]
+        rate_hz = sample_rate(since)
+        bounds = np.searchsorted(since, np.arange(MESSAGE_S, since[-1], MESSAGE_S) - 1e-6)
+        for part in np.split(np.arange(len(since)), np.unique(bounds)):
+            if len(part):
+                # A message goes out with its last sample.
+                yield Part(due_s + float(since[part[-1]]), run.subject, clock + since[part], run.xyz[part], rate_hz)
+        due_s += float(since[-1])
+        clock += float(since[-1])
+        last = run.time[-1]
+
+
+def sample_rate(since: Floats) -> float:
+    """The rate of a run in Hz, by its median step."""
+    return round(float(1 / np.median(np.diff(since))), 6) if len(since) > 1 else 1.0

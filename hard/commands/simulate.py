@@ -1,0 +1,31 @@
+"""`hard simulate`: publishes simulated wearers to a broker."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import threading
+
+from hard.commands import Refusal
+from hard.commands.broker import Link
+from hard.commands.wearers import Wearers
+
+
+def main(args: argparse.Namespace) -> int:
+    """Publishes until the time is over or Ctrl-C, then tells on standard error what went out."""
+    among = (args.one_activity,) if args.one_activity else ()
+    with Link(args.broker) as link:
+        try:
+            wearers = Wearers(args.devices, rate_hz=args.rate, seed=args.seed, among=among)
+        except ValueError as error:
+            raise Refusal(error) from error
+        with contextlib.suppress(KeyboardInterrupt):
+            wearers.publish(link, args.topic, threading.Event(), args.seconds or float("inf"))
+    counts = wearers.counts
+    print(
+        f"hard: {args.devices} wearers: {counts.messages} messages, {counts.samples} samples published; "
+        f"{link.acknowledged} messages acknowledged; never more than {counts.behind_s:.2f} s behind",
+        file=sys.stderr,
+    )
+    return 0

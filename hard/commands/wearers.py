@@ -1,0 +1,51 @@
+"""Simulated wearers on a broker: each sends one message a second, the wearers spread over the second, in real time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hard.commands.broker import Link, batch
+from hard.simulator import Wearer
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was sent; `behind_s` is how late the latest message went out."""
+
+    messages: int = 0
+    samples: int = 0
+    behind_s: float = 0.0
+
+
+class Wearers:
+    """`count` wearers named `{name}-1` and up, their clocks set to now. The same seed gives the same motions."""
+
+    def __init__(
+        self, count: int, *, name: str = "sim", rate_hz: float = 50.0, seed: int = 0, among: Sequence[str] = ()
+    ) -> None:
+        self.rate_hz, self.counts = rate_hz, Counts()
+        self._begin, self._begin_wall = time.monotonic(), time.time()
+        self.by_name = {
+            f"{name}-{i + 1}": Wearer((seed, i), rate_hz, start=self._begin_wall + i / count, among=among)
+            for i in range(count)
+        }
+
+    def publish(self, link: Link, topic: str, stop: threading.Event, seconds: float = float("inf")) -> None:
+        """Publishes every wearer's seconds, each when it is over, until `stop` is set or `seconds` are over."""
+        second = 0
+        while second < seconds:
+            n = int((second + 1) * self.rate_hz) - int(second * self.rate_hz)
+            for i, (name, wearer) in enumerate(self.by_name.items()):
+                wait_s = self._begin + second + 1 + i / len(self.by_name) - time.monotonic()
+                if stop.wait(max(0.0, wait_s)):
+                    return
+                if n:
+                    motion = wearer.take(n)
+                    link.publish(topic.replace("{device}", name), batch(motion.time, motion.xyz, self.rate_hz))
+                    self.counts.messages += 1
+                    self.counts.samples += n
+                    self.counts.behind_s = max(self.counts.behind_s, -wait_s)
+            second += 1

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Fits the parameters of `hard/simulator.py` from a labelled recording and writes `hard/simulator.json`.
+
+    scripts/fit_simulator.py ../shared/data/motionsense/motionsense_50hz_raw.txt.xz
+
+Each prototype is fitted to one run of one subject: windows of 4 s, in each the stride rate and its Fourier series by
+least squares; the prototype takes the series of the median window and describes the spread of the others. No model is
+asked: the parameters know the recordings alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from hard import recordings
+from hard.records import Floats
+from hard.simulator import BANDS_HZ, INNER_HZ, MAX_WANDER, Parameters, Prototype
+
+# Strides (two steps) a second in which to look. A stride and a step can't be told apart by fit alone.
+STRIDE_HZ = {"Walking": (0.65, 1.2), "Upstairs": (0.55, 1.15), "Downstairs": (0.6, 1.25), "Jogging": (1.0, 1.75)}
+HARMONICS = 10
+WINDOW = round(4 * INNER_HZ)
+RUNS = 2  # of each subject and activity, the longest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="WISDM text or CSV with truth, 50 Hz")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "hard" / "simulator.json")
+    parser.add_argument("--source", default="MotionSense (Malekzadeh et al., IoTDI 2019)", help="named in the file")
+    args = parser.parse_args()
+    runs, _ = recordings.read(args.file)
+    by_way: dict[str, dict[str, list[Floats]]] = {}
+    for run in runs:
+        if run.truth is not None and len(set(run.truth)) == 1 and len(run.time) >= 2 * WINDOW:
+            even = np.arange(run.time[0], run.time[-1], 1 / INNER_HZ)
+            xyz = np.column_stack([np.interp(even, run.time, axis) for axis in run.xyz.T])
+            by_way.setdefault(str(run.truth[0]), {}).setdefault(run.subject, []).append(xyz)
+    prototypes = {
+        activity: tuple(
+            fit(subject, xyz, STRIDE_HZ.get(activity))
+            for subject, found in subjects.items()
+            for xyz in sorted(found, key=len, reverse=True)[:RUNS]
+        )
+        for activity, subjects in sorted(by_way.items())
+    }
+    args.out.write_bytes(
+        msgspec.json.format(msgspec.json.encode(Parameters(args.source, prototypes)), indent=0) + b"\n"
+    )
+    told = ", ".join(f"{name} {len(ways)}" for name, ways in prototypes.items())
+    print(f"{args.out}: {told} prototypes, {args.out.stat().st_size / 1e3:.0f} kB", file=sys.stderr)
+    return 0
+
+
+def fit(subject: str, xyz: Floats, stride_hz: tuple[float, float] | None) -> Prototype:
+    """The prototype of one run `xyz` (N, 3) at INNER_HZ; without rhythm where `stride_hz` is None."""
+    # The ends of a run hold the phone going into the pocket and out of it.
+    margin = min(round(2 * INNER_HZ), (len(xyz) - WINDOW) // 2)
+    xyz = xyz[margin : len(xyz) - margin]
+    windows = np.lib.stride_tricks.sliding_window_view(xyz, WINDOW, axis=0)[:: WINDOW // 2].transpose(0, 2, 1)
+    means = windows.mean(axis=1)
+    if stride_hz is None:
+        typical = int(np.argsort(np.linalg.norm(means - np.median(means, axis=0), axis=1))[0])
+        return Prototype(
+            subject, _round(means[typical]), 0.0, (), (), 0.0, 0.0, remainder(windows - means[:, None], means)
+        )
+    common = best_stride(windows, np.linspace(*stride_hz, 120))
+    fits = [series(w, best_stride(w[None], common * np.linspace(0.93, 1.07, 29))) for w in windows]
+    hz, power = np.array([f[0] for f in fits]), np.array([np.sqrt((f[1] ** 2).sum()) for f in fits])
+    rest = np.stack([f[2] for f in fits])
+    # The window whose strength is the median, among the better half of the fits.
+    good = np.argsort((rest**2).mean(axis=(1, 2)))[: len(fits) // 2 + 1]
+    typical = int(good[np.argsort(np.abs(power[good] - np.median(power[good])))[0]])
+    cosine, sine = fits[typical][1]
+    scale = np.median(power) / power[typical]
+    return Prototype(
+        subject,
+        _round(means[typical]),
+        round(float(hz[typical]), 4),
+        tuple(_round(row) for row in cosine * scale),
+        tuple(_round(row) for row in sine * scale),
+        round(_spread(hz), 3),
+        round(_spread(power), 3),
+        remainder(rest, means),
+    )
+
+
+def best_stride(windows: Floats, candidates_hz: Floats) -> float:
+    """The stride rate whose series leaves least of `windows` (B, WINDOW, 3) unexplained."""
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    left = [float(((centred - project(centred, hz)) ** 2).sum()) for hz in candidates_hz]
+    return float(candidates_hz[int(np.argmin(left))])
+
+
+def project(centred: Floats, hz: float) -> Floats:
+    basis, _ = np.linalg.qr(waves(hz))
+    return basis @ (basis.T @ centred)
+
+
+def waves(hz: float) -> Floats:
+    """Cosines, then sines, of the harmonics of `hz` (WINDOW, 2·HARMONICS)."""
+    phase = 2 * np.pi * hz * np.arange(WINDOW)[:, None] / INNER_HZ * np.arange(1, HARMONICS + 1)
+    return np.concatenate((np.cos(phase), np.sin(phase)), axis=1)
+
+
+def series(window: Floats, hz: float) -> tuple[float, Floats, Floats]:
+    """Stride rate, coefficients (2, HARMONICS, 3) and what remains (WINDOW, 3) of one window."""
+    centred = window - window.mean(axis=0)
+    basis = waves(hz)
+    coefficients = np.linalg.lstsq(basis, centred, rcond=None)[0]
+    return hz, coefficients.reshape(2, HARMONICS, 3), centred - basis @ coefficients
+
+
+def remainder(rest: Floats, means: Floats) -> tuple[tuple[float, ...], ...]:
+    """Cholesky factors of the covariance by band of `rest` (B, WINDOW, 3); how the means move is the slowest band's."""
+    spectrum = np.fft.rfft(rest, axis=1, norm="forward")
+    hz = np.fft.rfftfreq(rest.shape[1], 1 / INNER_HZ)
+    factors = []
+    for low, high in pairwise(BANDS_HZ):
+        part = spectrum[:, (hz >= low) & (hz < high)]
+        covariance = 2 * np.einsum("bfi,bfj->ij", part, part.conj()).real / len(rest)
+        if low == 0:
+            # Robust: a change of posture within a run is not how a posture sways.
+            covariance += np.diag(np.square(1.48 * np.median(np.abs(means - np.median(means, axis=0)), axis=0)))
+        factors.append(_round(np.linalg.cholesky(covariance + 1e-6 * np.eye(3))[np.tril_indices(3)]))
+    return tuple(factors)
+
+
+def _spread(values: Floats) -> float:
+    """Robust relative spread, bounded as the synthesis bounds it."""
+    middle = np.median(values)
+    return float(min(1.48 * np.median(np.abs(values - middle)) / middle, MAX_WANDER / 2))
+
+
+def _round(values: Floats) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) for value in values)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
