@@ -32,6 +32,7 @@ class Listener:
         self.last: dict[str, bytes] = {}
         self.all: list[tuple[str, bytes]] = []
         self.client = paho.Client(CallbackAPIVersion.VERSION2)
+        self.client.max_inflight_messages_set(500)
         self.client.on_connect = lambda client, *_: client.subscribe(topic, 1)
         self.client.on_message = self._on_message
         self.client.reconnect_delay_set(0.05, 0.1)  # type: ignore[arg-type]
