@@ -1,0 +1,1 @@
+"""Offline training, in rooms: recordings in, a model bundle out. Imports `hard`, is never imported by it."""

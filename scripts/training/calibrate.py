@@ -1,0 +1,38 @@
+"""Label log probabilities and truths → the temperature that makes confidence honest, and how honest it is.
+
+Pure. Guo 2017, "On Calibration of Modern Neural Networks".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hard.model.tokens import Ids
+from hard.records import Floats, Singles
+
+TEMPERATURES = np.geomspace(0.2, 5.0, 321)
+BINS = 15
+
+
+def probabilities(scores: Singles, temperature: float) -> Floats:
+    """Probabilities (N, K) of log probabilities `scores` (N, K) at a temperature."""
+    scaled = np.asarray(scores, dtype=np.float64) / temperature
+    raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(scores: Singles, truth: Ids) -> float:
+    """The temperature under which `truth` (N,), indices into K labels, is likeliest."""
+    rows = np.arange(len(truth))
+    losses = [-np.log(np.maximum(probabilities(scores, t)[rows, truth], 1e-12)).mean() for t in TEMPERATURES]
+    return float(round(TEMPERATURES[int(np.argmin(losses))], 4))
+
+
+def calibration_error(confidence: Floats, right: np.ndarray) -> float:
+    """Expected calibration error: mean distance of confidence (N,) from the share that is `right` (N,), over equal bins."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    total = 0.0
+    for b in np.unique(bins):
+        inside = bins == b
+        total += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    return float(total)
