@@ -37,12 +37,22 @@ STAGE_SECONDS = (
 BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 STAGES = ("decode", "assemble", "queue", "infer", "publish")
-GAUGES = {
-    "messages": {"queued": "hard_messages_queued"},
-    "samples": {"held": "hard_samples_held", "buffered": "hard_samples_buffered", "missing": "hard_samples_missing"},
-    "windows": {"in_flight": "hard_windows_in_flight"},
+# Each book: what came in, what became of it, and what is still on its way: metric, field, documentation.
+TOTALS = {
+    "messages": ("hard_messages_received", "received", "Messages received"),
+    "samples": ("hard_samples_decoded", "decoded", "Samples of decoded messages"),
+    "windows": ("hard_windows_closed", "closed", "Windows closed"),
 }
-TOTALS = {"messages": "received", "samples": "decoded", "windows": "closed"}
+GAUGES = {
+    "messages": (("hard_messages_queued", "queued", "Messages that wait to be decoded"),),
+    "samples": (
+        ("hard_samples_held", "held", "Samples held for reordering"),
+        ("hard_samples_buffered", "buffered", "Accepted samples that open windows still need"),
+        ("hard_samples_missing", "missing", "Samples that devices seem to have left out since the start"),
+    ),
+    "windows": (("hard_windows_in_flight", "in_flight", "Closed windows neither published nor abandoned yet"),),
+}
+LEFT = ("used", "unused")  # what became of accepted samples: a balance of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +126,16 @@ class BookCollector(Collector):
 
 def _book(name: str, book: dict[str, int]) -> Iterator[Metric]:
     """The total as a counter, the outcomes as one counter with a label, what is still on its way as gauges."""
-    total = TOTALS[name]
-    yield CounterMetricFamily(f"hard_{name}_{total}", f"{name.capitalize()} {total}", book[total])
-    outcomes = {key: n for key, n in book.items() if key != total and key not in GAUGES[name]}
+    metric, total, documentation = TOTALS[name]
+    yield CounterMetricFamily(metric, documentation, book[total])
+    still = {field for _, field, _ in GAUGES[name]}
+    outcomes = {field: n for field, n in book.items() if field not in {total, *still, *LEFT}}
     yield _counter(f"hard_{name}", f"{name.capitalize()} by what became of them", "outcome", outcomes)
-    for key, metric in GAUGES[name].items():
-        yield GaugeMetricFamily(metric, f"{name.capitalize()} {key.replace('_', ' ')}", book[key])
+    if name == "samples":
+        left = {field: book[field] for field in LEFT}
+        yield _counter("hard_accepted_samples", "Accepted samples by whether a window used them", "outcome", left)
+    for metric, field, documentation in GAUGES[name]:
+        yield GaugeMetricFamily(metric, documentation, book[field])
 
 
 def _counter(name: str, documentation: str, label: str, values: dict[str, int]) -> CounterMetricFamily:

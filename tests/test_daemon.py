@@ -116,12 +116,12 @@ def books(running: Running) -> dict[str, float]:
         book: sum(v for k, v in m.items() if k.startswith(f"hard_{book}_total{{"))
         for book in ("messages", "samples", "windows")
     }
-    used = sum(m[f'hard_samples_total{{outcome="{key}"}}'] for key in ("used", "unused"))
     accepted = m['hard_samples_total{outcome="accepted"}']
+    left = sum(v for k, v in m.items() if k.startswith("hard_accepted_samples_total{"))
     return {
         "messages": m["hard_messages_received_total"] - outcomes["messages"] - m["hard_messages_queued"],
-        "samples": m["hard_samples_decoded_total"] - (outcomes["samples"] - used) - m["hard_samples_held"],
-        "accepted": accepted - used - m["hard_samples_buffered"],
+        "samples": m["hard_samples_decoded_total"] - outcomes["samples"] - m["hard_samples_held"],
+        "accepted": accepted - left - m["hard_samples_buffered"],
         "windows": m["hard_windows_closed_total"] - outcomes["windows"] - m["hard_windows_in_flight"],
     }
 
