@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from hard import __version__
 from hard.commands import Failure, Refusal
@@ -96,6 +97,10 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def log_level(text: str) -> str:
+    return f"log_level={text}"
+
+
 def sensor_topic(text: str) -> str:
     if "{device}" not in text.split("/") or set("+#\0") & set(text):
         raise argparse.ArgumentTypeError("a topic has {device} as one of its levels, and no + or #")
@@ -103,7 +108,7 @@ def sensor_topic(text: str) -> str:
 
 
 def _settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", metavar="PATH", help="TOML file with settings")
+    command.add_argument("--config", type=Path, metavar="PATH", help="TOML file with settings")
     command.add_argument(
         "--set",
         dest="overrides",
@@ -113,7 +118,7 @@ def _settings(command: argparse.ArgumentParser) -> None:
         help="one setting; may be repeated",
     )
     command.add_argument(
-        "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="least level logged (info)"
+        "--log-level", dest="overrides", action="append", type=log_level, metavar="LEVEL", help="--set log_level=LEVEL"
     )
 
 

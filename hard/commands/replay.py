@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hard.commands import Refusal
 from hard.commands.broker import Link, batch
 from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
@@ -42,6 +43,9 @@ def main(args: argparse.Namespace) -> int:
     """Publishes the recording; tells on standard error what went out. Ctrl-C ends it early."""
     runs, rejected = read_recording(args)
     tell_rejected(args.file, rejected)
+    for run in runs:
+        if not run.subject or set(run.subject) & set("/+#\0"):
+            raise Refusal(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
     samples = sum(len(run.time) for run in runs)
     sent = 0
     with Link(args.broker) as link, progress("replaying", samples, prints=False) as advance:
