@@ -46,10 +46,11 @@ def names() -> list[str]:
     return [f"{signal}.{statistic}" for signal in SIGNALS for statistic in STATISTICS] + [*PAIRS, "tilt.cos"]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def extract(windows: Singles, up: Singles, rate_hz: float, wanted: Sequence[str]) -> Singles:
     """Features (B, F) in the order of `wanted`, of `windows` (B, T, 3) and upright directions `up` (B, 3).
 
-    Raises ValueError naming a feature that doesn't exist.
+    All are finite, even where absurd values overflow. Raises ValueError naming a feature that doesn't exist.
     """
     windows = np.asarray(windows, dtype=np.float32)
     plan = _plan(wanted)

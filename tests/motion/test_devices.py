@@ -1,0 +1,300 @@
+"""The devices: each one's clock and windows apart, order within `reorder_s`, bounds, events, and the books over all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hard.motion.devices import DeviceRules, Devices
+from hard.motion.windows import Grid
+from hard.records import Floats, Samples, Tally, Window
+
+NOW = 1_700_000_000.0
+UP = np.array([0, 1, 0], dtype=np.float32)
+GRID = Grid(4.0, 20.0)
+
+
+def devices(grid: Grid = GRID, **rules: float) -> Devices:
+    return Devices(grid, UP, replace(DeviceRules(), **rules))
+
+
+def message(time: Floats, device: str = "d", at: float | None = None) -> Samples:
+    """A slow movement at device `time`, received at gateway time `at` (s after NOW)."""
+    at = float(time[-1]) - NOW if at is None else at
+    return Samples(device, time, wave(time), received_at=at, received_wall=NOW + at)
+
+
+def wave(time: Floats) -> Floats:
+    t = time % 1000
+    return np.column_stack((np.sin(t), 9.81 + np.cos(t), 0.01 * t))
+
+
+def second(i: float, rate: float = 20.0) -> Floats:
+    """Device times of one second, `i` s after NOW."""
+    return NOW + i + np.arange(round(rate)) / rate
+
+
+class Books:
+    """Pushes messages and checks after each that every sample is accounted for."""
+
+    def __init__(self, devices: Devices) -> None:
+        self.devices, self.tally, self.windows = devices, Tally(), list[Window]()
+
+    def push(self, *messages: Samples) -> list[Window]:
+        first = len(self.windows)
+        for samples in messages:
+            windows, tally = self.devices.push(samples)
+            assert tally.decoded == len(samples.xyz)
+            assert len(windows) == tally.windows_closed - tally.windows_low_coverage
+            self.windows += windows
+            self.tally += tally
+            self.check()
+        return self.windows[first:]
+
+    def check(self) -> None:
+        t = self.tally
+        assert t.decoded == t.accepted + t.late + t.duplicate + t.out_of_range + t.held
+        assert min(getattr(t, name) for name in Tally.__slots__) >= 0
+        assert t.used + t.unused <= t.accepted
+
+    def close(self) -> Tally:
+        self.tally += self.devices.close()
+        self.check()
+        assert self.tally.held == 0
+        assert self.tally.accepted == self.tally.used + self.tally.unused
+        return self.tally
+
+
+def assert_same(some: list[Window], others: list[Window]) -> None:
+    assert [w.window_id for w in some] == [w.window_id for w in others]
+    for a, b in zip(some, others, strict=True):
+        assert a.coverage == b.coverage
+        np.testing.assert_allclose(a.xyz, b.xyz, atol=1e-4)
+
+
+def test_a_window_carries_what_is_known_of_its_device_and_its_last_message() -> None:
+    books = Books(devices())
+    books.push(*(message(second(i) + 5, at=i) for i in range(3)))
+    (window,) = books.push(message(second(3) + 5, at=3.0))
+    assert (window.device, window.start, window.end) == ("d", NOW + 5, NOW + 9)
+    assert window.window_id == f"d:{round((NOW + 9) * 1000)}"
+    assert (window.received_at, window.received_wall) == (3.0, NOW + 3.0)
+    assert window.clock_offset_s == pytest.approx(5.95)
+    assert (window.calibrated, window.degraded, window.replayed) == (False, False, False)
+    np.testing.assert_array_equal(window.up, UP)
+
+
+@given(
+    order=st.permutations(range(60)),
+    sizes=st.lists(st.integers(1, 9), min_size=60, max_size=60),
+    reorder_s=st.sampled_from([0.5, 2.0]),
+    rate=st.sampled_from([20.0, 100 / 3, 50.0]),
+)
+def test_windows_do_not_depend_on_the_order_within_reorder_s(
+    order: list[int], sizes: list[int], reorder_s: float, rate: float
+) -> None:
+    time = NOW + np.arange(sum(sizes)) / rate
+    parts = np.split(time, np.cumsum(sizes)[:-1])
+    # Each message is delayed by less than reorder_s, so none is overtaken by more.
+    delays = np.array(order) / 60 * reorder_s * 0.99
+    arrival = np.argsort([part[-1] + delay for part, delay in zip(parts, delays, strict=True)], kind="stable")
+    spread = max(part[-1] - part[0] for part in parts)
+    shuffled = Books(devices(reorder_s=reorder_s + spread))
+    shuffled.push(*(message(parts[i]) for i in arrival))
+    sorted_ = Books(devices())
+    sorted_.push(*(message(part) for part in parts))
+    assert_same(shuffled.windows, sorted_.windows[: len(shuffled.windows)])
+    assert len(sorted_.windows) - len(shuffled.windows) <= np.ceil(reorder_s + spread) + 1
+    assert shuffled.close().accepted == len(time)
+    assert shuffled.tally.late == shuffled.tally.duplicate == 0
+
+
+def test_times_out_of_order_within_a_message_are_sorted() -> None:
+    shuffled, ordered = Books(devices()), Books(devices())
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        ordered.push(message(second(i)))
+        shuffled.push(message(rng.permutation(second(i)), at=i + 0.95))
+    assert_same(shuffled.windows, ordered.windows)
+    assert len(ordered.windows) == 3
+
+
+def test_held_samples_are_released_by_a_silence_and_by_the_end() -> None:
+    books = Books(devices(reorder_s=2.0))
+    assert not books.push(*(message(second(i)) for i in range(5)))
+    assert books.tally.held == 40  # a sample exactly reorder_s old is released
+    (window, *_) = books.push(message(second(60)))
+    assert window.end == NOW + 4
+    assert books.tally.held == 20
+    books.close()
+
+
+def test_what_is_held_is_bounded() -> None:
+    grid = Grid(4.0, 20.0, max_rate_hz=50.0)
+    books = Books(devices(grid, reorder_s=600.0))
+    books.push(*(message(second(i, 50.0)) for i in range(60)))
+    assert books.tally.held <= grid.max_samples
+    assert len(books.windows) > 50
+    books.close()
+
+
+def test_values_that_are_not_real_are_out_of_range_and_harm_no_other() -> None:
+    books = Books(devices())
+    for i in range(5):
+        samples = message(second(i))
+        samples.xyz[[3, 7, 11], [0, 1, 2]] = np.nan, 1e9, -np.inf
+        books.push(samples)
+    assert books.tally.out_of_range == 15
+    assert len(books.windows) == 2
+    assert all(np.isfinite(w.xyz).all() for w in books.windows)
+    books.close()
+
+
+def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
+    books = Books(devices())
+    assert not books.push(replace(message(second(0)), xyz=np.full((20, 3), np.inf)))
+    assert not books.push(Samples("d", np.empty(0), np.empty((0, 3)), 1.0, NOW))
+    assert not books.push(Samples("d", None, np.empty((0, 3)), 1.0, NOW))
+    assert books.close().out_of_range == 20
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.sampled_from([0.0, 0.3, 1.0, -2.0, 5.0, -86_400.0, 1e9]),  # what the device's clock is off by
+            st.sampled_from([1, 7, 20, 90]),
+            st.floats(0, 3),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([0.0, 0.5]),
+    st.sampled_from([Grid(4.0, 20.0), Grid(1.0, 20.0, hop_s=2.5)]),
+)
+def test_no_sample_is_lost_or_doubled_whatever_comes(
+    steps: list[tuple[str, float, int, float]], reorder_s: float, grid: Grid
+) -> None:
+    books, at = Books(devices(grid, reorder_s=reorder_s, max_devices=2)), 0.0
+    for name, off_s, n, later_s in steps:
+        at += later_s
+        books.push(message(NOW + at + off_s + np.arange(n) / 20, name, at))
+    assert books.close().decoded == sum(n for _, _, n, _ in steps)
+    assert all(np.isfinite(w.xyz).all() for w in books.windows)
+
+
+def test_a_wild_clock_touches_no_other_device() -> None:
+    alone, beside = Books(devices()), Books(devices())
+    for i in range(10):
+        alone.push(message(second(i), "honest"))
+        beside.push(message(second(i), "honest"))
+        beside.push(message(second(i) + 86_400, "ahead", at=i + 1), message(second(i) - 86_400, "behind", at=i + 1))
+        beside.push(message(np.array([NOW + 3e9 * (i % 2)]), "wild", at=i + 1))
+    assert_same([w for w in beside.windows if w.device == "honest"], alone.windows)
+    for name in ("ahead", "behind"):
+        assert len([w for w in beside.windows if w.device == name]) == 7
+
+
+@pytest.mark.parametrize("back_s", [20.0, 3600.0, 86_400.0])
+@pytest.mark.parametrize("reorder_s", [0.0, 0.5])
+def test_a_clock_set_back_costs_two_seconds_and_a_new_grid(back_s: float, reorder_s: float) -> None:
+    books = Books(devices(reorder_s=reorder_s))
+    books.push(*(message(second(i), at=i + 1) for i in range(10)))
+    books.push(*(message(second(i) - back_s, at=i + 1) for i in range(10, 20)))
+    assert books.tally.jumps == 1
+    assert books.tally.late == 40  # two messages; the third kept pace for two seconds
+    ends = [w.end - NOW + back_s for w in books.windows if w.end <= NOW]
+    assert ends == [16, 17, 18, 19] + [20] * (not reorder_s)  # the new run began at 12
+    assert books.windows[-1].clock_offset_s == pytest.approx(-0.05 - back_s)
+    books.close()
+
+
+def test_a_burst_of_old_packets_is_late_and_no_clock_set_back() -> None:
+    books = Books(devices())
+    for i in range(20):
+        books.push(message(second(i), at=i + 1))
+        if i == 15:
+            books.push(*(message(second(k), at=16 + k / 100) for k in range(10)))
+    assert books.tally.jumps == 0
+    assert books.tally.runs == 1
+    assert books.tally.late == 200
+    assert len(books.windows) == 17
+
+
+def test_a_clock_set_ahead_starts_a_new_grid_at_once() -> None:
+    books = Books(devices())
+    books.push(*(message(second(i), at=i + 1) for i in range(5)))
+    books.push(*(message(second(i) + 86_400, at=i + 1) for i in range(5, 9)))
+    assert books.tally.runs == 2
+    assert [w.end - NOW for w in books.windows] == [4, 5, 86_409]
+    assert books.windows[-1].clock_offset_s == pytest.approx(86_399.95)
+
+
+def test_a_drifting_clock_loses_nothing() -> None:
+    books = Books(devices())
+    for i in range(300):
+        books.push(message(NOW + (second(i) - NOW) * 1.0002, at=i + 1))
+    assert len(books.windows) == 297
+    assert (books.tally.runs, books.tally.late) == (1, 0)
+
+
+@pytest.mark.parametrize("n", [1, 20, 60])
+@pytest.mark.parametrize("rate", [19.0, 20.0, 21.0])
+def test_a_device_without_time_gets_its_windows(n: int, rate: float) -> None:
+    books, rng = Books(devices()), np.random.default_rng(0)
+    for i in range(int(100 * rate / n)):
+        at = (i + 1) * n / rate + rng.uniform(0, 0.03)
+        books.push(Samples("d", None, np.ones((n, 3)), at, NOW + at))
+    assert abs(len(books.windows) - 96) <= 2
+    assert (books.tally.runs, books.tally.late, books.tally.duplicate) == (1, 0, 0)
+    assert all(w.coverage == 1 for w in books.windows)
+
+
+def test_the_device_heard_least_recently_makes_room() -> None:
+    many = devices(max_devices=2)
+    books = Books(many)
+    for at, name in enumerate(["a", "b", "a", "c"]):
+        books.push(message(second(at), name, at=at))
+    events, _ = many.tick(4)
+    assert [(e.device, e.kind) for e in events] == [("a", "new"), ("b", "new"), ("b", "forgotten"), ("c", "new")]
+    assert len(many) == 2
+    assert books.close().decoded == 80
+
+
+def test_many_names_stay_bounded() -> None:
+    many = devices(max_devices=5)
+    books = Books(many)
+    for i in range(200):
+        books.push(message(second(0), f"d{i}", at=float(i)))
+        assert len(many) <= 5
+    assert books.close().unused == 4000
+
+
+def test_silent_back_and_forgotten_are_told_once() -> None:
+    one = devices(silent_after_s=60.0, forget_after_s=600.0)
+    books = Books(one)
+    books.push(message(second(0), at=0.0))
+    told = {now: [e.kind for e in one.tick(now)[0]] for now in (1.0, 60.0, 61.0, 62.0)}
+    assert told == {1.0: ["new"], 60.0: [], 61.0: ["silent"], 62.0: []}
+    assert one.active() == 0
+    books.push(message(second(70), at=70.0))
+    assert [e.kind for e in one.tick(71.0)[0]] == ["back"]
+    assert one.active() == 1
+    assert [e.kind for e in one.tick(131.0)[0]] == ["silent"]
+    events, tally = one.tick(671.0)
+    assert [e.kind for e in events] == ["forgotten"]
+    assert tally.unused == 20
+    assert len(one) == 0
+
+
+def test_end_run_starts_a_new_grid_and_knows_no_unknown_device() -> None:
+    one = devices()
+    books = Books(one)
+    books.push(*(message(second(i)) for i in range(4)))
+    books.tally += one.end_run("d") + one.end_run("nobody")
+    books.push(*(message(second(4.5 + i)) for i in range(4)))
+    assert [w.start - NOW for w in books.windows] == [0, 4.5]
+    books.close()

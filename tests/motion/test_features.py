@@ -1,0 +1,202 @@
+"""Features: equal to plain scalar references, blind to the device's rotation where they claim it, always finite."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hard.motion.features import BANDS_HZ, PAIRS, SIGNALS, STATISTICS, extract, names
+from hard.records import Floats, Singles
+
+RATE_HZ = 20.0
+UP = np.array([0.0, 1.0, 0.0], dtype=np.float32)
+
+
+def walk(seed: int, n: int = 1) -> Singles:
+    """Windows (n, 80, 3): gravity in some direction, a rhythm and noise."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(80) / RATE_HZ
+    gravity = rng.normal(size=(n, 1, 3))
+    gravity *= 9.81 / np.linalg.norm(gravity, axis=2, keepdims=True)
+    phase = rng.uniform(0, 6, (n, 1, 3))
+    swing = rng.uniform(0.5, 3, (n, 1, 3)) * np.sin(2 * np.pi * rng.uniform(1, 2.5, (n, 1, 1)) * t[:, None] + phase)
+    return np.asarray(gravity + swing + rng.normal(0, 0.5, (n, 80, 3)), dtype=np.float32)
+
+
+def ups(n: int) -> Singles:
+    return np.tile(UP, (n, 1))
+
+
+def feature(name: str, window: Singles) -> float:
+    return float(extract(window[None], UP[None], RATE_HZ, [name])[0, 0])
+
+
+def quantile(values: Floats, q: float) -> float:
+    ordered, at = sorted(values.tolist()), q * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
+
+
+def autocorrelation(values: Floats, lag: int) -> float:
+    c = values - values.mean()
+    n = len(c)
+    return float(sum(c[i] * c[i + lag] for i in range(n - lag)) / (n - lag) / (sum(c * c) / n))
+
+
+def power(values: Floats) -> tuple[Floats, Floats]:
+    """Frequencies and power by the plain Fourier sum, with Hann's taper."""
+    n = len(values)
+    taper = np.array([0.5 - 0.5 * np.cos(2 * np.pi * i / (n - 1)) for i in range(n)])
+    c = (values - values.mean()) * taper
+    sums = [sum(c[i] * np.exp(-2j * np.pi * k * i / n) for i in range(n)) for k in range(n // 2 + 1)]
+    return np.arange(n // 2 + 1) * RATE_HZ / n, np.abs(sums) ** 2 / (sum(taper**2) * RATE_HZ)
+
+
+def band(values: Floats, low: float, high: float) -> float:
+    frequency, density = power(values)
+    inside = [d for f, d in zip(frequency, density, strict=True) if low <= f < high]
+    return float(np.log10(max(sum(inside) * RATE_HZ / len(values), 1e-5)))
+
+
+def dominant(values: Floats) -> float:
+    frequency, density = power(values)
+    return float(max((d, f) for f, d in zip(frequency, density, strict=True) if f >= 0.4)[1])
+
+
+REFERENCES: dict[str, Callable[[Floats], float]] = {
+    "mean": lambda s: sum(s) / len(s),
+    "std": lambda s: (sum((v - s.mean()) ** 2 for v in s) / len(s)) ** 0.5,
+    "min": min,
+    "max": max,
+    "q10": lambda s: quantile(s, 0.10),
+    "q50": lambda s: quantile(s, 0.50),
+    "q90": lambda s: quantile(s, 0.90),
+    "iqr": lambda s: quantile(s, 0.75) - quantile(s, 0.25),
+    "skew": lambda s: sum((v - s.mean()) ** 3 for v in s) / len(s) / s.std() ** 3,
+    "kurt": lambda s: sum((v - s.mean()) ** 4 for v in s) / len(s) / s.std() ** 4,
+    "jerk": lambda s: sum(abs(b - a) for a, b in itertools.pairwise(s)) / (len(s) - 1) * RATE_HZ,
+    "freq": dominant,
+    "peak": lambda s: max(autocorrelation(s, lag) for lag in range(6, 27)),
+    "lag": lambda s: max((autocorrelation(s, lag), lag) for lag in range(6, 27))[1] / RATE_HZ,
+    **{f"e{i}": lambda s, b=b: band(s, *b) for i, b in enumerate(BANDS_HZ, 1)},
+}
+
+
+def signals(window: Singles) -> dict[str, Floats]:
+    w = window.astype(float)
+    down = w.mean(axis=0) / np.linalg.norm(w.mean(axis=0))
+    v = w @ down
+    rest = w - v[:, None] * down
+    return {
+        "x": w[:, 0],
+        "y": w[:, 1],
+        "z": w[:, 2],
+        "v": v,
+        "h": np.linalg.norm(rest, axis=1),
+        "m": np.linalg.norm(w, axis=1),
+    }
+
+
+@pytest.mark.parametrize("statistic", sorted(REFERENCES))
+@pytest.mark.parametrize("seed", range(3))
+def test_statistics_equal_their_plain_definitions(statistic: str, seed: int) -> None:
+    window = walk(seed)[0]
+    for signal, values in signals(window).items():
+        expected = REFERENCES[statistic](values)
+        assert feature(f"{signal}.{statistic}", window) == pytest.approx(expected, rel=2e-3, abs=2e-3), signal
+
+
+def test_a_and_b_are_the_horizontal_spreads() -> None:
+    window = walk(5)[0]
+    w = window.astype(float)
+    down = w.mean(axis=0) / np.linalg.norm(w.mean(axis=0))
+    rest = w - (w @ down)[:, None] * down
+    least, greatest = np.sqrt(np.linalg.eigvalsh(np.cov(rest.T, bias=True))[1:])
+    assert feature("a.std", window) == pytest.approx(greatest, rel=1e-3)
+    assert feature("b.std", window) == pytest.approx(least, rel=1e-3)
+    assert feature("a.skew", window) >= 0
+
+
+@pytest.mark.parametrize(("name", "pair"), PAIRS.items())
+def test_correlations_equal_numpys(name: str, pair: tuple[int, int]) -> None:
+    window = walk(1)[0]
+    assert feature(name, window) == pytest.approx(np.corrcoef(window[:, pair[0]], window[:, pair[1]])[0, 1], abs=1e-4)
+
+
+def test_tilt_is_the_cosine_between_gravity_and_up() -> None:
+    window = np.tile(np.array([0, 9.81 * np.cos(1.0), 9.81 * np.sin(1.0)], dtype=np.float32), (80, 1))
+    assert feature("tilt.cos", window) == pytest.approx(np.cos(1.0), abs=1e-5)
+
+
+@given(st.integers(0, 2**32))
+def test_gravitys_features_are_blind_to_the_devices_rotation(seed: int) -> None:
+    window = walk(seed)
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    turn *= np.linalg.det(turn)
+    wanted = [n for n in names() if n.partition(".")[0] in "vhm" and n.partition(".")[2] not in ("lag", "freq")]
+    wanted += ["a.std", "b.std", "tilt.cos"]
+    turned = extract((window @ turn).astype(np.float32), (UP[None] @ turn).astype(np.float32), RATE_HZ, wanted)
+    np.testing.assert_allclose(turned, extract(window, UP[None], RATE_HZ, wanted), rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        np.zeros((80, 3)),
+        np.full((80, 3), 9.81),
+        np.full((80, 3), -320.0),
+        np.tile([320.0, -320.0], 120).reshape(80, 3),
+        np.full((80, 3), 1e-30),
+        np.where(np.arange(240).reshape(80, 3) == 100, 1e10, 0),
+        np.where(np.arange(240).reshape(80, 3) % 2, 3e38, -3e38),
+    ],
+    ids=["zero", "constant", "least", "hardest", "tiny", "spike", "absurd"],
+)
+def test_every_feature_is_finite(window: Floats) -> None:
+    assert np.isfinite(extract(window[None].astype(np.float32), UP[None], RATE_HZ, names())).all()
+
+
+def test_a_still_device_has_no_rhythm_and_no_spread() -> None:
+    still = np.full((80, 3), 5.66, dtype=np.float32)
+    for name in ("x.std", "v.std", "h.mean", "v.peak", "xy.corr", "m.jerk", "v.skew"):
+        assert feature(name, still) == pytest.approx(0, abs=1e-3), name
+
+
+@pytest.mark.parametrize("n", [1, 7, 32])
+def test_a_row_does_not_depend_on_its_batch(n: int) -> None:
+    windows = walk(3, n)
+    batch = extract(windows, ups(n), RATE_HZ, names())
+    for window, row in zip(windows, batch, strict=True):
+        np.testing.assert_allclose(extract(window[None], UP[None], RATE_HZ, names())[0], row, rtol=1e-4, atol=1e-4)
+
+
+def test_columns_stand_in_the_order_asked_for() -> None:
+    windows, wanted = walk(0, 4), ["tilt.cos", "z.std", "x.mean", "m.e3", "xy.corr", "x.std"]
+    batch = extract(windows, ups(4), RATE_HZ, wanted)
+    assert batch.shape == (4, 6)
+    assert batch.dtype == np.float32
+    for i, name in enumerate(wanted):
+        np.testing.assert_allclose(batch[:, i], extract(windows, ups(4), RATE_HZ, [name])[:, 0], rtol=1e-5)
+
+
+def test_an_empty_batch_has_no_rows() -> None:
+    assert extract(np.empty((0, 80, 3), np.float32), np.empty((0, 3), np.float32), RATE_HZ, names()).shape == (
+        0,
+        len(names()),
+    )
+
+
+def test_names_are_the_products_of_signals_and_statistics() -> None:
+    assert len(set(names())) == len(names()) == len(SIGNALS) * len(STATISTICS) + len(PAIRS) + 1
+
+
+@pytest.mark.parametrize("name", ["w.mean", "x.median", "x", "", "xy.corr.", "tilt"])
+def test_an_unknown_feature_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ValueError, match="there is no feature"):
+        extract(walk(0), UP[None], RATE_HZ, ["x.mean", name])
