@@ -1,0 +1,112 @@
+"""What the documents name exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import BaseModel
+
+from hard.ledger import Ledger
+from hard.metrics import Gauges, Metrics
+from hard.settings import Settings
+from hard.stream import payloads, publisher
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = (ROOT / "hard" / "README.md").read_text()
+
+
+def section(title: str) -> str:
+    return REFERENCE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(text: str) -> list[str]:
+    """The name in the first cell of each row."""
+    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.M)
+
+
+def setting_defaults() -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in Settings():
+        if isinstance(value, BaseModel):
+            found.update({f"{name}.{inner}": v for inner, v in value})
+        else:
+            found[name] = value
+    return found
+
+
+def exported() -> str:
+    registry = CollectorRegistry()
+    metrics = Metrics(
+        registry,
+        Ledger(),
+        lambda: Gauges(0, 0, 0, 0, True, True, 0, 0.0),
+        {"model": "m", "version": "v", "backend": "b"},
+    )
+    metrics.labelled("Walking", True, 0.9)
+    return generate_latest(registry).decode()
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    assert rows(section("Settings")) == list(setting_defaults())
+
+
+def test_the_defaults_in_the_table_are_the_defaults() -> None:
+    shown = dict(re.findall(r"^\| `([^`]+)` \| ([^|]*?) ?\|", section("Settings"), flags=re.M))
+    for name, default in setting_defaults().items():
+        if name == "state.dir":
+            continue
+        text = shown[name].strip()
+        if isinstance(default, bool):
+            assert text == str(default).lower(), name
+        elif isinstance(default, (int, float)):
+            assert float(text) == default, name
+        elif isinstance(default, tuple):
+            assert text == str(list(default)).replace("'", '"'), name
+        else:
+            assert text == str(default or "").replace("**********", ""), name
+
+
+def test_the_metrics_table_is_the_metrics() -> None:
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", exported(), flags=re.M))
+    types = {name: kind for name, kind in types.items() if not name.endswith("_created")}
+    shown = dict(re.findall(r"^\| `([^`]+)` \| (\w+) \|", section("Metrics"), flags=re.M))
+    assert shown == types
+
+
+def test_no_metric_has_a_label_for_the_device() -> None:
+    assert "device=" not in exported()
+
+
+def test_the_label_payload_is_documented_field_by_field() -> None:
+    example = re.search(r"```json\n(.*?)```", REFERENCE, flags=re.S)
+    assert example
+    top = set(re.findall(r'"(\w+)": ', re.sub(r": \{[^}]*\}", ": 0", example.group(1))))
+    assert top == set(publisher.ActivityPayload.__struct_fields__)
+
+
+def test_every_reason_of_refusal_is_documented() -> None:
+    source = Path(payloads.__file__).read_text()
+    raised = set(re.findall(r'PayloadError\("(\w+)"', source)) | {"json", "internal"}
+    shown = set(
+        re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section("Payloads"), flags=re.M)))
+    )
+    assert shown == raised
+
+
+@pytest.mark.parametrize(
+    "document",
+    sorted(p for p in ROOT.rglob("*.md") if ".venv" not in p.parts and "bundles" not in p.parts),
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_every_room_is_named_in_the_reference() -> None:
+    for room in (ROOT / "hard").rglob("*.py"):
+        if room.name not in ("__init__.py", "__main__.py") and room.parent.name != "commands":
+            assert f"{room.name}" in REFERENCE, room
