@@ -139,7 +139,7 @@ def _manifest(path: Path) -> Manifest:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
     except OSError as error:
         raise BundleError(f"{path}: {MANIFEST} can't be read: {error.strerror}") from error
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise BundleError(f"{path}: {MANIFEST} is not a manifest: {error}") from error
     _check(path, manifest)
     return manifest
@@ -160,7 +160,7 @@ def _check(path: Path, manifest: Manifest) -> None:
         problem = "has an upright direction that is not a unit vector"
     elif unknown := set(manifest.prompt.features) - set(features.names()):
         problem = f"asks for unknown features: {', '.join(sorted(unknown))}"
-    elif any(Path(name).is_absolute() or ".." in Path(name).parts for name in manifest.files):
+    elif any(Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name for name in manifest.files):
         problem = "lists a file outside its folder"
     else:
         try:

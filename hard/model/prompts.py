@@ -78,7 +78,7 @@ def prompt_style(spec: PromptSpec) -> SeedPrompt | CompactPrompt:
     if len(spec.edges) != len(spec.features):
         raise ValueError(f"prompt style 'compact' has {len(spec.features)} features but edges for {len(spec.edges)}")
     for name, edges in zip(spec.features, spec.edges, strict=True):
-        if not 1 <= len(edges) <= 99 or any(b <= a for a, b in pairwise(edges)):
+        if not 1 <= len(edges) <= 99 or not all(a < b for a, b in pairwise(edges)):
             raise ValueError(f"the edges of feature {name!r} must be 1 to 99 rising numbers")
     return CompactPrompt(spec.features, spec.edges)
 

@@ -39,7 +39,7 @@ class WordTokenizer:
     def batch(self, prompts: Sequence[str]) -> tuple[Ids, Ids]:
         """Ids and attention mask (B, L), padded with PAD_ID to the longest prompt."""
         rows = [self._by_words(prompt) for prompt in prompts]
-        longest = max(map(len, rows))
+        longest = max(map(len, rows), default=0)
         ids = np.full((len(rows), longest), PAD_ID, dtype=np.int64)
         mask = np.zeros_like(ids)
         for i, row in enumerate(rows):

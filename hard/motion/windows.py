@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hard.records import Floats, Singles, Tally
 
 SAME_TIME_S = 1e-6  # two samples closer than this are one
+MOST = 100_000  # of everything about a grid: beyond lie only mistakes
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
 
@@ -35,8 +36,11 @@ class Grid:
     max_piece: int = field(init=False, repr=False, compare=False)  # what a buffer has room for beside an open window
 
     def __post_init__(self) -> None:
+        for name in ("length_s", "rate_hz", "hop_s", "max_gap_s", "max_rate_hz"):
+            if not 0 < getattr(self, name) <= MOST:
+                raise ValueError(f"{name} must lie above 0 and not above {MOST:,}, not at {getattr(self, name)}")
         points = round(self.length_s * self.rate_hz)
-        if abs(points - self.length_s * self.rate_hz) > 1e-6 or points < 2:
+        if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MOST:
             raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
         object.__setattr__(self, "offsets", np.arange(points) / self.rate_hz)
         object.__setattr__(self, "covered_step_s", COVERED_STEPS / self.rate_hz + SAME_TIME_S)

@@ -244,7 +244,16 @@ def test_books_balance_whatever_comes(chunks: list[tuple[int, int]], grid: Grid)
         assert np.isfinite(c.xyz).all()
 
 
-@pytest.mark.parametrize(("length_s", "rate_hz"), [(4.01, 20.0), (0.05, 20.0), (0.0, 20.0)])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"hop_s": 0.0}, {"hop_s": -1.0}, {"max_gap_s": 0.0}, {"length_s": -4.0, "rate_hz": -20.0}, {"rate_hz": float("nan")}],
+)
+def test_a_grid_refuses_what_would_never_end(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must lie above 0"):
+        Grid(**{"length_s": 4.0, "rate_hz": 20.0, **wrong})
+
+
+@pytest.mark.parametrize(("length_s", "rate_hz"), [(4.01, 20.0), (0.05, 20.0), (1e5, 1e5)])
 def test_a_grid_must_have_whole_points(length_s: float, rate_hz: float) -> None:
     with pytest.raises(ValueError, match="whole number of grid points"):
         Grid(length_s, rate_hz)

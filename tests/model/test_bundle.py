@@ -1,0 +1,174 @@
+"""The bundle on disk: written, read and verified; whatever is wrong with it is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hard.model import bundle
+from hard.model.bundle import BundleError, Manifest, Training, WindowSpec
+from hard.model.prompts import PromptSpec
+
+PARTS = ("tokenizer.json", "model.onnx", "config.json", "model.safetensors")
+MANIFEST = Manifest(
+    format=1,
+    name="test",
+    labels=("Walking", "Sitting"),
+    window=WindowSpec(4.0, 20.0),
+    prompt=PromptSpec("compact", 1, ("y.std", "tilt.cos"), ((0.5, 1.0), (0.0,))),
+    up=(0.0, 1.0, 0.0),
+    temperature=1.0,
+    training=Training("finetune", "scratch", "none", {"test": ["3"]}, 0, "float32", {"numpy": "2"}, {"macro_f1": 0.9}),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sound bundle, but for its weights, which nobody reads here."""
+    for name in PARTS:
+        (tmp_path / name).write_text(name)
+    bundle.write(tmp_path, MANIFEST)
+    return tmp_path
+
+
+def change(folder: Path, **fields: Any) -> None:
+    manifest = json.loads((folder / "hard.json").read_text())
+    for name, value in fields.items():
+        *path, last = name.split("__")
+        part = manifest
+        for step in path:
+            part = part[step]
+        part[last] = value
+    (folder / "hard.json").write_text(json.dumps(manifest))
+
+
+def assert_refused(folder: Path, sentence: str) -> None:
+    """`read` and `verify` both say it, in one line that names the bundle."""
+    with pytest.raises(BundleError, match=sentence) as refusal:
+        bundle.read(folder)
+    assert "\n" not in str(refusal.value)
+    assert str(folder) in str(refusal.value)
+    assert str(refusal.value) in bundle.verify(folder)
+
+
+def test_what_is_written_is_read(folder: Path) -> None:
+    read = bundle.read(folder)
+    assert msgspec.structs.replace(read.manifest, files={}) == MANIFEST
+    assert set(read.manifest.files) == set(PARTS)
+    assert bundle.verify(folder) == []
+    assert read.grid(hop_s=2.0).hop_s == 2.0
+    assert len(read.grid().offsets) == 80
+
+
+def test_files_in_folders_are_sealed_too(folder: Path) -> None:
+    (folder / "figures").mkdir()
+    (folder / "figures" / "hard.json").write_text("not the manifest")
+    sealed = bundle.write(folder, MANIFEST)
+    assert "figures/hard.json" in sealed.manifest.files
+    assert bundle.verify(folder) == []
+
+
+def test_the_model_is_named_with_the_digest_of_its_weights(folder: Path) -> None:
+    before = bundle.read(folder).model
+    (folder / "model.safetensors").write_text("other weights")
+    assert before.startswith("test-")
+    assert bundle.write(folder, MANIFEST).model != before
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    assert_refused(folder, f"{name} can't be read: No such file")
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_changed_file_is_refused(folder: Path, name: str) -> None:
+    (folder / name).write_text("changed")
+    assert_refused(folder, f"{name} is not the file that hard.json describes")
+
+
+def test_only_the_files_that_will_be_used_are_checked(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    bundle.read(folder, only=("model.onnx",))
+    with pytest.raises(BundleError, match=r"model\.safetensors can't be read"):
+        bundle.read(folder, only=("model.safetensors",))
+
+
+def test_a_file_that_the_manifest_does_not_list_is_refused_where_it_is_used(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    bundle.write(folder, MANIFEST)
+    bundle.read(folder, only=("config.json", "model.safetensors"))
+    with pytest.raises(BundleError, match=r"lists no model\.onnx"):
+        bundle.read(folder, only=("model.onnx",))
+    assert bundle.verify(folder) == [f"{folder}: hard.json lists no model.onnx"]
+
+
+def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
+    (folder / "weights.pickle").write_text("x")
+    bundle.read(folder)
+    assert bundle.verify(folder) == [f"{folder / 'weights.pickle'} is not listed in hard.json"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"format": 2}, "has format 2, this version of HARD reads format 1"),
+        ({"labels": ["Walking"]}, "at least two labels"),
+        ({"labels": ["Walking", "Walking"]}, "each once"),
+        ({"window__unit": "g"}, "windows in 'g'"),
+        ({"window__length_s": 4.01}, "whole number of grid points"),
+        ({"window__rate_hz": 0}, "rate_hz must lie above 0"),
+        ({"window__rate_hz": 1e300}, "rate_hz must lie above 0"),
+        ({"temperature": 0}, "temperature"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"up": [0, 2, 0]}, "not a unit vector"),
+        ({"prompt__features": ["y.std", "y.colour"]}, "unknown features: y.colour"),
+        ({"prompt__edges": [[0.5]]}, "2 features but edges for 1"),
+        ({"prompt__edges": [[1.0, 0.5], [0.0]]}, "rising"),
+        ({"prompt__style": "haiku"}, "'haiku' version 1 is unknown"),
+        ({"prompt__version": 9}, "'compact' version 9 is unknown"),
+        ({"files": {"../secret": "0"}}, "outside its folder"),
+        ({"files": {"/etc/passwd": "0"}}, "outside its folder"),
+        ({"files": {"a\0b": "0"}}, "outside its folder"),
+        ({"files": {"": "0"}}, "can't be read"),
+        ({"files": {}}, r"lists no tokenizer\.json"),
+        ({"colour": "red"}, "is not a manifest"),
+        ({"labels": "Walking"}, "is not a manifest"),
+        ({"up": [0, 1]}, "is not a manifest"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(folder: Path, fields: dict[str, Any], sentence: str) -> None:
+    change(folder, **fields)
+    assert_refused(folder, sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"format":1}', b'{"training":{"metrics":{"a":' + b"[" * 100_000],
+    ids=lambda t: repr(t[:9]),
+)
+def test_a_broken_manifest_is_refused(folder: Path, text: bytes) -> None:
+    (folder / "hard.json").write_bytes(text)
+    assert_refused(folder, "is not a manifest")
+
+
+def test_a_folder_without_manifest_and_no_folder_are_refused(tmp_path: Path) -> None:
+    assert_refused(tmp_path, r"hard\.json can't be read")
+    assert_refused(tmp_path / "nowhere", "is not a folder")
+
+
+def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="at least two labels"):
+        bundle.write(tmp_path, msgspec.structs.replace(MANIFEST, labels=("Walking",)))
+    assert not (tmp_path / "hard.json").exists()
+
+
+def test_the_shipped_bundle_is_sound_and_small() -> None:
+    path = bundle.default_path()
+    assert bundle.verify(path) == []
+    assert sum(p.stat().st_size for p in path.rglob("*")) < 5_000_000
+    assert not [p for p in path.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pickle")]
