@@ -10,7 +10,7 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -37,7 +37,10 @@ class Address:
     port: int
     tls: bool = False
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 def address(url: str) -> Address:
@@ -80,12 +83,12 @@ class Link:
         try:
             client.connect(where.host, where.port, keepalive=30)
         except (OSError, ValueError) as error:
-            raise Failure(f"no broker answers at {where.host}:{where.port} ({_reason(error)})") from error
+            raise Failure(f"no broker answers at {where} ({_reason(error)})") from error
         client.loop_start()
         if not self._connected.wait(CONNECT_S) or self._refused:
             self._close()
             why = self._refused or f"no answer in {CONNECT_S:g} s"
-            raise Failure(f"the broker at {where.host}:{where.port} does not let us in: {why}")
+            raise Failure(f"the broker at {where} does not let us in: {why}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -118,9 +121,10 @@ class Link:
         self._client.loop_stop()
 
     def _stalled(self) -> Failure:
-        where = f"{self.address.host}:{self.address.port}"
         waiting = self.published - self.acknowledged
-        return Failure(f"the broker at {where} acknowledged nothing for {STALLED_S:g} s; {waiting} messages wait")
+        return Failure(
+            f"the broker at {self.address} acknowledged nothing for {STALLED_S:g} s; {waiting} messages wait"
+        )
 
     def _on_connect(self, client: paho.Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if reason.is_failure:

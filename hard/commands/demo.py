@@ -1,0 +1,214 @@
+"""`hard demo`: a broker, simulated wearers who change activity, and the daemon, in one terminal.
+
+The wearers live here, so that each label can be held against the truth; the broker and the daemon are processes of
+their own. A label counts as right or wrong where its whole window lies in one simulated activity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from rich.table import Table
+
+from hard.cli import SENSOR_TOPIC
+from hard.commands import Failure
+from hard.commands.broker import Link, address
+from hard.commands.children import Child, child, embedded_broker
+from hard.commands.live import Label, Screen, columns, next_message, read_label, screen
+from hard.commands.wearers import Wearers
+from hard.simulator import Wearer
+
+FIRST_LABEL_S = 60.0
+REMEMBERED = 100_000  # latencies
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TOPICS = ("hard/+/activity",)
+
+
+class Tally:
+    """Labels held against the truth. `newest` has each wearer's newest label and the truth of its window."""
+
+    def __init__(self, wearers: dict[str, Wearer]) -> None:
+        self.newest: dict[str, tuple[Label, str | None] | None] = dict.fromkeys(wearers)
+        self.labels = self.judged = self.right = 0
+        self.first_at: float | None = None
+        self._wearers = wearers
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, label: Label) -> bool:
+        """False for a label of another's device, and for a window that another daemon on the broker labelled too."""
+        wearer = self._wearers.get(label.device)
+        if wearer is None or label.window_id in self._seen:
+            return False
+        self._seen[label.window_id] = None
+        if len(self._seen) > 10 * len(self._wearers):
+            self._seen.popitem(last=False)
+        truth = wearer.during(label.start, label.end)
+        self.newest[label.device] = label, truth
+        self.first_at = self.first_at or time.monotonic()
+        self._latencies.append(label.latency_s.total)
+        self.labels += 1
+        self.judged += truth is not None
+        self.right += label.label == truth
+        return True
+
+    def line(self) -> str:
+        share = f"{100 * self.right / self.judged:.1f}" if self.judged else "–"
+        p50, p99 = np.percentile(self._latencies, (50, 99)) * 1000 if self._latencies else (0.0, 0.0)
+        return f"{self.labels} labels, {share} % right, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+
+    def table(self) -> Table:
+        names = ("device", "true activity", "label", "confidence", "latency")
+        table = columns("HARD demo: simulated wearers (Ctrl-C ends)", names, right=names[3:])
+        for device, newest in self.newest.items():
+            if newest is None:
+                table.add_row(device, "…")
+                continue
+            label, truth = newest
+            style = "dim" if truth is None else "green" if truth == label.label else "red"
+            row = (
+                truth or "changing",
+                label.label,
+                f"{label.confidence:.2f}",
+                f"{label.latency_s.total * 1000:.1f} ms",
+            )
+            table.add_row(device, *row, style=style)
+        table.caption = self.line()
+        return table
+
+
+def main(args: argparse.Namespace) -> int:
+    """Runs until the time is over or Ctrl-C, then prints the closing line; every child has ended when it returns."""
+    with Orderly() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard-demo-")))
+        parts: list[Part] = []
+        url = args.broker
+        if url is None:
+            url, broker = stack.enter_context(embedded_broker(folder))
+            parts.append(broker)
+        link = stack.enter_context(Link(url, TOPICS))
+        wearers = Wearers(args.devices, name="demo", seed=args.seed)
+        tally = Tally(wearers.by_name)
+        stack.callback(_forget, link, wearers)
+        parts.append(stack.enter_context(_daemon(url, folder)))
+        parts.append(stack.enter_context(Publishing(link, wearers)))
+        shown = stack.enter_context(screen(tally.table))
+        shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {link.address}")
+        with contextlib.suppress(KeyboardInterrupt):
+            watch(link, tally, shown, parts, args.seconds or float("inf"))
+    print(tally.line(), flush=True)
+    return 0
+
+
+def watch(link: Link, tally: Tally, shown: Screen, parts: Sequence[Part], seconds: float) -> None:
+    """Shows labels until `seconds` after the first. Raises Failure where a part of the demo dies or no label comes."""
+    begin = time.monotonic()
+    while tally.first_at is None or time.monotonic() < tally.first_at + seconds:
+        message = next_message(link)
+        label = read_label(message[1]) if message else None
+        if label and tally.add(label):
+            newest = tally.newest[label.device]
+            shown.line(as_line(label, newest[1] if newest else None))
+        shown.draw()
+        for part in parts:
+            part.check()
+        if tally.first_at is None and time.monotonic() > begin + FIRST_LABEL_S:
+            raise Failure(f"no label came in {FIRST_LABEL_S:g} s, though every part of the demo runs")
+
+
+def as_line(label: Label, truth: str | None) -> str:
+    return (
+        f"{label.device:<8} true {truth or 'changing':<11} label {label.label:<11} {label.confidence:.2f}"
+        f"  {label.latency_s.total * 1000:.1f} ms"
+    )
+
+
+class Part(Protocol):
+    """Something without which the demo can't go on."""
+
+    def check(self) -> None:
+        """Raises Failure where it has ended."""
+        ...
+
+
+class Orderly(contextlib.ExitStack):
+    """Ends what it holds undisturbed: SIGTERM and SIGHUP are like Ctrl-C, and while things end a second one is ignored,
+    for it would leave a child behind. Each step of the end is bounded."""
+
+    def __enter__(self) -> Self:
+        self._before = [signal.signal(number, signal.default_int_handler) for number in SIGNALS]
+        return super().__enter__()
+
+    def __exit__(self, *reason: Any) -> bool:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            return bool(super().__exit__(*reason))
+        finally:
+            for number, handler in zip(SIGNALS, self._before, strict=True):
+                signal.signal(number, handler)
+
+
+class Publishing:
+    """The wearers' own thread, while the block runs."""
+
+    def __init__(self, link: Link, wearers: Wearers) -> None:
+        self._link, self._wearers = link, wearers
+        self._stop = threading.Event()
+        self._failure: Failure | None = None
+        self._thread = threading.Thread(target=self._publish, name="wearers")
+
+    def __enter__(self) -> Publishing:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raises Failure where the thread has ended."""
+        if not self._thread.is_alive():
+            raise self._failure or Failure("the simulated wearers ended")
+
+    def _publish(self) -> None:
+        try:
+            self._wearers.publish(self._link, SENSOR_TOPIC, self._stop)
+        except Failure as failure:
+            self._failure = failure
+
+
+@contextlib.contextmanager
+def _daemon(url: str, folder: Path) -> Iterator[Child]:
+    where = address(url)
+    settings = {
+        "mqtt.host": where.host,
+        "mqtt.port": where.port,
+        "mqtt.tls": str(where.tls).lower(),
+        "mqtt.client_id": f"hard-demo-{os.getpid()}",
+        "metrics.port": 0,
+        "state.dir": folder / "state",
+    }
+    arguments = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    # By environment: the command line of a process is for all to see.
+    secret = {"HARD_MQTT__USERNAME": where.user, "HARD_MQTT__PASSWORD": where.password}
+    environment = {name: value for name, value in secret.items() if value is not None}
+    with child("the daemon", ["-m", "hard", "run", *arguments], folder, environment) as daemon:
+        yield daemon
+
+
+def _forget(link: Link, wearers: Wearers) -> None:
+    """Removes what the daemon left retained about our wearers; on a broker that lives on it would stay for ever."""
+    for device in wearers.by_name:
+        link.publish(f"hard/{device}/state", b"", retain=True)

@@ -1,0 +1,105 @@
+"""Labels as they come from a broker, and a place to show them: a table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from hard.commands.broker import Link
+
+REDRAW_S = 0.25
+
+
+class Latency(msgspec.Struct, frozen=True):
+    total: float
+
+
+class Label(msgspec.Struct, frozen=True):
+    """What of an activity payload is shown."""
+
+    device: str
+    label: str
+    confidence: float
+    accepted: bool
+    start: float
+    end: float
+    window_id: str
+    latency_s: Latency
+
+
+class State(msgspec.Struct, frozen=True):
+    """What of a state payload is shown."""
+
+    label: str
+    since: float
+
+
+_label, _state = msgspec.json.Decoder(Label), msgspec.json.Decoder(State)
+
+
+def read_label(payload: bytes) -> Label | None:
+    """None for what is no label of ours: a broker may carry anything."""
+    try:
+        return _label.decode(payload)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def read_state(payload: bytes) -> State | None:
+    """None for what is no state of ours, such as the empty payload that removes one."""
+    try:
+        return _state.decode(payload)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+class Screen:
+    """Draws `table()` again and again on a terminal; elsewhere prints the lines that it is given."""
+
+    def __init__(self, live: Live | None, table: Callable[[], Table]) -> None:
+        self._live, self._table, self._drawn = live, table, 0.0
+
+    def line(self, text: str) -> None:
+        if self._live is None:
+            print(text, flush=True)
+
+    def draw(self) -> None:
+        now = time.monotonic()
+        if self._live is not None and now - self._drawn >= REDRAW_S:
+            self._drawn = now
+            self._live.update(self._table(), refresh=True)
+
+
+@contextmanager
+def screen(table: Callable[[], Table]) -> Iterator[Screen]:
+    """A screen on standard output; the last table stays when it closes."""
+    if not sys.stdout.isatty():
+        yield Screen(None, table)
+        return
+    with Live(table(), console=Console(), auto_refresh=False) as live:
+        yield Screen(live, table)
+        live.update(table(), refresh=True)
+
+
+def columns(title: str, names: Sequence[str], right: Sequence[str] = ()) -> Table:
+    """An empty table; the columns in `right` hold figures."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+    return table
+
+
+def next_message(link: Link) -> tuple[str, bytes] | None:
+    """The next message received, or None after REDRAW_S without one."""
+    try:
+        return link.received.get(timeout=REDRAW_S)
+    except queue.Empty:
+        return None

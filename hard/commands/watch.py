@@ -1,0 +1,95 @@
+"""`hard watch`: the labels on a broker, a row a device."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from hard.commands import Refusal
+from hard.commands.broker import Link
+from hard.commands.live import Label, columns, next_message, read_label, read_state, screen
+
+MAX_DEVICES = 1000  # the least recently heard makes room
+
+
+@dataclass(slots=True)
+class Row:
+    label: Label
+    heard_at: float
+
+
+class Board:
+    """The newest label of each device, and since when its state is what it is."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.since: dict[str, float] = {}
+
+    def label(self, label: Label) -> None:
+        self.rows.pop(label.device, None)
+        self.rows[label.device] = Row(label, time.monotonic())
+        if len(self.rows) > MAX_DEVICES:
+            gone = next(iter(self.rows))
+            del self.rows[gone]
+            self.since.pop(gone, None)
+
+    def state(self, device: str, since: float | None) -> None:
+        self.since.pop(device, None)
+        if since is not None and len(self.since) < 2 * MAX_DEVICES:
+            self.since[device] = since
+
+    def clock(self, device: str) -> str:
+        """Local time of day since when, by the device's own clock."""
+        return time.strftime("%H:%M:%S", time.localtime(self.since[device])) if device in self.since else "–"
+
+    def table(self) -> Table:
+        names = ("device", "label", "confidence", "since", "latency", "age")
+        table = columns("HARD labels", names, right=names[2:])
+        now = time.monotonic()
+        for device, row in sorted(self.rows.items()):
+            label = row.label
+            table.add_row(
+                device,
+                label.label,
+                f"{label.confidence:.2f}",
+                self.clock(device),
+                f"{label.latency_s.total * 1000:.1f} ms",
+                f"{now - row.heard_at:.0f} s",
+                style="" if label.accepted else "dim",
+            )
+        return table
+
+
+def main(args: argparse.Namespace) -> int:
+    """Shows labels until the time is over or Ctrl-C."""
+    prefix = args.prefix.rstrip("/")
+    if not prefix or set(prefix) & set("+#\0"):
+        raise Refusal("--prefix is a topic without wildcards")
+    board = Board()
+    until = time.monotonic() + args.seconds if args.seconds else float("inf")
+    topics = (f"{prefix}/+/activity", f"{prefix}/+/state")
+    with Link(args.broker, topics) as link, contextlib.suppress(KeyboardInterrupt), screen(board.table) as shown:
+        while time.monotonic() < until:
+            message = next_message(link)
+            if message is not None:
+                topic, payload = message
+                if topic.endswith("/state"):
+                    state = read_state(payload)
+                    board.state(topic.split("/")[-2], state.since if state else None)
+                elif label := read_label(payload):
+                    board.label(label)
+                    shown.line(as_line(label, board.clock(label.device)))
+            shown.draw()
+    return 0
+
+
+def as_line(label: Label, since: str) -> str:
+    sure = "" if label.accepted else "  (not accepted)"
+    return (
+        f"{label.device:<12} {label.label:<12} {label.confidence:.2f}  since {since}"
+        f"  {label.latency_s.total * 1000:.1f} ms{sure}"
+    )
