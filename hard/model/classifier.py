@@ -83,7 +83,8 @@ class Classifier:
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""
-        return self._encoder.render(self._features(np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])))
+        xyz, up = np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])
+        return self._encoder.render(self._features(xyz, up))
 
     def tokens(self, features: Singles) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""

@@ -1,5 +1,7 @@
-"""Features (B, F) → token ids (B, L), by a bundle's prompt style and tokenizer. Training and serving both come through here.
-Knows no window and no weights."""
+"""Features (B, F) → token ids (B, L), by a bundle's prompt style and tokenizer.
+
+Training and serving both come through here. Knows no window and no weights.
+"""
 
 from __future__ import annotations
 

@@ -246,7 +246,13 @@ def test_books_balance_whatever_comes(chunks: list[tuple[int, int]], grid: Grid)
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"hop_s": 0.0}, {"hop_s": -1.0}, {"max_gap_s": 0.0}, {"length_s": -4.0, "rate_hz": -20.0}, {"rate_hz": float("nan")}],
+    [
+        {"hop_s": 0.0},
+        {"hop_s": -1.0},
+        {"max_gap_s": 0.0},
+        {"length_s": -4.0, "rate_hz": -20.0},
+        {"rate_hz": float("nan")},
+    ],
 )
 def test_a_grid_refuses_what_would_never_end(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must lie above 0"):
