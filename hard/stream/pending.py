@@ -15,6 +15,7 @@ from typing import Literal
 from hard.records import Window
 
 RECOVERED_S = 1.0  # a degraded device is well again when its window waits less than this
+PATIENCE_S = 1.0  # how long `put` waits for room: a burst that is caught up in this time loses nothing
 Shed = Callable[[Literal["superseded", "stale"], int], None]
 
 
@@ -28,9 +29,10 @@ class Line:
 class Pending:
     """The bounded store between assembling and labelling.
 
-    Where a window has waited longer than `max_age_s`, or a device has more than `max_per_device` or all more than
-    `max_windows`, the device is degraded: only its newest window is kept, the rest are shed, until one gets through
-    quickly. Its labels say so. `shed` is told the reason and how many.
+    A device's line that is full, or a full store, makes `put` wait a moment, which holds a burst back in the message
+    queue and at the broker. Where that doesn't help, or a window has waited longer than `max_age_s`, the device is
+    degraded: only its newest window is kept, the rest are shed, until one gets through quickly. Its labels say so.
+    `shed` is told the reason and how many.
     """
 
     def __init__(
@@ -48,17 +50,19 @@ class Pending:
         return self._size
 
     def put(self, windows: Iterable[Window]) -> None:
-        """Adds closed windows, oldest first."""
-        now = monotonic()
+        """Adds closed windows, oldest first. Waits up to PATIENCE_S for room, though not for a degraded device."""
         with self._changed:
             for window in windows:
+                if not self._room(window.device) and window.device not in self._degraded:
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda device=window.device: self._room(device), PATIENCE_S)  # type: ignore[misc]
+                crowded = not self._room(window.device)
                 line = self._lines.setdefault(window.device, Line())
-                line.waiting.append((now, window))
+                line.waiting.append((monotonic(), window))
                 self._size += 1
-                full = len(line.waiting) > self._max_per_device or self._size > self._max_windows
-                if full or window.device in self._degraded:
+                if crowded or window.device in self._degraded:
                     self._keep_newest(window.device, line, "superseded")
-            self._changed.notify()
+            self._changed.notify_all()
 
     def take(self, most: int) -> list[Window]:
         """Waits for windows; gives at most `most`, one a device in turn. Empty only once closed and drained."""
@@ -80,6 +84,7 @@ class Pending:
                 batch.append(window)
                 if line.waiting:
                     self._lines[device] = line
+            self._changed.notify_all()
             return batch
 
     def close(self) -> None:
@@ -94,6 +99,12 @@ class Pending:
             dropped, self._size = self._size, 0
             self._lines.clear()
             return dropped
+
+    def _room(self, device: str) -> bool:
+        line = self._lines.get(device)
+        return self._closed or (
+            self._size < self._max_windows and (line is None or len(line.waiting) < self._max_per_device)
+        )
 
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         self._degraded.add(device)

@@ -14,6 +14,7 @@ from hard.records import Message
 from hard.stream.payloads import Decoder, PayloadError, Topics
 
 T = 1_700_000_000.0
+FIELDS = ["t", "t0", "x", "y", "z", "xyz", "rate"]
 TOPICS = ("sensors/{device}/accel",)
 
 
@@ -156,12 +157,12 @@ def test_bytes_are_decoded_or_refused_never_worse(payload: bytes, kind: str) -> 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("t t0 x y z xyz rate".split()), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS), inner),
     max_leaves=12,
 )
 
 
-@given(value=st.dictionaries(st.sampled_from("t t0 x y z xyz rate".split()), json_values))
+@given(value=st.dictionaries(st.sampled_from(FIELDS), json_values))
 def test_any_json_is_decoded_or_refused_never_worse(value: Any) -> None:
     try:
         samples = Decoder(TOPICS).decode(message(value))

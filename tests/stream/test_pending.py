@@ -25,6 +25,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes while a test puts, so waiting for room would only take time."""
+    monkeypatch.setattr(room, "PATIENCE_S", 0.01)
+
+
 @pytest.fixture
 def shed() -> Counter[str]:
     return Counter()
@@ -63,6 +69,21 @@ def test_too_many_of_one_device_keep_the_newest_and_degrade(shed: Counter[str]) 
     assert ends(batch, "a") == [3]
     assert shed == {"superseded": 3}
     assert {w.device: w.degraded for w in batch} == {"a": True, "b": False}
+
+
+def test_a_burst_that_is_caught_up_in_a_moment_loses_nothing(
+    shed: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PATIENCE_S", 10)
+    pending = make(shed, max_per_device=4)
+    producer = Thread(target=lambda: (pending.put([window("a", i) for i in range(500)]), pending.close()))
+    producer.start()
+    taken: list[Window] = []
+    while batch := pending.take(3):
+        taken += batch
+    producer.join()
+    assert ends(taken, "a") == list(range(500))
+    assert not shed
 
 
 def test_a_stale_line_keeps_the_newest(shed: Counter[str], clock: list[float]) -> None:

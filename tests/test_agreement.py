@@ -1,0 +1,92 @@
+"""The three ways to a figure agree: live through mosquitto, `hard label --score`, and what finetune.py wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Mosquitto
+from stream.test_mqtt import Listener, eventually
+from test_daemon import ROOT, books, daemon
+
+from hard.model import bundle
+from hard.recordings import read
+
+SUBJECTS = ("3", "9", "15")
+
+
+def macro_f1(pairs: list[tuple[str, str]]) -> float:
+    """Of (truth, label), written out here so that the room that scores is checked by another hand."""
+    scores = []
+    for name in {truth for truth, _ in pairs}:
+        hit = sum(truth == label == name for truth, label in pairs)
+        scores.append(2 * hit / (sum(t == name for t, _ in pairs) + sum(label == name for _, label in pairs)))
+    return sum(scores) / len(scores)
+
+
+def trained_without_subjects() -> dict[str, Any]:
+    """The default bundle's own figures, where it was tested on SUBJECTS."""
+    training = bundle.read(bundle.default_path()).manifest.training
+    if set(training.subjects.get("test", [])) != set(SUBJECTS):
+        pytest.skip("the default bundle was trained on all subjects")
+    return training.metrics
+
+
+@pytest.mark.slow
+def test_live_labels_and_offline_labels_and_the_training_run_agree(mosquitto: Mosquitto, motionsense: Path) -> None:
+    trained = trained_without_subjects()["test"]["macro_f1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hard", "label", str(motionsense), "--subjects", ",".join(SUBJECTS), "--score"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    offline = macro_f1([(line["truth"], line["label"]) for line in lines if "truth" in line])
+    told = re.search(r"macro-F1 ([\d.]+)", done.stderr)
+    assert told
+    assert float(told.group(1)) == pytest.approx(offline, abs=1e-3)
+
+    truths = truth_by_order(motionsense)
+    mosquitto.stop()
+    mosquitto.config += ["max_queued_messages 100000"]  # by default it would drop most of a burst before HARD sees it
+    mosquitto.start()
+    with Listener(mosquitto, "hard/+/activity") as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        subprocess.run(
+            [sys.executable, "-m", "hard", "replay", str(motionsense), "--subjects", ",".join(SUBJECTS), "--speed", "0",
+             "--broker", mosquitto.url],
+            cwd=ROOT, check=True, timeout=300, capture_output=True,
+        )  # fmt: skip
+        wanted = len(lines)
+        eventually(lambda: len(listener.all) >= wanted, 60)
+        assert not any(books(running).values())
+        assert running.stop() == 0
+    live = [json.loads(payload) for _, payload in listener.all]
+    assert len(live) == wanted
+    pairs = []
+    for subject in SUBJECTS:
+        given = sorted((label for label in live if label["device"] == subject), key=lambda label: label["end"])
+        offline_order = [line for line in lines if line["subject"] == subject]
+        assert len(given) == len(offline_order) == len(truths[subject])
+        pairs += [(truth, label["label"]) for truth, label in zip(truths[subject], given, strict=True) if truth]
+    assert macro_f1(pairs) == pytest.approx(offline, abs=0.01)
+    assert trained == pytest.approx(offline, abs=0.01)
+    assert offline >= 0.88
+
+
+def truth_by_order(path: Path) -> dict[str, list[str | None]]:
+    """For each subject the truth of each 4 s window at a hop of 1 s, run by run, counted without HARD's windows."""
+    truths: dict[str, list[str | None]] = {subject: [] for subject in SUBJECTS}
+    runs, _ = read(path)
+    for run in runs:
+        if run.subject in truths and run.truth is not None:
+            start = run.time[0]
+            while start + 4 - 1 / 20 <= run.time[-1] + 1e-6:
+                inside = set(run.truth[(run.time >= start - 1e-6) & (run.time < start + 4 - 1e-6)])
+                truths[run.subject].append(str(inside.pop()) if len(inside) == 1 else None)
+                start += 1.0
+    return truths
