@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import lzma
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -75,11 +76,15 @@ def read(
     path = Path(path)
     try:
         text = _text(path)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecordingError(f"{path}: {reason}") from error
-    head = text.lstrip()[:4096].partition("\n")[0]
-    table = _read_csv(text, path) if _is_header(head) else _read_wisdm(text)
+    text = text.lstrip()
+    head = text[:4096].partition("\n")[0]
+    try:
+        table = _read_csv(text, path) if _is_header(head) else _read_wisdm(text)
+    except csv.Error as error:
+        raise RecordingError(f"{path}: {error}") from error
     if not len(table.xyz):
         raise RecordingError(f"{path}: no record could be read ({_told(table.rejected)})")
     return _runs(table, path, time_unit, rate_hz, UNITS[unit]), table.rejected
@@ -109,7 +114,7 @@ def windows(
             for window in closed:
                 begin, stop = np.searchsorted(time, (window.start - 1e-6, window.end - 1e-6))
                 single = truth is not None and stop > begin and codes[begin] == codes[stop - 1]
-                yield window, str(truth[begin]) if single and truth is not None else None
+                yield window, str(truth[begin]) or None if single and truth is not None else None
 
 
 def _text(path: Path) -> str:
@@ -120,7 +125,7 @@ def _text(path: Path) -> str:
 
 def _is_header(line: str) -> bool:
     """A header names columns and ends no record; a WISDM record has its time, x, y, z as numbers."""
-    fields = [field.strip().lower() for field in line.rstrip(";\r").split(",")]
+    fields = [field.strip(' "\t').lower() for field in line.rstrip(";\r").split(",")]
     return {"x", "y", "z"} <= {name for name, aliases in COLUMNS.items() if set(aliases) & set(fields)}
 
 
@@ -198,7 +203,10 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
     table.rejected["out of range"] += int((~real).sum())
     runs: list[Recording] = []
     order = {subject: i for i, subject in enumerate(dict.fromkeys(table.subject))}
-    divisor: float | None = None
+    divisor = 1.0
+    if time is not None:
+        by_subject = np.argsort(subjects[real], kind="stable")
+        divisor = TIME_UNITS[time_unit or time_unit_of(time[real][by_subject])]
     for subject in order:
         rows = np.flatnonzero((subjects == subject) & real)
         if not len(rows):
@@ -208,7 +216,6 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
                 raise RecordingError(f"{path}: has no times, so the sample rate must be given (--rate)")
             at = np.arange(len(rows)) / rate_hz
         else:
-            divisor = divisor or TIME_UNITS[time_unit or time_unit_of(time[rows])]
             at = time[rows] / divisor
         jumps = np.flatnonzero(np.abs(np.diff(at)) > RUN_GAP_S) + 1
         for part in np.split(np.arange(len(rows)), jumps):

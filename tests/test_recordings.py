@@ -1,0 +1,196 @@
+"""Recordings on disk: WISDM's defects, times in every unit, compressed files, CSV, runs, windows and their truth."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hard import recordings
+from hard.motion.devices import Devices
+from hard.motion.windows import Grid
+from hard.recordings import RecordingError, read, windows
+
+UP = np.array([0, 1, 0], dtype=np.float32)
+
+
+def wisdm(
+    n: int, *, subject: str = "1", truth: str = "Walking", start_ns: int = 10**12, step_ns: int = 20_000_000
+) -> str:
+    lines = (f"{subject},{truth},{start_ns + i * step_ns},{i % 7}.5,9.81,-0.25;" for i in range(n))
+    return "\n".join(lines) + "\n"
+
+
+def file(folder: Path, text: str, name: str = "recording.txt") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_reads_wisdm_lines(tmp_path: Path) -> None:
+    runs, rejected = read(file(tmp_path, wisdm(100) + wisdm(50, subject="2", truth="Sitting")))
+    assert [(run.subject, len(run.time)) for run in runs] == [("1", 100), ("2", 50)]
+    assert runs[0].time[:2].tolist() == [1000.0, 1000.02]
+    assert runs[0].xyz[1].tolist() == [1.5, 9.81, -0.25]
+    assert runs[1].truth is not None
+    assert set(runs[1].truth) == {"Sitting"}
+    assert not +rejected
+
+
+def test_survives_and_counts_the_defects_of_wisdm(tmp_path: Path) -> None:
+    good = wisdm(200).splitlines()
+    text = "\n".join(
+        [
+            *good[:50],
+            "",
+            "   ",
+            good[50] + good[51] + good[52],  # several records on one line
+            good[53].replace(";", ",;"),  # a comma too many
+            "11,Walking,1867172313000,4.4,4.4,;",  # a missing z
+            "11,Walking,1867172313000,4.4;",
+            "1,Walking,0,1.0,2.0,3.0;",
+            "1,Walking,1001080000000,0,0,0;",
+            "1,Walking,1001080000000,0.0,0.0,0.0;",
+            *good[54:100],
+            good[99],  # repeated
+            good[101],
+            good[100],  # backward
+            *good[102:],
+        ]
+    )
+    runs, rejected = read(file(tmp_path, text))
+    assert len(runs) == 1
+    assert len(runs[0].time) == 200
+    assert (np.diff(runs[0].time) > 0).all()
+    assert +rejected == {
+        "not a number": 1,
+        "wrong number of fields": 1,
+        "time is zero": 1,
+        "all axes zero": 2,
+        "repeated time": 1,
+    }
+
+
+def test_a_jump_forward_or_back_starts_a_new_run(tmp_path: Path) -> None:
+    text = wisdm(100) + wisdm(100, start_ns=10**12 + 60 * 10**9) + wisdm(100, start_ns=5 * 10**11)
+    runs, _ = read(file(tmp_path, text))
+    assert [run.time[0] for run in runs] == [1000.0, 1060.0, 500.0]
+
+
+@pytest.mark.parametrize("rate_hz", [20.0, 50.0, 100.0])
+@pytest.mark.parametrize(("unit", "scale"), [("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)])
+def test_tells_the_time_unit_from_the_median_step(tmp_path: Path, unit: str, scale: float, rate_hz: float) -> None:
+    # The first subject has one sample only: the unit must not follow from it.
+    lines = ["9,Sitting,5,1,2,3;"] + [f"1,Walking,{(1000 + i / rate_hz) * scale!r},1,2,3;" for i in range(100)]
+    path = file(tmp_path, "\n".join(lines))
+    for runs, _ in (read(path), read(path, time_unit=unit)):
+        np.testing.assert_allclose(runs[-1].time, 1000 + np.arange(100) / rate_hz, atol=1e-6)
+
+
+def test_a_stated_time_unit_wins(tmp_path: Path) -> None:
+    path = file(tmp_path, "\n".join(f"1,Walking,{1000 + i * 20},1,2,3;" for i in range(10)))
+    assert read(path)[0][0].time[1] == pytest.approx(1.02)
+    assert read(path, time_unit="us")[0][0].time[1] == pytest.approx(0.00102)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "opener"), [(".gz", gzip.open), (".xz", lzma.open), (".bz2", bz2.open)], ids=["gz", "xz", "bz2"]
+)
+def test_reads_compressed_files(tmp_path: Path, suffix: str, opener: Callable[..., object]) -> None:
+    path = tmp_path / f"recording.txt{suffix}"
+    with opener(path, "wt") as stream:  # type: ignore[attr-defined]
+        stream.write(wisdm(10))
+    assert len(read(path)[0][0].time) == 10
+
+
+def test_reads_csv_by_its_header(tmp_path: Path) -> None:
+    text = 'Time,"acc_x",Y,z,extra,Activity,user\n' + "".join(f"{i / 20},{i},2,3,?,Dancing,anna\n" for i in range(40))
+    text += "2.0,a,2,3,?,Dancing,anna\n2.05,1,2,3\n\n,1,2,3,?,Dancing,anna\n"
+    (run,), rejected = read(file(tmp_path, "\n" + text, "x.csv"))
+    assert run.subject == "anna"
+    assert run.xyz[5].tolist() == [5, 2, 3]
+    assert run.truth is not None
+    assert run.truth[0] == "Dancing"
+    assert +rejected == {"not a number": 2, "wrong number of fields": 1}
+
+
+def test_csv_without_truth_subject_or_time(tmp_path: Path) -> None:
+    path = file(tmp_path, "x,y,z\n" + "1,2,3\n" * 100, "walk.csv")
+    with pytest.raises(RecordingError, match=r"has no times, so the sample rate must be given \(--rate\)"):
+        read(path)
+    (run,), _ = read(path, rate_hz=25)
+    assert (run.subject, run.truth) == ("walk", None)
+    np.testing.assert_allclose(run.time, np.arange(100) / 25)
+
+
+def test_units_and_impossible_values(tmp_path: Path) -> None:
+    path = file(tmp_path, "t,x,y,z\n0,0,1,0\n0.05,0,1,nan\n0.1,0,1,inf\n0.15,0,900,0\n0.2,1,1,0\n", "g.csv")
+    (run,), rejected = read(path, unit="g")
+    np.testing.assert_allclose(run.xyz, [[0, 9.80665, 0], [9.80665, 9.80665, 0]])
+    assert rejected["out of range"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.txt", b"", "no record could be read"),
+        ("words.txt", b"these are\nno records\n", "2 × wrong number of fields"),
+        ("bad.gz", b"no gzip", "Not a gzipped file"),
+        ("cut.gz", gzip.compress(b"1,Walking,1,1,2,3;\n" * 1000)[:40], "."),
+        ("broken.gz", gzip.compress(b"1,Walking,1,1,2,3;\n")[:12] + b"\xff" * 40, "."),
+        ("bad.xz", b"no xz", "."),
+        ("latin.txt", b"\xff\xfe\xff", "can't decode"),
+        ("wide.csv", b"t,x,y,z\n" + b"1" * 200_000 + b",1,2,3\n", "field larger than field limit"),
+    ],
+)
+def test_refuses_with_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecordingError, match=sentence) as caught:
+        read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="No such file"):
+        read(tmp_path / "absent.txt")
+
+
+def test_windows_know_their_truth_when_they_hold_one_only(tmp_path: Path) -> None:
+    change_ns = 10**12 + 10 * 10**9
+    text = wisdm(500) + wisdm(500, truth="Sitting", start_ns=change_ns)
+    runs, _ = read(file(tmp_path, text))
+    assert len(runs) == 1
+    found = list(windows(runs, Devices(Grid(4.0, 20.0), UP)))
+    assert [truth for _, truth in found] == ["Walking"] * 7 + [None] * 3 + ["Sitting"] * 7
+    assert [window.start for window, _ in found] == pytest.approx(list(range(1000, 1017)))
+
+
+def test_windows_do_not_depend_on_how_messages_are_cut(tmp_path: Path) -> None:
+    runs, _ = read(file(tmp_path, wisdm(700) + wisdm(300, start_ns=5 * 10**11)))
+    first = list(windows(runs, Devices(Grid(4.0, 20.0), UP), message_s=1.0))
+    second = list(windows(runs, Devices(Grid(4.0, 20.0), UP), message_s=3.7))
+    assert len(first) == len(second) == 11 + 3
+    for (a, _), (b, _) in zip(first, second, strict=True):
+        assert a.start == b.start
+        np.testing.assert_array_equal(a.xyz, b.xyz)
+
+
+def test_an_empty_truth_is_no_truth(tmp_path: Path) -> None:
+    text = "t,x,y,z,label\n" + "".join(f"{i / 20},1,2,3,\n" for i in range(100))
+    runs, _ = read(file(tmp_path, text, "x.csv"))
+    assert {truth for _, truth in windows(runs, Devices(Grid(4.0, 20.0), UP))} == {None}
+
+
+@pytest.mark.slow
+def test_motionsense_has_its_runs_and_no_defects(motionsense: Path) -> None:
+    runs, rejected = read(motionsense)
+    assert len(runs) == 18 * 15
+    assert sum(len(run.time) for run in runs) == 1_055_242
+    assert not +rejected
+    assert recordings.time_unit_of(runs[0].time * 1e9) == "ns"
