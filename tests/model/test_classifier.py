@@ -1,0 +1,207 @@
+"""The classifier on the shipped bundle, by both backends; torch's scorer on a tiny T5 whose prompts differ in length."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from hard.model import bundle
+from hard.model.bundle import BundleError, Manifest
+from hard.model.classifier import Backend, Classifier, load
+from hard.model.labels import LabelTree, label_tree
+from hard.model.tokens import PAD_ID, Ids
+from hard.records import Window
+
+BACKENDS: list[Backend] = ["onnx", "torch"]
+PATH = bundle.default_path()
+
+
+def windows(n: int, seed: int = 0, device: str = "d") -> list[Window]:
+    """Windows of all strengths of movement, mounted anyhow."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(n):
+        up = rng.normal(size=3)
+        up /= np.linalg.norm(up)
+        swing = rng.uniform(0, 8) * np.sin(2 * np.pi * rng.uniform(0.5, 4) * np.arange(80) / 20)
+        xyz = 9.81 * up + swing[:, None] * rng.normal(size=3) + rng.normal(0, 0.3, (80, 3))
+        made.append(
+            Window(device, float(i), i + 4.0, xyz.astype(np.float32), 1.0, up.astype(np.float32), True, 0.0, 0.0, 0.0)
+        )
+    return made
+
+
+def probabilities(classifier: Classifier, batch: list[Window]) -> np.ndarray:
+    return np.stack([p.probabilities for p in classifier.classify(batch)])
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def classifier(request: pytest.FixtureRequest) -> Classifier:
+    if request.param == "torch":
+        pytest.importorskip("torch", reason="torch is not installed")
+        pytest.importorskip("transformers", reason="transformers is not installed")
+    return load(PATH, request.param)
+
+
+def test_each_window_gets_a_probability_for_each_label(classifier: Classifier) -> None:
+    batch = windows(50)
+    for window, prediction in zip(batch, classifier.classify(batch), strict=True):
+        assert prediction.window is window
+        assert prediction.probabilities.shape == (len(classifier.labels),)
+        assert prediction.probabilities.sum() == pytest.approx(1)
+        assert prediction.confidence == prediction.probabilities.max()
+        assert prediction.label == classifier.labels[int(prediction.probabilities.argmax())]
+
+
+def test_torch_and_onnx_agree() -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    batch = windows(300, seed=1)
+    apart = np.abs(probabilities(load(PATH, "onnx"), batch) - probabilities(load(PATH, "torch"), batch))
+    assert apart.max() < 1e-4
+
+
+def test_a_prediction_does_not_depend_on_its_batch(classifier: Classifier) -> None:
+    batch = windows(33)
+    whole = probabilities(classifier, batch)
+    single = np.concatenate([probabilities(classifier, [w]) for w in batch])
+    reverse = probabilities(classifier, batch[::-1])[::-1]
+    np.testing.assert_allclose(single, whole, atol=1e-5)
+    np.testing.assert_allclose(reverse, whole, atol=1e-5)
+
+
+def test_an_empty_batch_gives_none(classifier: Classifier) -> None:
+    assert classifier.classify([]) == []
+
+
+def test_absurd_windows_get_probabilities_too(classifier: Classifier) -> None:
+    still, *_ = windows(1)
+    values = (0.0, 320.0, -320.0, 1e30)
+    odd = [Window("d", 0, 4, np.full((80, 3), v, np.float32), 1, still.up, False, 0, 0, 0) for v in values]
+    np.testing.assert_allclose(probabilities(classifier, odd).sum(axis=1), 1)
+
+
+def test_a_loaded_copy_gives_the_same(classifier: Classifier, tmp_path: Path) -> None:
+    backend: Backend = "torch" if "Torch" in type(classifier._scorer).__name__ else "onnx"
+    shutil.copytree(PATH, tmp_path / "copy")
+    bundle.write(tmp_path / "copy", classifier.bundle.manifest)
+    batch = windows(20)
+    again = load(str(tmp_path / "copy"), backend)
+    np.testing.assert_array_equal(probabilities(again, batch), probabilities(classifier, batch))
+    assert again.bundle.model == classifier.bundle.model
+
+
+def test_tokens_equal_the_tokenizers_over_the_prompts() -> None:
+    classifier, batch = load(PATH), windows(40)
+    whole = Tokenizer.from_file(str(PATH / "tokenizer.json"))
+    xyz, up = np.stack([w.xyz for w in batch]), np.stack([w.up for w in batch])
+    ids, mask = classifier.tokens(classifier._features(xyz, up))
+    assert ids.tolist() == [whole.encode(prompt).ids for prompt in classifier.prompts(batch)]
+    assert mask.all()
+
+
+def test_temperature_softens_and_keeps_the_order() -> None:
+    made = bundle.read(PATH)
+    warm = msgspec.structs.replace(made.manifest, temperature=made.manifest.temperature * 3)
+    batch = windows(50)
+    cool, soft = load(PATH).classify(batch), Classifier(bundle.Bundle(PATH, warm)).classify(batch)
+    assert [p.label for p in cool] == [p.label for p in soft]
+    assert all(a.confidence >= b.confidence for a, b in zip(cool, soft, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels": ("Walking", "Walking ", "Sitting")}, "'Walking' and 'Walking ' clash"),
+        ({"labels": ("Walking", "Sitting")}, r"scores of shape \(6,\) for 2 labels"),
+        ({"up": (1.0, 0.0, 0.0), "window": bundle.WindowSpec(0.1, 20.0)}, "the onnx scorer can't run"),
+    ],
+)
+def test_parts_that_disagree_are_refused_in_one_sentence(change: dict[str, Any], sentence: str) -> None:
+    manifest: Manifest = msgspec.structs.replace(bundle.read(PATH).manifest, **change)
+    with pytest.raises(BundleError, match=sentence) as refusal:
+        Classifier(bundle.Bundle(PATH, manifest))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_files_that_are_none_of_their_kind_are_refused(tmp_path: Path, name: str) -> None:
+    shutil.copytree(PATH, tmp_path / "copy")
+    (tmp_path / "copy" / name).write_text("{}")
+    bundle.write(tmp_path / "copy", bundle.read(PATH).manifest)
+    with pytest.raises(BundleError, match="copy"):
+        load(tmp_path / "copy")
+
+
+# torch's scorer alone, on a tiny T5 with random weights
+
+LABELS = [[5, 6, 1], [5, 7, 1], [5, 6, 8, 1], [9, 1]]  # which share beginnings
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(0)
+    shape = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 12}
+    config = transformers.T5Config(**shape, decoder_start_token_id=0, initializer_factor=3.0)
+    return transformers.T5ForConditionalGeneration(config).eval()
+
+
+def tree() -> LabelTree:
+    return label_tree(LABELS, [str(label) for label in LABELS])
+
+
+def prompt_ids(rows: int, length: int, longest: int) -> tuple[Ids, Ids]:
+    ids = np.full((rows, longest), PAD_ID, dtype=np.int64)
+    ids[:, :length] = np.random.default_rng(0).integers(2, 12, (rows, length))
+    mask = np.zeros_like(ids)
+    mask[:, :length] = 1
+    return ids, mask
+
+
+def scores(model: Any, ids: Ids, mask: Ids) -> np.ndarray:
+    import torch
+
+    from hard.model.scorer_torch import label_scores
+
+    with torch.inference_mode():
+        return label_scores(model, tree(), torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+
+
+def test_padding_does_not_matter(tiny: Any) -> None:
+    bare = scores(tiny, *prompt_ids(6, 9, longest=9))
+    padded = scores(tiny, *prompt_ids(6, 9, longest=40))
+    np.testing.assert_allclose(padded, bare, rtol=1e-4, atol=1e-4)
+    assert np.ptp(bare, axis=0).min() > 1e-3  # the prompts matter
+
+
+def test_scores_are_the_decoders_own_over_the_closed_set(tiny: Any) -> None:
+    import torch
+
+    ids, mask = prompt_ids(4, 9, longest=9)
+    expected = np.zeros((4, len(LABELS)))
+    for (k, label), i in product(enumerate(LABELS), range(4)):
+        for at, token in enumerate(label):
+            followers = sorted({other[at] for other in LABELS if other[:at] == label[:at]})
+            with torch.inference_mode():
+                decoded = torch.tensor([[0, *label[:at]]])
+                logits = tiny(input_ids=torch.from_numpy(ids[i : i + 1]), decoder_input_ids=decoded).logits[0, -1]
+            expected[i, k] += torch.log_softmax(logits[followers], dim=0)[followers.index(token)].item()
+    found = scores(tiny, ids, mask)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_saved_checkpoint_scores_the_same(tiny: Any, tmp_path: Path) -> None:
+    from hard.model.scorer_torch import TorchScorer
+
+    tiny.save_pretrained(tmp_path)
+    ids, mask = prompt_ids(5, 7, longest=11)
+    np.testing.assert_allclose(TorchScorer(tmp_path, tree()).score(ids, mask), scores(tiny, ids, mask), atol=1e-6)
