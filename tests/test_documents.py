@@ -110,3 +110,9 @@ def test_every_room_is_named_in_the_reference() -> None:
     for room in (ROOT / "hard").rglob("*.py"):
         if room.name not in ("__init__.py", "__main__.py") and room.parent.name != "commands":
             assert f"{room.name}" in REFERENCE, room
+
+
+def test_the_settings_that_deploy_ships_are_settings() -> None:
+    from hard.settings import load
+
+    assert load(ROOT / "deploy" / "hard.toml").mqtt.host == "localhost"
