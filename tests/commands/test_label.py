@@ -1,0 +1,152 @@
+"""`hard label`: one JSON object a window, truth where it is known, the score, what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hard import cli, recordings
+from hard.model.bundle import default_path
+from hard.model.classifier import load
+from hard.motion.devices import Devices
+from hard.simulator import Wearer
+
+ROOT = Path(__file__).resolve().parents[2]
+Lines = list[dict[str, Any]]
+
+
+def record(path: Path, wearers: dict[str, Sequence[str]], *, seconds: int = 40, unit: float = 1.0) -> Path:
+    """A WISDM file of simulated wearers at 50 Hz; `unit` divides the accelerations."""
+    with path.open("w") as file:
+        for seed, (subject, among) in enumerate(wearers.items()):
+            motion = Wearer(seed, 50.0, start=100.0, among=among).take(50 * seconds)
+            for t, (x, y, z), truth in zip(motion.time, (motion.xyz / unit).tolist(), motion.activity, strict=True):
+                file.write(f"{subject},{truth},{round(t * 1e9)},{x:.6f},{y:.6f},{z:.6f};\n")
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    return record(tmp_path / "recording.txt", {"a": ("Walking", "Standing"), "b": ("Jogging",)})
+
+
+def label(capfdbinary: pytest.CaptureFixture[bytes], *arguments: object) -> tuple[Lines, str]:
+    """The objects printed by `hard label`, and its standard error."""
+    code = cli.main(["label", *map(str, arguments)])
+    out, err = capfdbinary.readouterr()
+    assert code == 0, err
+    return [json.loads(line) for line in out.splitlines()], err.decode()
+
+
+def test_one_object_a_window(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    lines, err = label(capfdbinary, recording)
+    assert err == ""
+    labels = load(str(default_path())).labels
+    assert [line["subject"] for line in lines] == ["a"] * 37 + ["b"] * 37
+    assert [line["start"] for line in lines[:37]] == pytest.approx(np.arange(100, 137))
+    for line in lines:
+        assert set(line) - {"truth"} == {
+            *("subject", "start", "end", "label", "confidence", "accepted", "probabilities")
+        }  # fmt: skip
+        assert line["end"] - line["start"] == pytest.approx(4)
+        assert tuple(line["probabilities"]) == labels
+        assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert line["label"] == max(line["probabilities"], key=line["probabilities"].get)
+        assert line["confidence"] == line["probabilities"][line["label"]]
+        assert line["accepted"] is True
+    assert {line["truth"] for line in lines[37:]} == {"Jogging"}
+    without = [i for i, line in enumerate(lines[:37]) if "truth" not in line]
+    assert without, "a window over a change has no truth"
+    assert len(without) <= 4 * 3
+
+
+def test_is_what_the_classifier_says_of_the_daemons_windows(
+    recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines, _ = label(capfdbinary, recording, "--hop", "0.5")
+    classifier = load(str(default_path()))
+    up = np.asarray(classifier.bundle.manifest.up, dtype=np.float32)
+    runs, _ = recordings.read(recording)
+    windows = [window for window, _ in recordings.windows(runs, Devices(classifier.bundle.grid(hop_s=0.5), up))]
+    assert len(lines) == len(windows) == 2 * 73
+    for line, prediction in zip(lines, classifier.classify(windows), strict=True):
+        assert line["start"] == pytest.approx(prediction.window.start, abs=1e-6)
+        np.testing.assert_allclose(list(line["probabilities"].values()), prediction.probabilities, atol=1e-5)
+
+
+def test_score_goes_to_stderr(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    lines, err = label(capfdbinary, recording, "--score", "--subjects", "b")
+    assert {line["subject"] for line in lines} == {"b"}
+    right = sum(line["label"] == "Jogging" for line in lines) / len(lines)
+    assert f"37 windows of one known truth: accuracy {right:.4f}, macro-F1 " in err
+    assert err.splitlines()[2].startswith("Jogging")
+
+
+def test_a_truth_that_is_no_label_stays_and_counts_as_wrong(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = record(tmp_path / "r.txt", {"a": ("Jogging",)})
+    path.write_text(path.read_text().replace("Jogging", "Running"))
+    lines, err = label(capfdbinary, path, "--score")
+    assert {line["truth"] for line in lines} == {"Running"}
+    assert "accuracy 0.0000, macro-F1 0.0000" in err
+
+
+def test_units_compression_and_csv_make_no_difference(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    expected, _ = label(capfdbinary, record(tmp_path / "r.txt", {"a": ("Walking",)}))
+    in_g, _ = label(capfdbinary, record(tmp_path / "g.txt", {"a": ("Walking",)}, unit=9.80665), "--unit", "g")
+    rows = [line.rstrip(";\n").split(",") for line in (tmp_path / "r.txt").read_text().splitlines()]
+    csv = tmp_path / "a.csv"
+    csv.write_text("x,y,z,label\n" + "".join(f"{x},{y},{z},{truth}\n" for _, truth, _, x, y, z in rows))
+    untimed, _ = label(capfdbinary, csv, "--rate", "50")
+    assert [line["label"] for line in expected] == [line["label"] for line in in_g]
+    assert [line["label"] for line in expected] == [line["label"] for line in untimed]
+    assert [line["start"] for line in untimed] == pytest.approx(np.arange(37))
+    assert untimed[0]["subject"] == "a"
+
+
+def test_min_confidence_decides_what_is_accepted(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    lines, _ = label(capfdbinary, recording, "--min-confidence", "0.99")
+    assert {line["accepted"] for line in lines} == {True, False}
+    assert all(line["accepted"] == (line["confidence"] >= 0.99) for line in lines)
+
+
+def test_tells_what_was_rejected_and_when_nothing_is_long_enough(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = record(tmp_path / "r.txt", {"a": ("Walking",)}, seconds=3)
+    path.write_text(path.read_text() + "11,Walking,1867172313000,4.4,4.4,;\n")
+    lines, err = label(capfdbinary, path)
+    assert lines == []
+    assert "rejected 1 × not a number" in err
+    assert "no run is long enough for a window of 4 s" in err
+
+
+def test_refuses_what_it_cannot_do(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["label", str(recording), "--subjects", "a,zoe"]) == 2
+    assert capsys.readouterr().err.endswith("has no subject zoe; it has a, b\n")
+    bare = tmp_path / "bare.csv"
+    bare.write_text("t,x,y,z\n" + "".join(f"{i / 20},0,9.8,0\n" for i in range(200)))
+    assert cli.main(["label", str(bare), "--score"]) == 2
+    assert capsys.readouterr().err.endswith("has no truth to score against\n")
+    assert cli.main(["label", str(recording), "--bundle", str(tmp_path)]) == 2
+    assert "hard.json can't be read" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(recording: Path) -> None:
+    program = f"{sys.executable} -m hard label {recording} --hop 0.02 | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {program}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["subject"] == "a"
