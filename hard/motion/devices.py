@@ -137,12 +137,12 @@ class Devices:
         """Holds samples for `reorder_s` of device time, so that the buffer meets them sorted; at 0 nothing is held."""
         if not self._rules.reorder_s:
             return device.buffer.push(time, xyz)
-        n, held = len(time), len(device.held_time)
+        n, held, newest = len(time), len(device.held_time), time[-1]  # not of all held: one stamp may be wild
         time = np.concatenate((device.held_time, time))
         xyz = np.concatenate((device.held_xyz, xyz))
         order = np.argsort(time, kind="stable")
         time, xyz = time[order], xyz[order]
-        released = int(np.searchsorted(time, time[-1] - self._rules.reorder_s, side="right"))
+        released = int(np.searchsorted(time, newest - self._rules.reorder_s, side="right"))
         released = max(released, len(time) - self._grid.max_samples)
         device.held_time, device.held_xyz = time[released:], xyz[released:]
         cuts, tally = device.buffer.push(time[:released], xyz[:released]) if released else ([], Tally())

@@ -1,4 +1,4 @@
-"""The classifier on the shipped bundle, by both backends; torch's scorer on a tiny T5 whose prompts differ in length."""
+"""The classifier on the shipped bundle, by both backends; torch's scorer on a tiny T5, with prompts of any length."""
 
 from __future__ import annotations
 

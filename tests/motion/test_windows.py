@@ -134,6 +134,14 @@ def test_a_window_closes_on_the_sample_that_reaches_its_last_grid_point(start: f
     assert len(closed) == 7
 
 
+@pytest.mark.parametrize("start", [NOW + 0.1, NOW + 1 / 3, 1.0e9 + 0.7])
+def test_rounding_of_times_delays_no_window(start: float) -> None:
+    grid = Grid(4.0, 20.0, hop_s=0.35)
+    buffer = WindowBuffer(grid)
+    closed = [i for i in range(1000) if buffer.push(np.array([start + i / 20]), np.zeros((1, 3)))[0]]
+    assert closed == list(range(79, 1000, 7))
+
+
 def test_a_silence_over_max_gap_starts_a_new_grid() -> None:
     time = np.concatenate((NOW + np.arange(90) / 20, NOW + 5.537 + np.arange(90) / 20))
     cuts, books = cut(GRID, [time])
@@ -141,9 +149,10 @@ def test_a_silence_over_max_gap_starts_a_new_grid() -> None:
     assert books.runs == 2
 
 
-@pytest.mark.parametrize("start", [NOW, NOW + 0.1, NOW + 0.7])
-def test_a_gap_of_exactly_max_gap_goes_on(start: float) -> None:
-    _, books = cut(GRID, [start + np.arange(100) * 1.0])
+@pytest.mark.parametrize("max_gap_s", [0.7, 1.0])
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_gap_of_exactly_max_gap_goes_on_however_it_is_rounded(max_gap_s: float, size: int) -> None:
+    _, books = cut(Grid(4.0, 20.0, max_gap_s=max_gap_s), batches(NOW + 0.1 + np.arange(100) * max_gap_s, [size]))
     assert books.runs == 1
 
 
