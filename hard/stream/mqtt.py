@@ -10,6 +10,7 @@ import logging
 import queue
 import random
 import ssl
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -254,7 +255,10 @@ class Session:
         self.tried.set()
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        self._limited.warning("unreachable", "can't reach a broker at %s:%d", self._broker.host, self._broker.port)
+        # paho calls from within its except block, and gives no reason of its own.
+        reason = sys.exception() or "no answer"
+        where = (self._broker.host, self._broker.port)
+        self._limited.warning("unreachable", "can't reach a broker at %s:%d: %s", *where, reason)
         self._back_off()
         self.tried.set()
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+import trustme
 from conftest import Mosquitto, free_port
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -267,3 +270,36 @@ def test_an_acknowledgement_for_an_earlier_connection_is_dropped() -> None:
     assert out == []
     receipts.done(1, 1)
     assert out == [1]
+
+
+# paho leaves a socket whose handshake failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("client_certificate", [False, True], ids=["tls", "mutual tls"])
+def test_tls_with_real_certificates(
+    mosquitto: Mosquitto, tmp_path: Path, client_certificate: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = trustme.CA()
+    server, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("gateway")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, certificate in (("server", server), ("client", client)):
+        certificate.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+        certificate.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+    mosquitto.stop()
+    mosquitto.config += [
+        f"cafile {tmp_path}/ca.pem", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key",
+        f"require_certificate {str(client_certificate).lower()}",
+    ]  # fmt: skip
+    mosquitto.start()
+    own = {"cert_file": tmp_path / "client.pem", "key_file": tmp_path / "client.key"} if client_certificate else {}
+    with session(mosquitto, tls=True, ca_file=tmp_path / "ca.pem", **own) as made:
+        eventually(lambda: made.subscribed)
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+    with session(mosquitto, tls=True, ca_file=stranger, **own) as made:
+        assert made.tried.wait(10)
+        assert not made.connected
+        assert made.failed is None
+        assert "certificate verify failed" in caplog.text
+    caplog.clear()  # its records hold the exceptions, and these the sockets
+    del made
+    gc.collect()
