@@ -1,4 +1,4 @@
-"""Fine-tunes a T5 on labelled recordings and writes a model bundle. Parses and calls; the work is in scripts/training/."""
+"""Fine-tunes a T5 on labelled recordings and writes a model bundle. Only parses; the work is in scripts/training/."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch", type=int, help="examples a step (64 from scratch, else 8)")
     p.add_argument("--accumulate", type=int, help="steps an update (1 from scratch, else 2)")
     p.add_argument("--lr", type=float, help="learning rate (3e-3 from scratch, else 1e-3)")
-    p.add_argument("--schedule", choices=("constant", "linear", "cosine"), help="of the rate (cosine from scratch, else constant)")
+    p.add_argument(
+        "--schedule", choices=("constant", "linear", "cosine"), help="of the rate (cosine from scratch, else constant)"
+    )
     p.add_argument("--copies", type=int, help="augmented copies of each window (3; 0 for the seed prompt)")
-    p.add_argument("--word-dropout", type=float, help="share of words dropped in training (0.15; 0 for the seed prompt)")
+    p.add_argument(
+        "--word-dropout", type=float, help="share of words dropped in training (0.15; 0 for the seed prompt)"
+    )
     p.add_argument("--label-smoothing", type=float, help="0.05 from scratch, else 0")
     p.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="fp16 is refused")
     p.add_argument("--max-tokens", type=int, default=512, help="a longer prompt is refused (512)")
@@ -47,17 +51,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     options = vars(parser().parse_args(arguments))
     from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
-
     from training.course import run  # noqa: PLC0415
-    from training.guards import Diverged, Refusal  # noqa: PLC0415
+    from training.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
     command = "python scripts/finetune.py " + shlex.join(arguments)
     try:
         run(Recipe(**{**options, "data": tuple(options["data"])}, command=command), Console(soft_wrap=True))
-    except (Refusal, Diverged) as error:
+    except (RefusedError, StoppedError) as error:
         print(f"finetune.py: {error}", file=sys.stderr)
-        return 2 if isinstance(error, Refusal) else 1
+        return 2 if isinstance(error, RefusedError) else 1
     return 0
 
 

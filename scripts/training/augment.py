@@ -1,4 +1,4 @@
-"""Windows → further windows that other people and pockets could have given: tilt, gain, time warp. Knows no features."""
+"""Windows → further windows as other people and pockets could have given: tilt, gain, time warp. Knows no features."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def fit_temperature(scores: Singles, truth: Ids) -> float:
 
 
 def calibration_error(confidence: Floats, right: np.ndarray) -> float:
-    """Expected calibration error: mean distance of confidence (N,) from the share that is `right` (N,), over equal bins."""
+    """Expected calibration error: mean distance of confidence (N,) from the share `right` (N,), over equal bins."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     total = 0.0
     for b in np.unique(bins):

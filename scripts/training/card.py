@@ -18,25 +18,26 @@ LIMITS = """\
 
 def model_card(manifest: Manifest) -> str:
     """Markdown: what it is, the command, data and split, figures by label and by subject, limits."""
-    training, window = manifest.training, manifest.window
+    training, window, prompt = manifest.training, manifest.window, manifest.prompt
     parts = [
         f"# {manifest.name}",
-        f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: {', '.join(manifest.labels)}.",
+        f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: "
+        f"{', '.join(manifest.labels)}.",
         "## How it was made",
         f"```sh\n{training.command}\n```",
         _facts(
             {
                 "Base": f"`{training.base}`",
                 "Data": training.data,
-                "Prompt": f"`{manifest.prompt.style}` version {manifest.prompt.version}, {len(manifest.prompt.features)} features",
+                "Prompt": f"`{prompt.style}` version {prompt.version}, {len(prompt.features)} features",
                 "Precision": training.precision,
                 "Seed": training.seed,
                 "Versions": ", ".join(f"{k} {v}" for k, v in training.versions.items()),
                 **{f"Subjects, {part}": ", ".join(names) or "none" for part, names in training.subjects.items()},
             }
         ),
-        "The split is by subject. The epoch and the temperature were chosen on the validation subjects; the test subjects "
-        "were met once, at the end.",
+        "The split is by subject. The epoch and the temperature were chosen on the validation subjects; the test "
+        "subjects were met once, at the end.",
     ]
     for part in ("test", "validation"):
         if part in training.metrics:

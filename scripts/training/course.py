@@ -25,19 +25,20 @@ from hard.model.labels import LabelTree
 from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.windows import Grid
-from hard.records import Prediction, Singles
+from hard.records import Singles
 from hard.scores import score
-from training import augment, calibrate, card, checkpoint, data, export, report, split, tokenizer
+from training import augment, calibrate, card, checkpoint, data, export, report, split
 from training.data import Labelled
 from training.examples import Examples, features_of
-from training.guards import Refusal, check_labels, check_prompt_length, choose_precision
+from training.guards import RefusedError, StoppedError, check_labels, check_prompt_length, choose_precision
+from training.judging import classify, metrics_of
 from training.recipe import SCRATCH, Recipe
+from training.tokenizer import train_tokenizer
 from training.trainer import train
 
 AGREEMENT = 1e-4  # between transformers' own forward and the compiled graph, in log probability
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "onnx", "onnxruntime")
 SAMPLES = 5
-BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,7 @@ class Pupil:
 
 
 def run(recipe: Recipe, console: Console) -> bundle.Bundle:
-    """Makes the bundle at `recipe.out`; nothing is left there when it fails. Raises Refusal or Diverged."""
+    """Makes the bundle at `recipe.out`; nothing is left there when it fails. Raises RefusedError or StoppedError."""
     recipe = recipe.settled()
     precision, reason = choose_precision(recipe.precision)
     if recipe.threads:
@@ -84,12 +85,20 @@ def run(recipe: Recipe, console: Console) -> bundle.Bundle:
             highlight=False,
             markup=False,
         )
-        train(pupil.model, pupil.tokenizer, examples, material.labels, recipe, precision, work)
-        sealed = seal(recipe, material, pupil, examples[1], f"{precision} ({reason})", built, console)
+        train(
+            pupil.model,
+            pupil.tokenizer,
+            examples=examples,
+            labels=material.labels,
+            recipe=recipe,
+            precision=precision,
+            folder=work,
+        )
+        sealed = seal(recipe, material, pupil, kept=examples[1], precision=f"{precision} ({reason})", folder=built)
         judge(sealed, material, console)
         shutil.rmtree(recipe.out, ignore_errors=True)
         recipe.out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(built, recipe.out)
+        shutil.copytree(built, recipe.out, copy_function=shutil.copyfile)  # readable by whom the umask lets read
     console.print(f"wrote {recipe.out}")
     return bundle.read(recipe.out)
 
@@ -100,11 +109,11 @@ def prepare(recipe: Recipe, console: Console) -> Material:
     try:
         grid = Grid(recipe.length_s, recipe.rate_hz, hop_s=recipe.hop_s)
     except ValueError as error:
-        raise Refusal(f"{error}: choose another --length-s or --rate") from error
+        raise RefusedError(f"{error}: choose another --length-s or --rate") from error
     labelled = data.cut(runs, grid)
     labels = data.ordered(labelled.truth)
     parts = split.by_subject([run.subject for run in runs], recipe.holdout, recipe.validation, recipe.seed)
-    report.show_data(console, runs, rejected, labelled, labels, parts)
+    report.show_data(console, runs, rejected, labelled=labelled, labels=labels, split=parts)
     split.check_classes(labelled, parts, labels)
     learnt = [run for run in runs if run.subject in parts.train]
     room = Grid(augment.room_points(len(grid.offsets)) / recipe.rate_hz, recipe.rate_hz, hop_s=recipe.hop_s)
@@ -120,11 +129,11 @@ def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil,
     try:
         style = prompt_style(spec)
     except ValueError as error:
-        raise Refusal(f"{error}: leave such a feature out of --features") from error
+        raise RefusedError(f"{error}: leave such a feature out of --features") from error
     if recipe.base == SCRATCH:
-        words = [w for words in style.vocabulary for w in words] if isinstance(style, CompactPrompt) else []
-        made = tokenizer.train_tokenizer(style.render(features), words, material.labels)
-        model = checkpoint.scratch(len(made), recipe.max_tokens)
+        vocabulary = style.vocabulary if isinstance(style, CompactPrompt) else []
+        made = train_tokenizer(style.render(features), [w for words in vocabulary for w in words], material.labels)
+        model = checkpoint.scratch(made, vocabulary)
     else:
         model, made = checkpoint.pretrained(recipe.base)
     made.save_pretrained(folder)
@@ -132,7 +141,7 @@ def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil,
     try:
         encoder = Encoder(words_of, spec)
     except ValueError as error:
-        raise Refusal(f"--base {recipe.base}: {error}") from error
+        raise RefusedError(f"--base {recipe.base}: {error}") from error
     label_tokens = [words_of.encode(label) for label in material.labels]
     return Pupil(model, made, spec, encoder, label_tokens, check_labels(label_tokens, material.labels)), features
 
@@ -155,7 +164,11 @@ def make_examples(recipe: Recipe, material: Material, pupil: Pupil, features: Si
     ):
         ids, mask = pupil.encoder.tokens(part)
         check_prompt_length(ids.shape[1], recipe.max_tokens)
-        made.append(Examples(ids, mask, indices(names, material.labels), pupil.label_tokens, dropout, recipe.seed))
+        made.append(
+            Examples(
+                ids, mask, indices(names, material.labels), pupil.label_tokens, word_dropout=dropout, seed=recipe.seed
+            )
+        )
     return made[0], made[1]
 
 
@@ -166,16 +179,18 @@ def indices(truth: Sequence[str], labels: Sequence[str]) -> Ids:
 
 
 def seal(
-    recipe: Recipe, material: Material, pupil: Pupil, kept: Examples, precision: str, folder: Path, console: Console
+    recipe: Recipe, material: Material, pupil: Pupil, *, kept: Examples, precision: str, folder: Path
 ) -> bundle.Bundle:
     """Saves the trained model to `folder`, compiles it, fits the temperature on the validation examples `kept`."""
     pupil.model.cpu().float().eval().save_pretrained(folder)
     export.export(pupil.model, pupil.tree, pupil.encoder.length, folder / bundle.GRAPH)
     scores, apart = export.compare(pupil.model, pupil.tree, folder / bundle.GRAPH, kept)
     if not apart <= AGREEMENT:
-        raise RuntimeError(f"the compiled scorer is {apart:.1e} away from transformers' own forward, over {AGREEMENT:g}")
+        raise StoppedError(
+            f"the compiled scorer is {apart:.1e} away from transformers' own forward, over {AGREEMENT:g}: this "
+            "version of transformers computes T5 otherwise than scripts/training/export.py"
+        )
     temperature = calibrate.fit_temperature(scores, kept.label)
-    console.print(f"compiled scorer within {apart:.1e} of transformers' own forward; temperature {temperature:.2f}")
     training = Training(
         command=recipe.command,
         base=recipe.base if recipe.base == SCRATCH or not Path(recipe.base).is_dir() else Path(recipe.base).name,
@@ -204,32 +219,24 @@ def seal(
 def judge(sealed: bundle.Bundle, material: Material, console: Console) -> None:
     """Scores the bundle as it will be served, writes the figures into it and its card."""
     classifier = Classifier(sealed)
-    up = np.asarray(sealed.manifest.up, dtype=np.float32)
     metrics: dict[str, Any] = {}
     for part in ("validation", "test"):
-        windows = material.labelled.of(material.parts.parts()[part]).with_up(up)
+        windows = material.labelled.of(material.parts.parts()[part])
         if not len(windows):
             continue
+        truth = windows.truth.tolist()
         predictions = classify(classifier, windows)
-        metrics[part] = report.metrics_of(predictions, windows.truth.tolist(), classifier.labels)
-        result = score(windows.truth.tolist(), [p.label for p in predictions], classifier.labels)
-        report.show_score(console, f"{part} subjects", result)
-    rows = np.linspace(0, len(windows) - 1, SAMPLES).astype(int).tolist() if len(windows) else []
-    shown = [windows.windows[i] for i in rows]
-    report.show_samples(console, classifier.prompts(shown), [predictions[i] for i in rows], windows.truth[rows].tolist())
+        metrics[part] = metrics_of(predictions, truth, classifier.labels)
+        report.show_score(console, f"{part} subjects", score(truth, [p.label for p in predictions], classifier.labels))
+        report.show_figures(console, metrics[part])
+        shown = [predictions[i] for i in np.linspace(0, len(predictions) - 1, SAMPLES).astype(int)]
+        was = [truth[i] for i in np.linspace(0, len(predictions) - 1, SAMPLES).astype(int)]
+    report.show_samples(console, classifier.prompts([p.window for p in shown]), shown, was)
     manifest = structs.replace(sealed.manifest, training=structs.replace(sealed.manifest.training, metrics=metrics))
     (sealed.path / bundle.CARD).write_text(card.model_card(manifest), encoding="utf-8")
     bundle.write(sealed.path, manifest)
 
 
-def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
-    """A prediction for every window, in batches that bound the memory."""
-    found: list[Prediction] = []
-    for i in range(0, len(labelled), BATCH):
-        found += classifier.classify(labelled.windows[i : i + BATCH])
-    return found
-
-
 def _check_out(out: Path) -> None:
     if out.exists() and not (out.is_dir() and ((out / bundle.MANIFEST).exists() or not any(out.iterdir()))):
-        raise Refusal(f"{out} exists and is no bundle: choose another --out")
+        raise RefusedError(f"{out} exists and is no bundle: choose another --out")

@@ -15,7 +15,7 @@ from hard.motion.devices import Devices
 from hard.motion.windows import Grid
 from hard.recordings import Recording, RecordingError
 from hard.records import Singles, Window
-from training.guards import Refusal
+from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
 NO_UP = np.array([0, 0, 1], dtype=np.float32)  # stands in until the upright direction is known
@@ -52,7 +52,7 @@ def load(
 ) -> tuple[list[Recording], Counter[str]]:
     """The runs of all files, and rejected records by reason. A subject's name means the same person in every file.
 
-    Raises Refusal for a file that can't be read or has no truth.
+    Raises RefusedError for a file that can't be read or has no truth.
     """
     runs: list[Recording] = []
     rejected: Counter[str] = Counter()
@@ -60,19 +60,19 @@ def load(
         try:
             found, refused = recordings.read(path, time_unit=time_unit, rate_hz=recorded_hz, unit=unit)
         except RecordingError as error:
-            raise Refusal(str(error)) from error
+            raise RefusedError(str(error)) from error
         if any(run.truth is None for run in found):
-            raise Refusal(f"{path}: has no column of activities, so nothing can be learnt from it")
+            raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
         runs += found
         rejected += refused
     return runs, +rejected
 
 
 def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
-    """Every window of `runs` that holds one truth only. Raises Refusal when there is none."""
+    """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
     pairs = [(w, truth) for w, truth in recordings.windows(runs, Devices(grid, NO_UP)) if truth is not None]
     if not pairs:
-        raise Refusal(f"no recording holds {grid.length_s:g} s of one activity without a gap")
+        raise RefusedError(f"no recording holds {grid.length_s:g} s of one activity without a gap")
     windows, truth = zip(*pairs, strict=True)
     return Labelled(windows, np.array(truth), np.array([w.device for w in windows]))
 
@@ -84,7 +84,7 @@ def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
 
 
 def upright(labelled: Labelled) -> Singles:
-    """The direction (3,) that usually points up: mean unit gravity while walking, or of everything where nobody walks."""
+    """The direction (3,) that usually points up: mean unit gravity while walking, of everything where nobody walks."""
     rows = labelled.truth == "Walking"
     gravity = labelled.xyz[rows if rows.any() else slice(None)].mean(axis=1)
     mean = (gravity / np.maximum(np.linalg.norm(gravity, axis=1, keepdims=True), 1e-6)).mean(axis=0)

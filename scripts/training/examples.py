@@ -24,12 +24,19 @@ def features_of(xyz: Singles, up: Singles, rate_hz: float, wanted: Sequence[str]
 class Examples(Dataset[dict[str, Any]]):
     """Prompts `ids` and `mask` (N, L) with the index of each one's label (N,) in `label_tokens`.
 
-    With `word_dropout`, that share of a prompt's tokens is replaced by <unk> afresh each time it is asked for: the model
-    learns not to lean on any one feature. The end token stays.
+    With `word_dropout`, that share of a prompt's tokens is replaced by <unk> afresh each time it is asked for: the
+    model learns not to lean on any one feature. The end token stays.
     """
 
     def __init__(
-        self, ids: Ids, mask: Ids, label: Ids, label_tokens: Sequence[Sequence[int]], word_dropout: float = 0.0, seed: int = 0
+        self,
+        ids: Ids,
+        mask: Ids,
+        label: Ids,
+        label_tokens: Sequence[Sequence[int]],
+        *,
+        word_dropout: float = 0.0,
+        seed: int = 0,
     ) -> None:
         self.ids, self.mask, self.label = ids, mask, label
         self._tokens = [list(tokens) for tokens in label_tokens]

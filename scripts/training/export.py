@@ -1,9 +1,9 @@
-"""A T5 and a label tree → `model.onnx`: token ids to label log probabilities as one static graph. Knows no text and no data.
+"""A T5 and a label tree → `model.onnx`: token ids to label log probabilities as one static graph. Knows no text.
 
-The forward is written by hand after transformers' T5 (Raffel 2020), so that a fixed prompt length folds: position bias and
-everything the decoder computes from its own constant tokens are constants, and there is no mask. Norm weights are
-multiplied into the matrices behind them, q, k and v are one matrix, and only the rows of the output matrix are kept that
-a label's token can take.
+The forward is written by hand after transformers' T5 (Raffel 2020), so that a fixed prompt length folds: position bias
+and everything the decoder computes from its own constant tokens are constants, and there is no mask. Norm weights are
+multiplied into the matrices behind them, q, k and v are one matrix, and of the output matrix only those rows are kept
+that a label's token can take.
 """
 
 from __future__ import annotations
@@ -182,7 +182,10 @@ def export(model: Any, tree: LabelTree, length: int | None, path: Path) -> Label
 
 
 def compare(model: Any, tree: LabelTree, path: Path, examples: Examples, batch: int = 256) -> tuple[Singles, float]:
-    """Scores (N, K) of `examples` by the graph at `path`, and how far they are at most from transformers' own forward."""
+    """Scores (N, K) of `examples` by the graph at `path`, and their greatest distance from transformers' own.
+
+    Log probabilities beyond -1 count relative to their size: single precision has no more digits.
+    """
     graph = OnnxScorer(path)
     parts, apart = [], 0.0
     for i in range(0, len(examples), batch):
@@ -190,7 +193,7 @@ def compare(model: Any, tree: LabelTree, path: Path, examples: Examples, batch: 
         with torch.inference_mode():
             own = label_scores(model, tree, torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
         parts.append(graph.score(ids, mask))
-        apart = max(apart, float(np.abs(own - parts[-1]).max()))
+        apart = max(apart, float((np.abs(own - parts[-1]) / np.maximum(1, np.abs(own))).max()))
     return np.concatenate(parts), apart
 
 
@@ -211,7 +214,7 @@ def _joined(x: Tensor) -> Tensor:
 
 
 def _distance_bias(stack: Any, distances: int) -> Tensor:
-    """The encoder's position bias (2·distances + 1, H) by key minus query position; beyond ± distances it is constant."""
+    """The encoder's position bias (2·distances + 1, H) by key minus query position; constant beyond ± distances."""
     own = stack.block[0].layer[0].SelfAttention
     apart = torch.arange(-distances, distances + 1)
     buckets = own._relative_position_bucket(

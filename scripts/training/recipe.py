@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hard.model.prompts import SEED_FEATURES
-from training.guards import Refusal
+from hard.motion.features import names
+from training.guards import RefusedError
 
 SCRATCH = "scratch"
 # The default model's: 28 that no mounting changes, 18 of the device's own axes. Chosen by boosting's gain over five
@@ -56,13 +57,17 @@ class Recipe:
     command: str = ""
 
     def settled(self) -> Recipe:
-        """The recipe with every open choice made. Raises Refusal for choices that contradict one another."""
+        """The recipe with every open choice made. Raises RefusedError for choices that contradict one another."""
         scratch = self.base == SCRATCH
         if self.prompt == "seed" and self.features:
-            raise Refusal("the seed prompt has its own six features: leave --features out or choose --prompt compact")
+            raise RefusedError(
+                "the seed prompt has its own six features: leave --features out or choose --prompt compact"
+            )
         features = SEED_FEATURES if self.prompt == "seed" else self.features or COMPACT_FEATURES
         if len(set(features)) != len(features):
-            raise Refusal("a feature is named twice in --features")
+            raise RefusedError("a feature is named twice in --features")
+        if unknown := set(features) - set(names()):
+            raise RefusedError(f"there is no feature {min(unknown)!r}: hard/motion/features.py lists them")
         defaults = {
             "epochs": 10 if scratch else 4,
             "batch": 64 if scratch else 8,

@@ -1,4 +1,4 @@
-"""What a person reads: the table before training, the scores after it, the model card. Pure but for printing to a console."""
+"""What a person reads while it runs: the table before training, the scores after it. Prints to a console."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from hard.recordings import Recording
 from hard.records import Prediction
 from hard.scores import Score
-from hard.scores import score as score_of
 from hard.scores import table as confusion_table
-from training.calibrate import calibration_error
 from training.data import Labelled
 from training.split import Split
 
 
 def show_data(
-    console: Console, runs: Sequence[Recording], rejected: Counter[str], labelled: Labelled, labels: Sequence[str], split: Split
+    console: Console,
+    runs: Sequence[Recording],
+    rejected: Counter[str],
+    *,
+    labelled: Labelled,
+    labels: Sequence[str],
+    split: Split,
 ) -> None:
     """Subjects, hours, rejected records, and the windows of each label in each part."""
     hours = sum(float(run.time[-1] - run.time[0]) for run in runs) / 3600
@@ -32,32 +35,19 @@ def show_data(
     table = Table("part", "subjects", *labels, "windows")
     for part, subjects in split.parts().items():
         truth = labelled.of(subjects).truth
-        counts = [f"{(truth == label).sum()} ({(truth == label).mean():.0%})" if len(truth) else "0" for label in labels]
+        counts = [
+            f"{(truth == label).sum()} ({(truth == label).mean():.0%})" if len(truth) else "0" for label in labels
+        ]
         table.add_row(part, " ".join(subjects) or "–", *counts, str(len(truth)))
     console.print(table)
 
 
-def metrics_of(predictions: Sequence[Prediction], truth: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
-    """Accuracy, macro-F1, F1 by label and by subject, calibration error: what the manifest and the card carry."""
-    result = score_of(truth, [p.label for p in predictions], labels)
-    right = np.array([p.label == t for p, t in zip(predictions, truth, strict=True)])
-    subjects = np.array([p.window.device for p in predictions])
-    by_subject = {
-        subject: score_of(
-            [t for t, s in zip(truth, subjects, strict=True) if s == subject],
-            [p.label for p in predictions if p.window.device == subject],
-            labels,
-        ).macro_f1
-        for subject in dict.fromkeys(subjects.tolist())
-    }
-    return {
-        "windows": result.count,
-        "accuracy": round(result.accuracy, 4),
-        "macro_f1": round(result.macro_f1, 4),
-        "f1": {label: round(f1, 4) for label, f1 in zip(result.truths, result.f1, strict=True)},
-        "macro_f1_by_subject": {subject: round(f1, 4) for subject, f1 in by_subject.items()},
-        "calibration_error": round(calibration_error(np.array([p.confidence for p in predictions]), right), 4),
-    }
+def show_figures(console: Console, metrics: dict[str, Any]) -> None:
+    """macro-F1 by subject, the worst named, and the calibration error."""
+    by_subject = metrics["macro_f1_by_subject"]
+    told = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in by_subject.items())
+    console.print(f"macro-F1 by subject {told}; worst {min(by_subject, key=by_subject.__getitem__)}", highlight=False)
+    console.print(f"expected calibration error {metrics['calibration_error']:.3f}", highlight=False)
 
 
 def show_score(console: Console, title: str, result: Score) -> None:
@@ -66,8 +56,12 @@ def show_score(console: Console, title: str, result: Score) -> None:
     console.print(confusion_table(result), highlight=False)
 
 
-def show_samples(console: Console, prompts: Sequence[str], predictions: Sequence[Prediction], truth: Sequence[str]) -> None:
+def show_samples(
+    console: Console, prompts: Sequence[str], predictions: Sequence[Prediction], truth: Sequence[str]
+) -> None:
     """A few prompts with what the model says and what was true."""
     for prompt, prediction, was in zip(prompts, predictions, truth, strict=True):
         short = prompt if len(prompt) <= 100 else prompt[:97] + "…"
-        console.print(f"{was:>12} → {prediction.label} ({prediction.confidence:.2f})  {short}", highlight=False, markup=False)
+        console.print(
+            f"{was:>12} → {prediction.label} ({prediction.confidence:.2f})  {short}", highlight=False, markup=False
+        )

@@ -1,4 +1,4 @@
-"""A SentencePiece vocabulary trained on a model's own prompts, as the tokenizer that transformers saves. Knows no data."""
+"""A SentencePiece vocabulary trained on a model's own prompts, as a tokenizer of transformers. Knows no data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def train_tokenizer(prompts: Iterable[str], words: Sequence[str], labels: Sequen
     """
     # Every word at least once, also one that no training window happens to show.
     lines = [" ".join(words)] if words else []
-    lines += [f"{prompt} {label}" for prompt in prompts for label in labels[:1]] + [label for label in labels for _ in range(50)]
+    lines += [*prompts, *(label for label in labels for _ in range(50))]
     model = io.BytesIO()
     size: dict[str, Any] = (
         {"model_type": "word", "vocab_size": len({*words, *(w for label in labels for w in label.split())}) + 3}

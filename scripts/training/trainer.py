@@ -1,4 +1,4 @@
-"""Model and examples → the same model, trained: transformers' Seq2SeqTrainer under guard. Knows no windows and no bundle."""
+"""Model and examples → the same model, trained by transformers' Seq2SeqTrainer under guard. Knows no windows."""
 
 from __future__ import annotations
 
@@ -40,11 +40,18 @@ class GuardedTrainer(Seq2SeqTrainer):
 
 
 def train(
-    model: Any, tokenizer: Any, examples: tuple[Examples, Examples], labels: Sequence[str], recipe: Recipe, precision: str, folder: Path
+    model: Any,
+    tokenizer: Any,
+    *,
+    examples: tuple[Examples, Examples],
+    labels: Sequence[str],
+    recipe: Recipe,
+    precision: str,
+    folder: Path,
 ) -> list[dict[str, float]]:
     """Trains `model` in place on the first of `examples`; the epoch with the best macro-F1 on the second is kept.
 
-    `folder` takes checkpoints. Returns the log: a record an evaluation. Raises Diverged.
+    `folder` takes checkpoints. Returns the log: a record an evaluation. Raises StoppedError.
     """
     trainer = GuardedTrainer(
         guard=Guard(),
@@ -62,7 +69,7 @@ def train(
 
 
 def arguments(recipe: Recipe, precision: str, folder: Path) -> Seq2SeqTrainingArguments:
-    """Trainer's own settings. Adafactor at its given rate, unclipped: its own update clipping does that (Shazeer 2018)."""
+    """Trainer's settings. Adafactor at the given rate, unclipped: it clips its own updates (Shazeer 2018)."""
     return Seq2SeqTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,

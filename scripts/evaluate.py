@@ -1,0 +1,46 @@
+"""Scores a bundle on labelled recordings, through either backend. Only parses; the work is in scripts/training/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="evaluate.py", description=__doc__)
+    p.add_argument("bundle", type=Path)
+    p.add_argument("data", nargs="+", type=Path, help="WISDM text or CSV, plain, .gz or .xz")
+    p.add_argument("--subjects", help="only these, comma-separated")
+    p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
+    p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
+    p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
+    p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
+    p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
+    return p
+
+
+def main(arguments: list[str]) -> int:
+    options = parser().parse_args(arguments)
+    from training.guards import RefusedError  # noqa: PLC0415
+    from training.judging import evaluate  # noqa: PLC0415
+
+    from hard.model.bundle import BundleError  # noqa: PLC0415  (--help needs none of what follows)
+
+    try:
+        evaluate(
+            options.bundle,
+            options.data,
+            subjects=tuple(options.subjects.split(",")) if options.subjects else None,
+            backend=options.backend,
+            hop_s=options.hop,
+            source=(options.time_unit, options.recorded_hz, options.unit),
+        )
+    except (BundleError, RefusedError) as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,17 @@
+"""Temperature makes confidence honest."""
+
+import numpy as np
+import pytest
+from training import calibrate
+
+
+def test_the_temperature_that_spoilt_the_scores_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, (20_000, 4))
+    chances = calibrate.probabilities(honest, 1.0)
+    truth = (chances.cumsum(axis=1) > rng.random((len(chances), 1))).argmax(axis=1)
+    assert calibrate.fit_temperature(honest * 2.5, truth) == pytest.approx(2.5, rel=0.05)
+    right = chances.argmax(axis=1) == truth
+    assert calibrate.calibration_error(chances.max(axis=1), right) < 0.02
+    boastful = calibrate.probabilities(honest * 2.5, 1.0)
+    assert calibrate.calibration_error(boastful.max(axis=1), right) > 0.1

@@ -1,0 +1,187 @@
+"""From recordings to a bundle that serves, as a person runs it; and nothing is left where it fails."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hard import recordings
+from hard.model import bundle
+from hard.model.classifier import load
+from hard.motion.devices import Devices
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MOTIONSENSE = REPOSITORY.parent / "shared" / "data" / "motionsense" / "motionsense_50hz_raw.txt.xz"
+QUICK = ("--holdout", "5,6", "--validation", "1", "--epochs", "4", "--batch", "16", "--threads", "1")
+FEW = ("--features", "v.std,v.freq,m.q90,h.e2,tilt.cos,y.mean", "--levels", "8", "--copies", "1")
+
+
+def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs a script as from a clone, with this `hard`."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=500,
+    )
+
+
+def check_serves(out: Path, recording: Path, at_least: float) -> None:
+    """Both backends serve the bundle, agree, and know subjects 5 and 6."""
+    assert bundle.verify(out) == []
+    found, manifest = [], bundle.read(out).manifest
+    runs = [run for run in recordings.read(recording)[0] if run.subject in ("5", "6")]
+    devices = Devices(bundle.read(out).grid(), np.array(manifest.up, dtype=np.float32))
+    windows, truth = zip(*((w, t) for w, t in recordings.windows(runs, devices) if t), strict=True)
+    for backend in ("onnx", "torch"):
+        predictions = load(str(out), backend).classify(windows)  # type: ignore[arg-type]
+        found.append(np.stack([p.probabilities for p in predictions]))
+        right = [p.label == t for p, t in zip(predictions, truth, strict=True)]
+        assert np.mean(right) == pytest.approx(manifest.training.metrics["test"]["accuracy"], abs=1e-4)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    assert manifest.training.metrics["test"]["windows"] == len(windows)
+    assert manifest.training.metrics["test"]["accuracy"] >= at_least
+
+
+def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "tiny"
+    done = script("finetune.py", recording, "--out", out, *QUICK, *FEW, "--lr", "0.01")
+    assert done.returncode == 0, done.stderr[-2000:]
+    for told in ("6 subjects", "rejected records: none", "precision fp32: ", "test subjects: accuracy", "worst"):
+        assert told in done.stdout
+    check_serves(out, recording, 0.8)
+    manifest = bundle.read(out).manifest
+    assert manifest.name == "tiny"
+    assert manifest.training.subjects["test"] == ["5", "6"]
+    assert manifest.training.command.startswith("python scripts/finetune.py ")
+    card = (out / "README.md").read_text()
+    assert manifest.training.command in card
+    assert "| Sitting |" in card
+    checked = script("evaluate.py", out, recording, "--subjects", "5,6", "--backend", "torch")
+    assert checked.returncode == 0, checked.stderr[-2000:]
+    told = re.search(r"accuracy ([\d.]+), macro-F1 ([\d.]+) on (\d+) windows", checked.stdout)
+    assert told
+    assert float(told[2]) == pytest.approx(manifest.training.metrics["test"]["macro_f1"], abs=1e-3)
+    assert "LEAKY" not in checked.stdout
+    assert "LEAKY: this bundle was trained on" in script("evaluate.py", out, recording).stdout
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_flan_t5_s_architecture_and_the_seed_prompt(
+    recording: Path, tiny_flan: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "flan"
+    done = script("finetune.py", recording, "--out", out, "--base", tiny_flan(), "--prompt", "seed", *QUICK)
+    assert done.returncode == 0, done.stderr[-2000:]
+    check_serves(out, recording, 0.4)
+    manifest = bundle.read(out).manifest
+    assert manifest.name == "tiny-flan-seed"
+    for file in out.iterdir():
+        assert str(tmp_path.parent) not in file.read_bytes().decode(errors="replace").replace(
+            manifest.training.command, ""
+        )
+
+
+def test_a_nan_fails_the_run_and_leaves_no_bundle(
+    recording: Path, tiny_flan: Callable[..., Path], tmp_path: Path
+) -> None:
+    def spoil(model: Any) -> None:
+        model.shared.weight.data[5] = float("nan")
+        model.encoder.block[0].layer[0].layer_norm.weight.data[0] = float("nan")
+
+    out = tmp_path / "nan"
+    done = script("finetune.py", recording, "--out", out, "--base", tiny_flan(spoil), "--prompt", "seed", *QUICK)
+    assert done.returncode == 1
+    assert "finetune.py: the loss is nan at step 1: " in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--precision", "fp16"), "fp16 is refused"),
+        (("--holdout", "77"), "subject '77' of --holdout is not in the data"),
+        (("--max-tokens", "5", *FEW), "a prompt has 7 tokens, over the limit of 5"),
+        (("--features", "v.std,no.such"), "there is no feature 'no.such'"),
+        (("--prompt", "seed", "--features", "v.std"), "leave --features out"),
+        (("--length-s", "4.01"), "not a whole number of grid points"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(
+    recording: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    import io
+
+    from rich.console import Console
+    from training import course
+    from training.guards import RefusedError
+    from training.recipe import Recipe
+
+    sys.path.insert(0, str(REPOSITORY / "scripts"))
+    import finetune
+
+    options = vars(finetune.parser().parse_args([str(recording), "--out", str(tmp_path / "out"), *arguments]))
+    with pytest.raises(RefusedError, match=re.escape(sentence)) as caught:
+        course.run(Recipe(**{**options, "data": tuple(options["data"])}), Console(file=io.StringIO()))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_that_is_no_t5_is_refused(tmp_path: Path) -> None:
+    from training.checkpoint import pretrained
+    from training.guards import RefusedError
+
+    with pytest.raises(RefusedError, match=f"--base {tmp_path} can't be loaded as a T5"):
+        pretrained(str(tmp_path))
+
+
+def test_a_folder_that_is_no_bundle_is_not_overwritten(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = script("finetune.py", recording, "--out", tmp_path, *QUICK)
+    assert done.returncode == 2
+    assert "exists and is no bundle" in done.stderr
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_default_bundle_is_sound_and_small() -> None:
+    path = bundle.default_path()
+    assert bundle.verify(path) == []
+    assert sum(file.stat().st_size for file in path.iterdir()) <= 5e6
+    manifest = bundle.read(path).manifest
+    assert manifest.training.subjects["test"] == ["3", "9", "15"]
+    assert len(manifest.prompt.features) <= 47
+    assert "/work" not in (path / "README.md").read_text() + (path / "hard.json").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_the_default_bundle_holds_what_its_card_says(backend: str) -> None:
+    if not MOTIONSENSE.exists():
+        pytest.skip("the MotionSense recordings are not beside this repository")
+    done = script("evaluate.py", bundle.default_path(), MOTIONSENSE, "--subjects", "3,9,15", "--backend", backend)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = re.search(r"macro-F1 ([\d.]+)", done.stdout)
+    assert told
+    card = bundle.read(bundle.default_path()).manifest.training.metrics["test"]["macro_f1"]
+    assert float(told[1]) == pytest.approx(card, abs=1e-3)
+    assert float(told[1]) >= 0.88
+
+
+def test_help_needs_no_torch() -> None:
+    for name in ("finetune.py", "evaluate.py"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", str(REPOSITORY / "scripts" / name), "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert " torch" not in done.stderr

@@ -1,0 +1,115 @@
+"""Training lowers the loss, is measured on generated text, and stops where nothing can be learnt."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training import checkpoint
+from training.examples import Examples
+from training.guards import StoppedError
+from training.recipe import Recipe
+from training.tokenizer import train_tokenizer
+from training.trainer import IGNORED, GuardedTrainer, generated_metrics, train
+from transformers import EvalPrediction
+
+LABELS = ("Walking", "Sitting")
+WORDS = [f"v.std:{level:02d}" for level in range(8)]
+
+# accelerate's own habit on a machine without a GPU.
+pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")
+
+
+@pytest.fixture
+def lesson() -> tuple[Any, Any, Examples]:
+    """A tiny model, its tokenizer, and prompts whose first word gives the label away."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["v.std:00"], WORDS, LABELS)
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 8, (64, 3))
+    places = np.array(tokenizer.convert_tokens_to_ids(["▁" + w for w in WORDS]))
+    ids = np.concatenate((places[level], np.ones((64, 1), dtype=np.int64)), axis=1)
+    label_tokens = [tokenizer(label)["input_ids"] for label in LABELS]
+    examples = Examples(ids, np.ones_like(ids), (level[:, 0] < 4).astype(np.int64), label_tokens)
+    return checkpoint.scratch(tokenizer, [WORDS]), tokenizer, examples
+
+
+def teach(lesson: tuple[Any, Any, Examples], folder: Path) -> list[dict[str, float]]:
+    """Twenty steps, two an epoch."""
+    model, tokenizer, examples = lesson
+    return train(
+        model,
+        tokenizer,
+        examples=(examples, examples),
+        labels=LABELS,
+        recipe=Recipe(data=(), out=folder, batch=32, epochs=10, lr=5e-3, patience=20).settled(),
+        precision="fp32",
+        folder=folder,
+    )
+
+
+def test_twenty_steps_lower_the_loss(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    log = teach(lesson, tmp_path)
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert len(losses) == 10
+    assert 0 < losses[-1] < 0.7 * losses[0]
+    evaluations = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
+    assert 0 < evaluations[-1] < evaluations[0]
+    assert next(entry for entry in reversed(log) if "eval_accuracy" in entry)["eval_accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda loss: loss * float("nan"), "the loss is nan at step 1"),
+        (lambda loss: loss * 0, "the loss is exactly zero at step 1"),
+    ],
+)
+def test_a_spoilt_loss_stops_the_first_step(
+    lesson: tuple[Any, Any, Examples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, sentence: str
+) -> None:
+    model = lesson[0]
+    before = model.shared.weight.detach().clone()
+    own = GuardedTrainer.compute_loss
+    monkeypatch.setattr(GuardedTrainer, "compute_loss", lambda *a, **k: spoil(own(*a, **k)))
+    with pytest.raises(StoppedError, match=sentence):
+        teach(lesson, tmp_path)
+    assert torch.equal(model.shared.weight, before)
+
+
+def test_a_nan_among_the_weights_stops_the_first_step(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    model = lesson[0]
+    with torch.no_grad():
+        model.encoder.block[0].layer[1].DenseReluDense.wo.weight[0, 0] = float("nan")
+    with pytest.raises(StoppedError, match=re.escape("the loss is nan at step 1")):
+        teach(lesson, tmp_path)
+
+
+def test_the_guard_sees_gradients_before_each_update(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    lesson[0].shared.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(StoppedError, match="a gradient is not finite at step 1"):
+        teach(lesson, tmp_path)
+
+
+def test_metrics_read_text_and_survive_padding(lesson: tuple[Any, Any, Examples]) -> None:
+    _, tokenizer, _ = lesson
+    walking, sitting = (tokenizer(label)["input_ids"] for label in LABELS)
+    pad = [IGNORED]
+    truth = np.array([walking + pad, sitting + pad, walking + pad, sitting + pad])
+    echo = tokenizer("v.std:03 v.std:03")["input_ids"]
+    said = np.array([[0, *walking, IGNORED], [0, *sitting, 0], [0, *sitting, IGNORED], [0, *echo]])
+    metrics = generated_metrics(tokenizer, LABELS)(EvalPrediction(predictions=said, label_ids=truth))
+    assert metrics["accuracy"] == 0.5
+    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+
+
+def test_word_dropout_is_fresh_and_spares_the_end() -> None:
+    ids = np.full((50, 9), 7, dtype=np.int64)
+    ids[:, -1] = 1
+    examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
+    first, second = (np.array([e["input_ids"] for e in examples.__getitems__(range(50))]) for _ in range(2))
+    assert (first[:, -1] == 1).all()
+    assert 0.15 < (first == 2).mean() < 0.4
+    assert (first != second).any()
