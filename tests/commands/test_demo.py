@@ -1,0 +1,165 @@
+"""`hard demo` as a newcomer runs it: labels, a closing line, exit code 0, and no child left behind in any case."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Mosquitto
+
+from hard.commands import Refusal, children
+from hard.commands.broker import Link
+from hard.commands.demo import Tally
+from hard.commands.live import Label, Latency
+from hard.simulator import Wearer
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOSING = re.compile(r"(\d+) labels, (\d+\.\d) % right, p50 (\d+\.\d) ms, p99 (\d+\.\d) ms")
+
+
+@contextmanager
+def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A running `hard demo` with its output in a pipe: no terminal."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hard", "demo", *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def children_of(parent: int) -> dict[int, str]:
+    """Process ids and command lines of the children of `parent`."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found[int(stat.parent.name)] = (stat.parent / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found
+
+
+def first_label(process: subprocess.Popen[str]) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        if " true " in line:
+            return
+    pytest.fail(f"no label: {process.stderr.read() if process.stderr else ''}")
+
+
+def gone(pids: dict[int, str]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.slow
+def test_ends_by_itself_with_the_closing_line(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("amqtt", reason="the embedded broker is in the extra `demo`")
+    with demo("--seconds", "4", "--devices", "3") as process:
+        first_label(process)
+        since = time.monotonic()
+        inside = children_of(process.pid)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert 3.5 < time.monotonic() - since < 15
+    assert len(inside) == 2
+    assert gone(inside)
+    *lines, last = out.splitlines()
+    labels, right, p50, p99 = (float(figure) for figure in CLOSING.fullmatch(last).groups())  # type: ignore[union-attr]
+    assert len(lines) == labels - 1
+    assert 9 <= labels <= 18
+    assert 0 <= right <= 100
+    assert 0 < p50 <= p99 < 1000
+
+
+@pytest.mark.slow
+def test_uses_a_real_broker_and_leaves_nothing_retained_about_its_wearers(mosquitto: Mosquitto) -> None:
+    with (
+        Link(mosquitto.url, ("hard/+/activity",)) as listener,
+        demo("--seconds", "2", "--devices", "2", "--broker", mosquitto.url) as process,
+    ):
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+        assert CLOSING.fullmatch(out.splitlines()[-1])
+        topic, _ = listener.received.get(timeout=5)
+    assert topic.startswith("hard/demo-")
+    with Link(mosquitto.url, ("hard/#",)) as late:
+        time.sleep(0.5)
+        assert not [topic for topic, _ in list(late.received.queue) if topic.startswith("hard/demo-")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_everything(mosquitto: Mosquitto, number: signal.Signals) -> None:
+    with demo("--devices", "1", "--broker", mosquitto.url) as process:
+        first_label(process)
+        inside = children_of(process.pid)
+        process.send_signal(number)
+        time.sleep(0.05)
+        process.send_signal(number)  # an impatient second one
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert CLOSING.fullmatch(out.splitlines()[-1])
+    assert inside
+    assert gone(inside)
+
+
+@pytest.mark.slow
+def test_a_dead_daemon_is_told_and_everything_ends() -> None:
+    pytest.importorskip("amqtt", reason="the embedded broker is in the extra `demo`")
+    with demo("--devices", "1") as process:
+        first_label(process)
+        inside = children_of(process.pid)
+        daemon = next(pid for pid, line in inside.items() if "hard run" in line)
+        os.kill(daemon, signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.startswith("hard: the daemon ended with exit code -9: ")
+    assert err.count("\n") == 1
+    assert gone(inside)
+
+
+def test_without_amqtt_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(children, "find_spec", lambda _: None)
+    with pytest.raises(Refusal, match=r"pip install 'hard-daemon\[demo\]'"), children.embedded_broker(tmp_path):
+        pass
+
+
+def label(device: str, name: str, start: float, end: float, total_s: float = 0.01) -> Label:
+    return Label(device, name, 0.9, True, start, end, f"{device}:{round(end * 1000)}", Latency(total_s))
+
+
+def test_right_counts_windows_of_one_activity_only() -> None:
+    wearer = Wearer(0, 50.0)
+    motion = wearer.take(50 * 60)
+    tally = Tally({"demo-1": wearer})
+    assert tally.line() == "0 labels, – % right, p50 0.0 ms, p99 0.0 ms"
+    change = next(float(t) for t, a in zip(motion.time, motion.activity, strict=True) if a != motion.activity[0])
+    assert tally.add(label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
+    assert tally.add(label("demo-1", "Flying", change - 5, change - 1, 0.004))
+    assert tally.add(label("demo-1", "Flying", change - 2, change + 2, 0.003))
+    assert (tally.labels, tally.judged, tally.right) == (3, 2, 1)
+    assert tally.line() == "3 labels, 50.0 % right, p50 3.0 ms, p99 4.0 ms"
+    assert tally.table().row_count == 1
+
+
+def test_labels_of_others_and_second_labels_of_a_window_are_not_ours() -> None:
+    wearer = Wearer(0, 50.0)
+    wearer.take(500)
+    tally = Tally({"demo-1": wearer})
+    assert not tally.add(label("other", "Walking", 0, 4))
+    assert tally.add(label("demo-1", "Walking", 0, 4))
+    assert not tally.add(label("demo-1", "Sitting", 0, 4))
+    assert tally.labels == 1

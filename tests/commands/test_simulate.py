@@ -1,0 +1,101 @@
+"""`hard simulate` and `hard watch` against a real broker."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Mosquitto
+
+from hard import cli
+from hard.commands.broker import Link
+from hard.commands.live import Label, Latency, read_label, read_state
+from hard.commands.watch import MAX_DEVICES, Board
+
+ROOT = Path(__file__).resolve().parents[2]
+ACTIVITY = {
+    "device": "w-1", "label": "Walking", "confidence": 0.9, "accepted": True, "start": 1.0, "end": 5.0,
+    "window_id": "w-1:5000", "latency_s": {"queue": 0.001, "infer": 0.001, "total": 0.0123}, "model": "m",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [20.0, 50.0])
+def test_a_message_a_second_a_device_spread_over_the_second(
+    mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str], rate: float
+) -> None:
+    arguments = ["--devices", "4", "--seconds", "3", "--rate", str(rate), "--one-activity", "Sitting"]
+    with Link(mosquitto.url, ("there/+/raw",)) as listener:
+        assert cli.main(["simulate", *arguments, "--broker", mosquitto.url, "--topic", "there/{device}/raw"]) == 0
+        messages = [listener.received.get(timeout=5) for _ in range(12)]
+    assert [topic for topic, _ in messages] == [f"there/sim-{i}/raw" for i in (1, 2, 3, 4)] * 3
+    payloads = [json.loads(payload) for _, payload in messages]
+    assert {len(payload["xyz"]) for payload in payloads} == {rate}
+    np.testing.assert_allclose(np.diff([payload["t0"] for payload in payloads]), 0.25, atol=1e-5)
+    told = capsys.readouterr().err
+    assert f"12 messages, {12 * rate:.0f} samples published; 12 messages acknowledged" in told
+
+
+def test_refuses_an_activity_that_it_cannot_do(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["simulate", "--one-activity", "Flying", "--broker", mosquitto.url]) == 2
+    assert "can't simulate Flying; known are" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_with_its_counts(mosquitto: Mosquitto) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert re.fullmatch(r"hard: 1 wearers: \d+ messages, .*\n", err)
+
+
+def test_watch_prints_a_line_a_label(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
+    def publish() -> None:
+        with Link(mosquitto.url) as link:
+            time.sleep(0.5)
+            link.publish("hard/w-1/state", json.dumps({"label": "Walking", "since": 1.0, "confidence": 0.9}).encode())
+            link.publish("hard/w-1/activity", b"no label")
+            link.publish("hard/w-1/activity", json.dumps(ACTIVITY).encode())
+            link.publish("hard/w-1/activity", json.dumps(ACTIVITY | {"accepted": False}).encode())
+            link.publish("hard/status", b"online")
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    assert cli.main(["watch", "--broker", mosquitto.url, "--seconds", "2"]) == 0
+    publisher.join()
+    first, second = capsys.readouterr().out.splitlines()
+    since = time.strftime("%H:%M:%S", time.localtime(1))
+    assert first.split() == ["w-1", "Walking", "0.90", "since", since, "12.3", "ms"]
+    assert second.endswith("(not accepted)")
+
+
+def test_the_board_is_bounded_and_draws() -> None:
+    board = Board()
+    for i in range(MAX_DEVICES + 5):
+        board.state(f"d{i}", 1.0)
+        board.label(Label(f"d{i}", "Walking", 0.5, True, 0, 4, f"d{i}:4000", Latency(0.01)))
+    assert len(board.rows) == MAX_DEVICES
+    assert "d4" not in board.since
+    assert board.table().row_count == MAX_DEVICES
+    board.state("d9", None)
+    assert board.clock("d9") == "–"
+
+
+def test_what_is_no_label_is_none() -> None:
+    assert read_label(b"") is None
+    assert read_label(b'{"label": 3}') is None
+    assert read_state(b"") is None
+    assert read_label(json.dumps(ACTIVITY).encode()) is not None
