@@ -167,7 +167,7 @@ def _replay(command: argparse.ArgumentParser) -> None:
         type=not_negative,
         default=1.0,
         metavar="X",
-        help="times real time; 0 is as fast as the broker takes it (1)",
+        help="times real time; 0 is as fast as the broker acknowledges (1)",
     )
     command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
 

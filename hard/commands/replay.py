@@ -3,6 +3,9 @@
 Device clocks are shifted so that each subject begins now. A jump forward between two runs stays in device time, though
 nobody waits for it longer than 2 s. A jump back is replayed as a jump of 2 s forward, for at any other speed than 1 the
 daemon couldn't tell a clock set back from late messages.
+
+The broker's acknowledgements pace speed 0, and a broker acknowledges what it will later drop for a slow subscriber:
+mosquitto keeps `max_queued_messages`, 1000 by default.
 """
 
 from __future__ import annotations
