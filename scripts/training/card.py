@@ -50,7 +50,7 @@ def _figures(part: str, metrics: dict[str, Any]) -> str:
     by_subject = "\n".join(f"| {subject} | {f1:.3f} |" for subject, f1 in metrics["macro_f1_by_subject"].items())
     return (
         f"## Figures on the {part} subjects\n\n"
-        f"{metrics['windows']} windows, one a second. Accuracy {metrics['accuracy']:.3f}, macro-F1 "
+        f"{metrics['windows']} windows. Accuracy {metrics['accuracy']:.3f}, macro-F1 "
         f"{metrics['macro_f1']:.3f}, expected calibration error {metrics['calibration_error']:.3f}.\n\n"
         f"| label | F1 |\n|---|---|\n{by_label}\n\n| subject | macro-F1 |\n|---|---|\n{by_subject}"
     )

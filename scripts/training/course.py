@@ -32,13 +32,15 @@ from training.data import Labelled
 from training.examples import Examples, features_of
 from training.guards import RefusedError, StoppedError, check_labels, check_prompt_length, choose_precision
 from training.judging import classify, metrics_of
+from training.pieces import check_ids, sentencepiece_model
 from training.recipe import SCRATCH, Recipe
 from training.tokenizer import train_tokenizer
 from training.trainer import train
 
 AGREEMENT = 1e-4  # between transformers' own forward and the compiled graph, in log probability
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "onnx", "onnxruntime")
+PACKAGES = ("torch", "transformers", "sentencepiece", "numpy", "onnx", "onnxruntime")
 SAMPLES = 5
+CHECKED = 300  # prompts whose ids must be transformers' own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,9 +139,12 @@ def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil,
     else:
         model, made = checkpoint.pretrained(recipe.base)
     made.save_pretrained(folder)
-    words_of = WordTokenizer(str(folder / bundle.TOKENIZER))
     try:
+        (folder / bundle.TOKENIZER).write_bytes(sentencepiece_model(made))
+        words_of = WordTokenizer(str(folder / bundle.TOKENIZER))
         encoder = Encoder(words_of, spec)
+        sample = features[np.linspace(0, len(features) - 1, min(CHECKED, len(features))).astype(int)]
+        check_ids(words_of, made, [*style.render(sample), *material.labels])
     except ValueError as error:
         raise RefusedError(f"--base {recipe.base}: {error}") from error
     label_tokens = [words_of.encode(label) for label in material.labels]
