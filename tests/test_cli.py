@@ -25,6 +25,7 @@ HEAVY = (
     "pydantic_settings",
     "rich",
     "msgspec",
+    "sentencepiece",
     "tokenizers",
     "torch",
     "amqtt",

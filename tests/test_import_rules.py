@@ -51,7 +51,7 @@ def test_model_knows_no_wire(file: Path) -> None:
 @pytest.mark.parametrize("file", sorted((PACKAGE / "stream").glob("*.py")), ids=room)
 def test_stream_knows_no_model(file: Path) -> None:
     for name in imported(file):
-        assert not within(name, "hard.model", "onnxruntime", "tokenizers", *HEAVY), name
+        assert not within(name, "hard.model", "onnxruntime", "sentencepiece", "tokenizers", *HEAVY), name
 
 
 def test_torch_and_transformers_are_imported_by_their_scorer_alone() -> None:

@@ -19,7 +19,7 @@ from hard.motion.windows import Grid
 
 FORMAT = 1
 MANIFEST = "hard.json"
-TOKENIZER = "tokenizer.json"
+TOKENIZER = "spiece.model"
 GRAPH = "model.onnx"
 WEIGHTS = ("config.json", "model.safetensors")
 CARD = "README.md"

@@ -43,7 +43,7 @@ class Classifier:
             tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
             self._encoder = Encoder(tokenizer, bundle.manifest.prompt)
             tree = label_tree([tokenizer.encode(label) for label in self.labels], self.labels)
-        except Exception as error:  # tokenizers raises plain Exception
+        except (ValueError, RuntimeError) as error:  # sentencepiece raises the latter
             raise BundleError(f"{bundle.path}: {error}") from error
         self._scorer: Scorer
         try:

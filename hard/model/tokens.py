@@ -7,29 +7,35 @@ token. Knows no features and no weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from sentencepiece import SentencePieceProcessor
 
 Ids = NDArray[np.int64]
 PAD_ID = 0  # <pad> of every T5 vocabulary, and the decoder's start token
 MAX_WORDS = 65_536  # memoised words; beyond it the memo starts anew
+SPACE = "▁"  # how SentencePiece writes the space before a word (Kudo and Richardson 2018)
 
 
 class WordTokenizer:
-    """Encodes prompts by a `tokenizer.json` as transformers saves it."""
+    """Encodes prompts by a SentencePiece model file, `spiece.model`. Raises ValueError when it is none."""
 
     def __init__(self, path: str) -> None:
-        self._tokenizer = Tokenizer.from_file(path)
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        try:
+            self._model = SentencePieceProcessor(model_file=path)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{Path(path).name} is not a SentencePiece model: {error}") from error
+        if self._model.eos_id() < 0:
+            raise ValueError(f"{Path(path).name} has no end token, so it is not a T5 tokenizer")
+        self._unknown = self._model.unk_id()
         self._words: dict[str, list[int]] = {}
-        self._end: list[int] = self._tokenizer.encode("").ids
+        self._end = [self._model.eos_id()]
 
     def encode(self, text: str) -> list[int]:
         """Ids of the whole text with its end token, by the tokenizer itself."""
-        return list(self._tokenizer.encode(text).ids)
+        return self._pieces(" ".join(text.split())) + self._end
 
     def check(self, prompt: str) -> None:
         """Raises ValueError when this tokenizer can't be memoised word by word."""
@@ -71,5 +77,18 @@ class WordTokenizer:
         if ids is None:
             if len(self._words) >= MAX_WORDS:
                 self._words.clear()
-            ids = self._words[word] = self._tokenizer.encode(word, add_special_tokens=False).ids
+            ids = self._words[word] = self._pieces(word)
         return ids
+
+    def _pieces(self, text: str) -> list[int]:
+        """Ids of the text alone, its words parted by one space."""
+        ids: list[int] = self._model.encode(text)
+        if self._unknown not in ids:
+            return ids
+        # SentencePiece joins unknown words that follow one another to one piece; T5's tokenizer gives each its own.
+        pieces = self._model.encode(text, out_type=str)
+        return [
+            token
+            for token, piece in zip(ids, pieces, strict=True)
+            for _ in range(1 + piece.count(SPACE, 1) if token == self._unknown else 1)
+        ]

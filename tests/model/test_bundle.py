@@ -13,7 +13,7 @@ from hard.model import bundle
 from hard.model.bundle import BundleError, Manifest, Training, WindowSpec
 from hard.model.prompts import PromptSpec
 
-PARTS = ("tokenizer.json", "model.onnx", "config.json", "model.safetensors")
+PARTS = ("spiece.model", "model.onnx", "config.json", "model.safetensors")
 MANIFEST = Manifest(
     format=1,
     name="test",
@@ -135,7 +135,7 @@ def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
         ({"files": {"/etc/passwd": "0"}}, "outside its folder"),
         ({"files": {"a\0b": "0"}}, "outside its folder"),
         ({"files": {"": "0"}}, "can't be read"),
-        ({"files": {}}, r"lists no tokenizer\.json"),
+        ({"files": {}}, r"lists no spiece\.model"),
         ({"colour": "red"}, "is not a manifest"),
         ({"labels": "Walking"}, "is not a manifest"),
         ({"up": [0, 1]}, "is not a manifest"),

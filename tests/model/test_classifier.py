@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
 from hard.model import bundle
 from hard.model.bundle import BundleError, Manifest
@@ -98,8 +97,9 @@ def test_a_loaded_copy_gives_the_same(classifier: Classifier, tmp_path: Path) ->
 
 
 def test_tokens_equal_the_tokenizers_over_the_prompts() -> None:
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     classifier, batch = load(PATH), windows(40)
-    whole = Tokenizer.from_file(str(PATH / "tokenizer.json"))
+    whole = tokenizers.Tokenizer.from_file(str(PATH / "tokenizer.json"))
     xyz, up = np.stack([w.xyz for w in batch]), np.stack([w.up for w in batch])
     ids, mask = classifier.tokens(classifier._features(xyz, up))
     assert ids.tolist() == [whole.encode(prompt).ids for prompt in classifier.prompts(batch)]
@@ -130,7 +130,7 @@ def test_parts_that_disagree_are_refused_in_one_sentence(change: dict[str, Any],
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "spiece.model"])
 def test_files_that_are_none_of_their_kind_are_refused(tmp_path: Path, name: str) -> None:
     shutil.copytree(PATH, tmp_path / "copy")
     (tmp_path / "copy" / name).write_text("{}")

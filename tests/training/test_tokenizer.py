@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training.examples import UNKNOWN_ID
+from training.pieces import sentencepiece_model
 from training.tokenizer import train_tokenizer
 
 from hard.model.encoder import Encoder
@@ -18,8 +19,8 @@ WORDS = [f"{name}:{level:02d}" for name in NAMES for level in range(16)]
 
 
 def saved(tokenizer: object, folder: Path) -> WordTokenizer:
-    tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
-    return WordTokenizer(str(folder / "tokenizer.json"))
+    (folder / "spiece.model").write_bytes(sentencepiece_model(tokenizer))
+    return WordTokenizer(str(folder / "spiece.model"))
 
 
 def test_every_word_of_a_compact_style_is_one_token(tmp_path: Path) -> None:
@@ -59,4 +60,5 @@ def test_a_seed_prompt_in_subwords_loses_nothing(tmp_path: Path, value: float) -
     assert encoder.length is None
     prompt = encoder.render(np.full((1, 6), value, np.float32))[0]
     ids, _ = encoder.tokens(np.full((1, 6), value, np.float32))
+    assert ids.tolist() == tokenizer([prompt])["input_ids"]
     assert tokenizer.decode(ids[0], skip_special_tokens=True) == prompt
