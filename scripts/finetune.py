@@ -21,6 +21,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--features", type=_list, default=(), help="of a compact prompt: comma-separated names")
     p.add_argument("--levels", type=int, default=16, help="levels of each feature (16)")
     p.add_argument("--holdout", type=_list, default=(), help="test subjects, comma-separated")
+    p.add_argument(
+        "--folds", type=int, help="cross-validation by subject instead of one bundle; --out takes the report"
+    )
+    p.add_argument("--jobs", type=int, default=1, help="folds trained side by side (1)")
+    p.add_argument(
+        "--split",
+        choices=("subject", "random"),
+        default="subject",
+        help="random reproduces leaky figures, and marks all that comes of it",
+    )
+    p.add_argument("--no-baselines", action="store_false", dest="baselines", help="train nothing to compare with")
     p.add_argument("--validation", type=int, help="how many of the others choose the epoch (15 %%)")
     p.add_argument("--length-s", type=float, default=4.0, help="window length in s (4)")
     p.add_argument("--rate", type=float, default=20.0, dest="rate_hz", help="window rate in Hz (20)")
@@ -50,14 +61,21 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     options = vars(parser().parse_args(arguments))
+    folds, jobs = options.pop("folds"), options.pop("jobs")
     from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
-    from training.course import run  # noqa: PLC0415
+    from training import course  # noqa: PLC0415
+    from training import folds as crossing  # noqa: PLC0415
     from training.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
     command = "python scripts/finetune.py " + shlex.join(arguments)
+    recipe = Recipe(**{**options, "data": tuple(options["data"])}, command=command)
+    console = Console(soft_wrap=True)
     try:
-        run(Recipe(**{**options, "data": tuple(options["data"])}, command=command), Console(soft_wrap=True))
+        if folds is None:
+            course.run(recipe, console)
+        else:
+            crossing.run(recipe, console, folds=folds, jobs=jobs)
     except (RefusedError, StoppedError) as error:
         print(f"finetune.py: {error}", file=sys.stderr)
         return 2 if isinstance(error, RefusedError) else 1

@@ -34,6 +34,8 @@ class Recipe:
     levels: int = 16
     name: str = ""
     holdout: tuple[str, ...] = ()
+    split: str = "subject"
+    baselines: bool = True
     validation: int | None = None
     length_s: float = 4.0
     rate_hz: float = 20.0
@@ -63,6 +65,8 @@ class Recipe:
             raise RefusedError(
                 "the seed prompt has its own six features: leave --features out or choose --prompt compact"
             )
+        if self.split == "random" and self.holdout:
+            raise RefusedError("--split random deals windows, not people: leave --holdout out")
         features = SEED_FEATURES if self.prompt == "seed" else self.features or COMPACT_FEATURES
         if len(set(features)) != len(features):
             raise RefusedError("a feature is named twice in --features")

@@ -1,12 +1,13 @@
-"""Who is learnt from, who chooses the epoch, who judges: a split by subject, never by window.
+"""Who is learnt from, who chooses the epoch, who judges: a split by subject.
 
-Windows overlap and a person's windows resemble one another, so a split by window would measure memory.
+Windows overlap and a person's windows resemble one another, so a split by window measures memory. There is one all the
+same, to reproduce figures that were reached so: it says of itself that it is leaky, and so does all that comes of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,19 +15,36 @@ from training.data import Labelled
 from training.guards import RefusedError
 
 VALIDATION_SHARE = 0.15
+TEST_SHARE = 0.2  # of the windows, where they are split at random
+DRAWS = 200  # of validation subjects, until these show every label
+LEAKY = "LEAKY, windows split at random"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Subjects by part; no subject is in two."""
+    """Subjects by part; no subject is in two. Where windows were split at random the parts hold no subjects but their
+    own names, which stand for subjects in the `Labelled` that came with it, and `everyone` names the people."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    everyone: tuple[str, ...] = ()
+
+    @property
+    def leaky(self) -> bool:
+        return bool(self.everyone)
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """By part, what `Labelled.of` takes."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def parts(self) -> dict[str, list[str]]:
-        """By name, for the manifest."""
-        return {"train": list(self.train), "validation": list(self.validation), "test": list(self.test)}
+        """By part, the people in it, for the manifest: all are in all where windows were split at random."""
+        return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
+
+    def title(self, text: str) -> str:
+        """`text`, marked where the split is leaky."""
+        return f"{text} ({LEAKY})" if self.leaky else text
 
 
 def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int) -> Split:
@@ -49,6 +67,37 @@ def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int 
         tuple(s for s in rest if s in chosen),
         tuple(s for s in present if s in set(holdout)),
     )
+
+
+def covering(
+    labelled: Labelled, labels: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int
+) -> Split:
+    """`by_subject`, drawn again until the validation subjects show every label, where some such draw is found."""
+    subjects = labelled.subject.tolist()
+    first = by_subject(subjects, holdout, validation, seed)
+    for draw in range(DRAWS):
+        parts = by_subject(subjects, holdout, validation, seed + 1000 * draw)
+        if all(set(labelled.of(part).truth.tolist()) >= set(labels) for part in (parts.train, parts.validation)):
+            return parts
+    return first
+
+
+def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
+    """Windows dealt to the parts at random, and the leaky split: in what comes back a part stands for the subject."""
+    rng = np.random.default_rng(seed)
+    shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
+    part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
+    everyone = tuple(dict.fromkeys(labelled.subject.tolist()))
+    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone)
+
+
+def deal(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:
+    """The test subjects of each fold: every subject once, dealt by `seed`. Raises RefusedError for too many folds."""
+    present = list(dict.fromkeys(subjects))
+    if not 2 <= folds <= len(present):
+        raise RefusedError(f"{len(present)} subjects can't be parted into {folds} folds: choose --folds from 2 on")
+    order = np.random.default_rng(seed).permutation(len(present))
+    return [tuple(present[i] for i in sorted(order[fold::folds])) for fold in range(folds)]
 
 
 def check_classes(labelled: Labelled, split: Split, labels: Sequence[str]) -> None:

@@ -130,6 +130,8 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     import finetune
 
     options = vars(finetune.parser().parse_args([str(recording), "--out", str(tmp_path / "out"), *arguments]))
+    for crossing in ("folds", "jobs"):
+        options.pop(crossing)
     with pytest.raises(RefusedError, match=re.escape(sentence)) as caught:
         course.run(Recipe(**{**options, "data": tuple(options["data"])}), Console(file=io.StringIO()))
     assert "\n" not in str(caught.value)

@@ -1,0 +1,180 @@
+"""One recipe, several fine-tunes: every subject is judged once by a model that never met him. Subject-wise K folds.
+
+Each fold is a whole fine-tune in its own process, which leaves its bundle, its log and its trial in `out`/folds; the
+report is drawn from the trials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from training import data, split
+from training.guards import RefusedError, StoppedError
+from training.outcome import Trial, figures, pooled
+from training.recipe import Recipe
+
+FOLDS = "folds"
+REPORT = "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """How far the model stands from a baseline in macro-F1: the mean over folds of their difference, and its error."""
+
+    mean: float
+    standard_error: float
+
+    @property
+    def verdict(self) -> str:
+        """Above or below is claimed only where the mean exceeds its standard error."""
+        if abs(self.mean) <= self.standard_error:
+            return "not told apart"
+        return "above" if self.mean > 0 else "below"
+
+
+def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> list[Trial]:
+    """Trains `folds` times, `jobs` at a time, a fold's threads being the cores shared out. Raises RefusedError or
+    StoppedError, naming the fold."""
+    if recipe.holdout:
+        raise RefusedError("--folds holds everybody out in turn: leave --holdout out")
+    if recipe.split != "subject":
+        raise RefusedError("--folds is by subject: leave --split out")
+    place = recipe.out / FOLDS
+    if recipe.out.exists() and any(recipe.out.iterdir()) and not place.is_dir():
+        raise RefusedError(f"{recipe.out} exists and is no cross-validation: choose another --out")
+    runs, _ = data.load(recipe.data, recipe.time_unit, recipe.recorded_hz, recipe.unit)
+    held = split.deal([r.subject for r in runs], folds, recipe.seed)
+    del runs
+    place.mkdir(parents=True, exist_ok=True)
+    threads = recipe.threads or max(1, (os.cpu_count() or 1) // jobs)
+    recipes = [
+        replace(recipe, holdout=subjects, out=place / str(i), threads=threads, name=recipe.name or recipe.out.name)
+        for i, subjects in enumerate(held, 1)
+    ]
+    console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
+    return _trained(recipes, console, jobs)
+
+
+def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Trial]:
+    begun = time.monotonic()
+    # Spawned, not forked: torch's threads don't survive a fork. OpenMP reads its limit when it is first loaded.
+    with (
+        _environment("OMP_NUM_THREADS", str(recipes[0].threads)),
+        ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool,
+    ):
+        waiting: dict[Future[None], Recipe] = {pool.submit(_fold, recipe): recipe for recipe in recipes}
+        for done in as_completed(waiting):
+            recipe = waiting[done]
+            try:
+                done.result()
+            except (RefusedError, StoppedError) as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise type(error)(f"fold {recipe.out.name}: {error}") from error
+            told = figures(Trial.load(_trial(recipe)).parts["test"])
+            console.print(
+                f"fold {recipe.out.name} (subjects {', '.join(recipe.holdout)}): {_told(told)}; "
+                f"{(time.monotonic() - begun) / 60:.1f} min since the beginning",
+                highlight=False,
+            )
+    return [Trial.load(_trial(recipe)) for recipe in recipes]
+
+
+def _fold(recipe: Recipe) -> None:
+    """One fold, in its own process."""
+    from training import course  # noqa: PLC0415  (seconds that only the child needs)
+
+    with (
+        recipe.out.with_suffix(".log").open("w", encoding="utf-8", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        course.run(recipe, Console(file=log, soft_wrap=True, width=160), keep=_trial(recipe))
+
+
+def _trial(recipe: Recipe) -> Path:
+    return recipe.out.with_suffix(".npz")
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Any:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def summary(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Figures of each fold, their mean and standard error over folds, all test windows together, and the comparison."""
+    tests = [trial.parts["test"] for trial in trials]
+    each = [figures(test) for test in tests]
+    names = list(each[0].get("baselines", {}))
+    return {
+        "folds": [{"subjects": list(fold["macro_f1_by_subject"]), **fold} for fold in each],
+        "over_folds": {
+            name: _over([fold[name] for fold in each])
+            for name in ("accuracy", "macro_f1", "calibration_error", "calibration_error_before")
+        },
+        "baselines_over_folds": {name: _over([fold["baselines"][name]["macro_f1"] for fold in each]) for name in names},
+        "pooled": figures(pooled(tests)),
+        "against": {
+            name: {"mean": a.mean, "standard_error": a.standard_error, "verdict": a.verdict}
+            for name in names
+            for a in [against([fold["macro_f1"] - fold["baselines"][name]["macro_f1"] for fold in each])]
+        },
+    }
+
+
+def against(differences: Sequence[float]) -> Against:
+    """From the fold-wise differences in macro-F1, model less baseline."""
+    return Against(**_over(differences))
+
+
+def _over(values: Sequence[float]) -> dict[str, float]:
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("inf")
+    return {"mean": round(float(np.mean(values)), 4), "standard_error": round(spread / np.sqrt(len(values)), 4)}
+
+
+def _told(figures: dict[str, Any]) -> str:
+    others = "".join(f", {name} {b['macro_f1']:.3f}" for name, b in figures.get("baselines", {}).items())
+    return f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}{others}"
+
+
+def show(console: Console, told: dict[str, Any]) -> None:
+    """Folds as a table, then mean and standard error of model and baselines."""
+    names = list(told["baselines_over_folds"])
+    table = Table("fold", "test subjects", "accuracy", "macro-F1", *names, "worst subject")
+    for i, fold in enumerate(told["folds"], 1):
+        worst = fold["worst_subject"]
+        table.add_row(
+            str(i),
+            " ".join(fold["subjects"]),
+            f"{fold['accuracy']:.3f}",
+            f"{fold['macro_f1']:.3f}",
+            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
+            f"{worst}: {fold['macro_f1_by_subject'][worst]:.3f}",
+        )
+    over = told["over_folds"]
+    cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
+    table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
+    console.print(table)
+    for name, a in told["against"].items():
+        gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
+        console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)
+    console.print(f"all test windows together: {_told(told['pooled'])}", highlight=False)

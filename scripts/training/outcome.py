@@ -1,0 +1,169 @@
+"""What a bundle said to windows whose truth is known, with the figures that follow. Knows no model and no console.
+
+A `Trial` is what one fine-tune leaves for a report; it goes to disk as one .npz, for a fold runs as its own process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hard.records import Floats, Prediction
+from hard.scores import Score, score
+from training.calibrate import calibration_error
+
+Texts = NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """Probabilities (N, K) of `labels` for windows of `truth` (N,) and `subject` (N,), at `temperature` (N,).
+
+    `baselines` are the labels (N,) that others gave the same windows, by name, several times where they have seeds.
+    """
+
+    labels: tuple[str, ...]
+    truth: Texts
+    subject: Texts
+    probabilities: Floats
+    temperature: Floats
+    baselines: dict[str, list[Texts]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def said(self) -> Texts:
+        return np.array(self.labels)[self.probabilities.argmax(axis=1)]
+
+    @property
+    def confidence(self) -> Floats:
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.said == self.truth)
+
+    @property
+    def score(self) -> Score:
+        return score(self.truth.tolist(), self.said.tolist(), self.labels)
+
+    def of(self, subject: str) -> Outcome:
+        """One subject's windows, baselines left out."""
+        rows = self.subject == subject
+        return Outcome(
+            self.labels, self.truth[rows], self.subject[rows], self.probabilities[rows], self.temperature[rows]
+        )
+
+    def uncalibrated(self) -> Floats:
+        """Confidence (N,) as it would be without temperature scaling."""
+        raised = np.maximum(self.probabilities, 1e-30) ** self.temperature[:, None]
+        return np.asarray(raised.max(axis=1) / raised.sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """Outcomes by part ("validation", "test"), what training logged, and the prompt's tokens."""
+
+    parts: dict[str, Outcome]
+    history: list[dict[str, float]]
+    tokens: int
+
+    def save(self, path: Path) -> None:
+        arrays: dict[str, Any] = {}
+        about: dict[str, Any] = {"history": self.history, "tokens": self.tokens, "parts": {}}
+        for part, outcome in self.parts.items():
+            for name in ("truth", "subject", "probabilities", "temperature"):
+                arrays[f"{part}/{name}"] = getattr(outcome, name)
+            for name, runs in outcome.baselines.items():
+                arrays |= {f"{part}/baseline/{name}/{i}": said for i, said in enumerate(runs)}
+            about["parts"][part] = {
+                "labels": outcome.labels,
+                "baselines": {name: len(runs) for name, runs in outcome.baselines.items()},
+            }
+        np.savez_compressed(path, about=np.array(json.dumps(about)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Trial:
+        with np.load(path, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            parts = {
+                part: Outcome(
+                    tuple(held["labels"]),
+                    *(arrays[f"{part}/{name}"] for name in ("truth", "subject", "probabilities", "temperature")),
+                    baselines={
+                        name: [arrays[f"{part}/baseline/{name}/{i}"] for i in range(count)]
+                        for name, count in held["baselines"].items()
+                    },
+                )
+                for part, held in about["parts"].items()
+            }
+        return cls(parts, about["history"], about["tokens"])
+
+
+def outcome_of(
+    predictions: Sequence[Prediction],
+    truth: Sequence[str],
+    labels: Sequence[str],
+    temperature: float,
+    baselines: dict[str, list[Texts]] | None = None,
+) -> Outcome:
+    """The outcome of `predictions` (N) against `truth` (N,)."""
+    return Outcome(
+        tuple(labels),
+        np.array(truth, dtype=np.str_),
+        np.array([p.window.device for p in predictions], dtype=np.str_),
+        np.stack([p.probabilities for p in predictions]),
+        np.full(len(predictions), temperature),
+        baselines or {},
+    )
+
+
+def pooled(outcomes: Sequence[Outcome]) -> Outcome:
+    """All windows of outcomes that share their labels and baselines."""
+    first = outcomes[0]
+    return Outcome(
+        first.labels,
+        *(
+            np.concatenate([getattr(outcome, name) for outcome in outcomes])
+            for name in ("truth", "subject", "probabilities", "temperature")
+        ),
+        baselines={
+            name: [np.concatenate([outcome.baselines[name][i] for outcome in outcomes]) for i in range(len(runs))]
+            for name, runs in first.baselines.items()
+        },
+    )
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """What the manifest and the card carry: by label, by subject, calibration error before and after, baselines."""
+    result = outcome.score
+    by_subject = {subject: outcome.of(subject).score.macro_f1 for subject in dict.fromkeys(outcome.subject.tolist())}
+    told: dict[str, Any] = {
+        "windows": result.count,
+        "accuracy": round(result.accuracy, 4),
+        "macro_f1": round(result.macro_f1, 4),
+        "f1": {label: round(f1, 4) for label, f1 in zip(result.truths, result.f1, strict=True)},
+        "macro_f1_by_subject": {subject: round(f1, 4) for subject, f1 in by_subject.items()},
+        "worst_subject": min(by_subject, key=by_subject.__getitem__),
+        "calibration_error": round(calibration_error(outcome.confidence, outcome.right), 4),
+        "calibration_error_before": round(calibration_error(outcome.uncalibrated(), outcome.right), 4),
+    }
+    if outcome.baselines:
+        told["baselines"] = {name: baseline_figures(outcome, name) for name in outcome.baselines}
+    return told
+
+
+def baseline_figures(outcome: Outcome, name: str) -> dict[str, float]:
+    """Accuracy and macro-F1 of a baseline, means over its seeds."""
+    scores = [score(outcome.truth.tolist(), said.tolist(), outcome.labels) for said in outcome.baselines[name]]
+    return {
+        "accuracy": round(float(np.mean([s.accuracy for s in scores])), 4),
+        "macro_f1": round(float(np.mean([s.macro_f1 for s in scores])), 4),
+    }
