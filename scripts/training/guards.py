@@ -5,13 +5,19 @@ Each says one sentence: the cause and the remedy. Knows no data and no files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
 
 from hard.model.labels import LabelTree, label_tree
+
+IGNORED = -100  # what labels are padded with: the loss leaves it out
+MOVED_AFTER = 10  # updates after which some weight must differ from its first value
+WARM_UP = 100  # updates, at least, after which the loss must have fallen
+FALLEN = 0.99  # of its first value
+SMOOTHED = 20  # updates that a smoothed loss averages
 
 
 class RefusedError(ValueError):
@@ -23,8 +29,18 @@ class StoppedError(RuntimeError):
 
 
 class Guard(TrainerCallback):
-    """Raises StoppedError within the step in which a loss or gradient goes wrong. Trainer calls it before each update,
-    `GuardedTrainer` hands it each loss."""
+    """Raises StoppedError within the step in which a loss or gradient goes wrong, and soon where nothing is learnt.
+
+    Trainer calls it around each update, `GuardedTrainer` hands it each loss. The loss must have fallen by 1 % after one
+    epoch and at least WARM_UP updates, except where the model `begins_able`: its loss may be as low as it goes.
+    """
+
+    def __init__(self, *, steps_an_epoch: int = 0, begins_able: bool = False) -> None:
+        self._due = None if begins_able else max(WARM_UP, steps_an_epoch)
+        self._losses: list[float] = []  # a mean an update, of the first and of the latest SMOOTHED
+        self._batches: list[float] = []  # of the update under way
+        self._begun_at = 0
+        self._first_norms: torch.Tensor | None = None
 
     def check_loss(self, loss: torch.Tensor, step: int) -> None:
         """`loss` of one batch, before the update of `step`."""
@@ -39,6 +55,13 @@ class Guard(TrainerCallback):
                 f"the loss is exactly zero at step {step}: no label token takes part in it (all are masked) or the "
                 "arithmetic underflows; check the labels, and never train in fp16"
             )
+        self._batches.append(value)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        self._begun_at = state.global_step
+        self._first_norms = _norms(model)
+        if self._begun_at:  # resumed: the first losses are not known
+            self._due = None
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -46,6 +69,31 @@ class Guard(TrainerCallback):
             raise StoppedError(
                 f"a gradient is not finite at step {state.global_step + 1} though the loss is: lower --lr, and "
                 "train in fp32"
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        step = state.global_step
+        if step == self._begun_at + MOVED_AFTER and self._first_norms is not None:
+            if torch.equal(self._first_norms, _norms(model)):
+                raise StoppedError(
+                    f"no weight has moved in {MOVED_AFTER} updates: the learning rate is 0, the weights are frozen, or "
+                    "the optimizer skips its updates as fp16's loss scaling does; raise --lr, and train in fp32"
+                )
+            self._first_norms = None
+        if self._due is not None and step <= self._due:
+            self._losses.append(sum(self._batches) / max(len(self._batches), 1))
+            self._check_fall(step)
+        self._batches.clear()
+
+    def _check_fall(self, step: int) -> None:
+        if step < (self._due or 0):
+            del self._losses[SMOOTHED:-SMOOTHED]
+            return
+        first, last = (sum(part) / len(part) for part in (self._losses[:SMOOTHED], self._losses[-SMOOTHED:]))
+        if last > FALLEN * first:
+            raise StoppedError(
+                f"the loss has not fallen by 1 % in {step} updates ({first:.4f} at first, {last:.4f} now): nothing is "
+                "learnt; raise --lr (Adafactor wants about 1e-3), and check that the labels belong to the recordings"
             )
 
     def on_evaluate(
@@ -94,3 +142,38 @@ def check_prompt_length(longest: int, limit: int) -> None:
         raise RefusedError(
             f"a prompt has {longest} tokens, over the limit of {limit}: name fewer --features or raise --max-tokens"
         )
+
+
+def check_arguments(settings: Any) -> None:
+    """Raises RefusedError for Trainer's settings under which a training fails unseen."""
+    if settings.fp16 or getattr(settings, "fp16_full_eval", False):
+        choose_precision("fp16")
+    if settings.logging_nan_inf_filter:
+        raise RefusedError("logging_nan_inf_filter prints a loss of nan as 0.0: set it to False")
+
+
+def check_label_padding(collate: Callable[[list[Any]], Any], examples: Any, pad_id: int) -> None:
+    """Raises RefusedError when `collate` pads labels with the pad token, or `examples` are so padded already.
+
+    T5's loss leaves out IGNORED alone: padding would be learnt, and would drown the label.
+    """
+    by_length = {len(example["labels"]): example for example in _one_a_label(examples)}
+    batch = collate([dict(example) for example in by_length.values()])
+    if (torch.as_tensor(batch["labels"]) == pad_id).any():
+        raise RefusedError(
+            f"labels are padded with the pad token {pad_id} where the loss leaves out {IGNORED} alone: let the "
+            f"collator pad them, with label_pad_token_id={IGNORED}"
+        )
+
+
+def _one_a_label(examples: Any) -> list[Any]:
+    """One example of each label, where that is known, else a few."""
+    label = getattr(examples, "label", None)
+    if label is None:
+        return [examples[i] for i in range(min(len(examples), 100))]
+    return [examples[int((label == k).argmax())] for k in sorted(set(label.tolist()))]
+
+
+def _norms(model: Any) -> torch.Tensor:
+    """The norm of each weight that can be trained."""
+    return torch.stack(torch._foreach_norm([p.detach() for p in model.parameters() if p.requires_grad]))

@@ -6,30 +6,50 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
     EvalPrediction,
+    PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
 )
+from transformers.utils import logging
 
 from hard.model.tokens import PAD_ID
 from hard.scores import score
 from training.examples import Examples
-from training.guards import Guard
+from training.guards import IGNORED, Guard, check_arguments, check_label_padding
+from training.progress import Clock, Progress
 from training.recipe import Recipe
 
-IGNORED = -100  # what DataCollatorForSeq2Seq pads labels with, and the loss leaves out
 BEST = "eval_macro_f1"
+BIG = 10_000_000  # parameters from which on evaluation goes in small batches
+
+
+class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a training came to: the epochs that the kept weights have seen, of `passed`, and losses by epoch.
+
+    `curve` has an entry an evaluation: epoch, training loss since the last one, validation loss, validation macro-F1.
+    `out_of_time` where the time limit ended it.
+    """
+
+    epochs: float
+    passed: float
+    curve: tuple[tuple[float, float, float, float], ...]
+    out_of_time: bool
 
 
 class GuardedTrainer(Seq2SeqTrainer):
-    """Hands every batch's loss to the guard before anything is made of it."""
+    """Hands every batch's loss to the guard before anything is made of it. Raises RefusedError for settings that fail
+    unseen: fp16, and labels padded with the pad token."""
 
     def __init__(self, guard: Guard, **arguments: Any) -> None:
+        check_arguments(arguments["args"])
+        check_label_padding(arguments["data_collator"], arguments["train_dataset"], PAD_ID)
         super().__init__(callbacks=[guard, *arguments.pop("callbacks", ())], **arguments)
         self._guard = guard
 
@@ -38,43 +58,100 @@ class GuardedTrainer(Seq2SeqTrainer):
         self._guard.check_loss(loss, self.state.global_step + 1)
         return loss
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        # A T5 saves the embedding that encoder, decoder and head share once; transformers then tells its other names,
+        # embed_tokens and perhaps lm_head, as missing though loading the one has filled them all. Whatever else is
+        # missing is still told.
+        own = dict(self.model.named_parameters(remove_duplicate=True))
+        missing = [name for name in load_result.missing_keys if name in own]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
 
 def train(
     model: Any,
     tokenizer: Any,
     *,
-    examples: tuple[Examples, Examples],
+    examples: tuple[Examples, Examples | None],
     labels: Sequence[str],
     recipe: Recipe,
     precision: str,
     folder: Path,
-) -> list[dict[str, float]]:
+    begins_able: bool = False,
+    epochs: float | None = None,
+    deadline: float | None = None,
+    resume_from: Path | None = None,
+) -> Trained:
     """Trains `model` in place on the first of `examples`; the epoch with the best macro-F1 on the second is kept.
 
-    `folder` takes checkpoints. Returns the log: a record an evaluation. Raises StoppedError.
+    Without a second, `epochs` of the same schedule are passed and the last weights kept. `folder` takes checkpoints,
+    `resume_from` is one of them, `deadline` is of time.monotonic. A model that `begins_able` need not get better.
+    Raises StoppedError and RefusedError.
     """
+    learnt, kept = examples
+    settings = arguments(recipe, precision, folder, evaluate=kept is not None, big=model.num_parameters() > BIG)
+    steps = -(-len(learnt) // (recipe.batch * recipe.accumulate))  # an epoch
+    clock = Clock(deadline, None if epochs is None else max(1, round(epochs * steps)))
+    progress = Progress("training" if kept is not None else "training again on all")
     trainer = GuardedTrainer(
-        guard=Guard(),
+        guard=Guard(steps_an_epoch=steps, begins_able=begins_able),
         model=model,
-        args=arguments(recipe, precision, folder),
-        train_dataset=examples[0],
-        eval_dataset=examples[1],
+        args=settings,
+        train_dataset=learnt,
+        eval_dataset=kept,
         processing_class=tokenizer,
         data_collator=DataCollatorForSeq2Seq(tokenizer, model=model, label_pad_token_id=IGNORED),
         compute_metrics=generated_metrics(tokenizer, labels),
-        callbacks=[EarlyStoppingCallback(recipe.patience)],
+        callbacks=[clock, progress, *([EarlyStoppingCallback(recipe.patience)] if kept is not None else [])],
     )
-    trainer.train()
-    return [dict(entry) for entry in trainer.state.log_history]
+    trainer.remove_callback(PrinterCallback)
+    logging.disable_progress_bar()  # of transformers, one each checkpoint; training.progress tells what matters
+    try:
+        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
+    finally:
+        progress.close()
+    state = trainer.state
+    return Trained(
+        epochs=(state.global_step if kept is None else state.best_global_step or 0) / steps,
+        passed=state.global_step / steps,
+        curve=curve(state.log_history),
+        out_of_time=clock.stopped,
+    )
 
 
-def arguments(recipe: Recipe, precision: str, folder: Path) -> Seq2SeqTrainingArguments:
+def curve(log: Sequence[dict[str, float]]) -> tuple[tuple[float, float, float, float], ...]:
+    """Trainer's log → epoch, training loss, validation loss, macro-F1 (the latter two nan without evaluation)."""
+    losses = [entry for entry in log if "loss" in entry]
+    found = {entry["epoch"]: entry for entry in log if "eval_loss" in entry}
+    nothing = {"eval_loss": float("nan"), BEST: float("nan")}
+    return tuple(
+        (entry["epoch"], entry["loss"], *(found.get(entry["epoch"], nothing)[key] for key in ("eval_loss", BEST)))
+        for entry in losses
+    )
+
+
+def loss_on(model: Any, tokenizer: Any, examples: Examples, batch: int = 64) -> float:
+    """Mean cross entropy of the label tokens, unsmoothed: what Trainer calls a validation loss."""
+    collate = DataCollatorForSeq2Seq(tokenizer, model=model, label_pad_token_id=IGNORED)
+    total, tokens = 0.0, 0
+    model.eval()
+    with torch.inference_mode():
+        for i in range(0, len(examples), batch):
+            inputs = collate(examples.__getitems__(range(i, min(i + batch, len(examples)))))
+            counted = int((inputs["labels"] != IGNORED).sum())
+            total += float(model(**inputs.to(model.device)).loss) * counted
+            tokens += counted
+    return total / tokens
+
+
+def arguments(
+    recipe: Recipe, precision: str, folder: Path, *, evaluate: bool = True, big: bool = False
+) -> Seq2SeqTrainingArguments:
     """Trainer's settings. Adafactor at the given rate, unclipped: it clips its own updates (Shazeer 2018)."""
     return Seq2SeqTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch,
-        per_device_eval_batch_size=256 if recipe.base == "scratch" else 32,
+        per_device_eval_batch_size=32 if big else 256,
         gradient_accumulation_steps=recipe.accumulate,
         learning_rate=recipe.lr,
         lr_scheduler_type=recipe.schedule,
@@ -85,18 +162,19 @@ def arguments(recipe: Recipe, precision: str, folder: Path) -> Seq2SeqTrainingAr
         bf16=precision == "bf16",
         logging_nan_inf_filter=False,
         logging_strategy="epoch",
-        eval_strategy="epoch",
+        eval_strategy="epoch" if evaluate else "no",
         save_strategy="epoch",
         save_total_limit=1,
-        save_only_model=True,
-        load_best_model_at_end=True,
-        metric_for_best_model=BEST,
-        greater_is_better=True,
+        load_best_model_at_end=evaluate,
+        metric_for_best_model=BEST if evaluate else None,
+        greater_is_better=True if evaluate else None,
+        restore_callback_states_from_checkpoint=True,  # the patience that is left
         predict_with_generate=True,
         generation_max_length=16,
         generation_num_beams=1,
         seed=recipe.seed,
         data_seed=recipe.seed,
+        disable_tqdm=True,  # training.progress shows how far it is
         report_to="none",
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from training import checkpoint
 from training.examples import Examples
-from training.guards import StoppedError
+from training.guards import IGNORED, StoppedError
 from training.recipe import Recipe
 from training.tokenizer import train_tokenizer
-from training.trainer import IGNORED, GuardedTrainer, generated_metrics, train
+from training.trainer import GuardedTrainer, Trained, generated_metrics, train
 from transformers import EvalPrediction
 
 LABELS = ("Walking", "Sitting")
@@ -36,28 +36,29 @@ def lesson() -> tuple[Any, Any, Examples]:
     return checkpoint.scratch(tokenizer, [WORDS]), tokenizer, examples
 
 
-def teach(lesson: tuple[Any, Any, Examples], folder: Path) -> list[dict[str, float]]:
+def teach(lesson: tuple[Any, Any, Examples], folder: Path, **options: Any) -> Trained:
     """Twenty steps, two an epoch."""
     model, tokenizer, examples = lesson
     return train(
         model,
         tokenizer,
-        examples=(examples, examples),
         labels=LABELS,
         recipe=Recipe(data=(), out=folder, batch=32, epochs=10, lr=5e-3, patience=20).settled(),
         precision="fp32",
         folder=folder,
+        **{"examples": (examples, examples), **options},
     )
 
 
 def test_twenty_steps_lower_the_loss(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
-    log = teach(lesson, tmp_path)
-    losses = [entry["loss"] for entry in log if "loss" in entry]
-    assert len(losses) == 10
+    trained = teach(lesson, tmp_path)
+    losses, evaluations = ([row[i] for row in trained.curve] for i in (1, 2))
+    assert len(losses) == trained.passed == 10
     assert 0 < losses[-1] < 0.7 * losses[0]
-    evaluations = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
     assert 0 < evaluations[-1] < evaluations[0]
-    assert next(entry for entry in reversed(log) if "eval_accuracy" in entry)["eval_accuracy"] > 0.5
+    assert max(row[3] for row in trained.curve) > 0.5
+    assert trained.epochs == 1 + int(np.argmax([row[3] for row in trained.curve]))
+    assert not trained.out_of_time
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""The folder in which an unfinished fine-tune keeps what it has: beside --out, gone once the bundle is written.
+
+`plan.json` says what was asked for; a folder a training holds its checkpoints, then its weights and `trained.json`.
+Knows no data and no optimiser.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors.torch import load_model, save_model
+
+from training.guards import RefusedError
+from training.recipe import Recipe
+from training.trainer import Trained
+
+PLAN = "plan.json"
+TRAINED = "trained.json"
+WEIGHTS = "trained.safetensors"
+STATE = "trainer_state.json"  # what Trainer writes last of a checkpoint
+FREE = ("out", "name", "command", "resume", "threads", "time_limit")  # may differ between a run and its resumption
+
+
+def work_path(out: Path) -> Path:
+    """`out` with `.work` behind it."""
+    return out.with_name(out.name + ".work")
+
+
+def begin(recipe: Recipe) -> Path:
+    """The work folder of a settled recipe, new or to be resumed. Raises RefusedError where the two are mixed up."""
+    folder, plan = work_path(recipe.out), _plan(recipe)
+    if not folder.exists():
+        if recipe.resume:
+            raise RefusedError(f"there is nothing to resume: {folder} isn't there")
+        folder.mkdir(parents=True)
+        (folder / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        return folder
+    if not recipe.resume:
+        raise RefusedError(f"{folder} holds an interrupted fine-tune: go on with --resume, or remove it")
+    try:
+        begun = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"{folder} is not the folder of a fine-tune, or it broke off at once: remove it") from error
+    if differing := [name for name in plan if plan[name] != begun.get(name)]:
+        name = differing[0]
+        raise RefusedError(
+            f"{folder} was begun with {name} {begun.get(name)}, not {plan[name]}: resume with the same options, "
+            "or remove it"
+        )
+    return folder
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint in `folder` that was written to its end."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    return next((path for path in found if _is_json(path / STATE)), None)
+
+
+def finished(folder: Path, model: Any) -> Trained | None:
+    """What the training in `folder` came to, its weights loaded into `model`; None where it has not ended."""
+    try:
+        trained = msgspec.json.decode((folder / TRAINED).read_bytes(), type=Trained)
+    except (OSError, msgspec.DecodeError):
+        return None
+    load_model(model, folder / WEIGHTS)
+    return trained
+
+
+def finish(folder: Path, model: Any, trained: Trained) -> None:
+    """Keeps the weights of a training that ended, and no checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(model, str(folder / WEIGHTS))
+    (folder / TRAINED).write_bytes(msgspec.json.encode(trained))
+    for path in folder.glob("checkpoint-*"):
+        shutil.rmtree(path)
+
+
+def _plan(recipe: Recipe) -> dict[str, str]:
+    """What must be the same when it is resumed, the sizes of the recordings included."""
+    plan = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
+    files = [file for path in recipe.data for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    plan["data"] = ", ".join(f"{file.name} of {file.stat().st_size} bytes" for file in files if file.is_file())
+    return plan
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
