@@ -20,13 +20,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from training import data, split
+from training import data, publish, sections, split
+from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
 from training.recipe import Recipe
 
 FOLDS = "folds"
-REPORT = "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,12 @@ class Against:
         return "above" if self.mean > 0 else "below"
 
 
-def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> list[Trial]:
-    """Trains `folds` times, `jobs` at a time, a fold's threads being the cores shared out. Raises RefusedError or
-    StoppedError, naming the fold."""
+def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str, Any]:
+    """Trains `folds` times, `jobs` at a time, and writes the report to `recipe.out`; gives its figures.
+
+    A fold has the cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
+    """
+    recipe.settled()
     if recipe.holdout:
         raise RefusedError("--folds holds everybody out in turn: leave --holdout out")
     if recipe.split != "subject":
@@ -64,7 +67,12 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> list[Tria
         for i, subjects in enumerate(held, 1)
     ]
     console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
-    return _trained(recipes, console, jobs)
+    trials = _trained(recipes, console, jobs)
+    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, **summary(trials)}
+    publish.write_folds(recipe.out, told, trials)
+    show(console, told)
+    console.print(f"wrote {recipe.out}")
+    return told
 
 
 def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Trial]:
@@ -122,8 +130,11 @@ def _environment(name: str, value: str) -> Any:
 
 def summary(trials: Sequence[Trial]) -> dict[str, Any]:
     """Figures of each fold, their mean and standard error over folds, all test windows together, and the comparison."""
-    tests = [trial.parts["test"] for trial in trials]
-    each = [figures(test) for test in tests]
+    tests, validations = ([trial.parts[part] for trial in trials] for part in ("test", "validation"))
+    each = [{**figures(trial.parts["test"]), "epoch": publish.best_epoch(trial)} for trial in trials]
+    chooser = pooled(validations)
+    threshold = recommended(chooser.confidence, chooser.right)
+    strangers = {kind: np.concatenate([trial.strangers[kind] for trial in trials]) for kind in trials[0].strangers}
     names = list(each[0].get("baselines", {}))
     return {
         "folds": [{"subjects": list(fold["macro_f1_by_subject"]), **fold} for fold in each],
@@ -133,6 +144,8 @@ def summary(trials: Sequence[Trial]) -> dict[str, Any]:
         },
         "baselines_over_folds": {name: _over([fold["baselines"][name]["macro_f1"] for fold in each]) for name in names},
         "pooled": figures(pooled(tests)),
+        "abstaining": publish.abstaining(pooled(tests), threshold, sections.SOURCE_OWN, strangers),
+        "prompt_tokens": max(trial.tokens for trial in trials),
         "against": {
             name: {"mean": a.mean, "standard_error": a.standard_error, "verdict": a.verdict}
             for name in names

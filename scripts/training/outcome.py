@@ -19,6 +19,7 @@ from hard.scores import Score, score
 from training.calibrate import calibration_error
 
 Texts = NDArray[np.str_]
+Epoch = tuple[float, float, float, float]  # which; training loss, validation loss, validation macro-F1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,14 +70,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Outcomes by part ("validation", "test"), what training logged, and the prompt's tokens."""
+    """Outcomes by part ("validation", "test"), the epochs of its training, the prompt's tokens, and the confidence (N,)
+    with which each kind of input that is no activity was labelled."""
 
     parts: dict[str, Outcome]
-    history: list[dict[str, float]]
+    history: list[Epoch]
     tokens: int
+    strangers: dict[str, Floats]
 
     def save(self, path: Path) -> None:
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, Any] = {f"strangers/{kind}": found for kind, found in self.strangers.items()}
         about: dict[str, Any] = {"history": self.history, "tokens": self.tokens, "parts": {}}
         for part, outcome in self.parts.items():
             for name in ("truth", "subject", "probabilities", "temperature"):
@@ -104,7 +107,8 @@ class Trial:
                 )
                 for part, held in about["parts"].items()
             }
-        return cls(parts, about["history"], about["tokens"])
+            strangers = {name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith("strangers/")}
+        return cls(parts, [tuple(epoch) for epoch in about["history"]], about["tokens"], strangers)
 
 
 def outcome_of(

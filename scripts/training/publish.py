@@ -1,0 +1,131 @@
+"""Outcomes → a report on disk: figures as JSON, README.md and PNGs, for one bundle's evaluation or for K folds.
+
+The bundle's own card is `card.py`; all are made of the same sections.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hard.records import Floats
+from training import plots, sections
+from training.abstaining import THRESHOLDS, curve, recommended
+from training.outcome import Outcome, Trial, figures, pooled
+
+REPORT, PAGE = "report.json", "README.md"
+OVERLAP = "Windows overlap, so neighbouring windows are not independent: read the figures by subject."
+
+
+def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[str, Floats]) -> dict[str, Any]:
+    """The curve of `shown` at a few thresholds, and what share of `strangers` is accepted at `threshold`."""
+    found = curve(shown.confidence, shown.right)
+    rows = [int(np.argmin(np.abs(THRESHOLDS - t))) for t in sections.SHOWN]
+    return {
+        "min_confidence": threshold,
+        "source": source,
+        "curve": [
+            [float(THRESHOLDS[i]), round(float(found.coverage[i]), 4), round(float(found.accuracy[i]), 4)] for i in rows
+        ],
+        "no_activity": {
+            kind: round(float((confidence >= threshold).mean()), 4) for kind, confidence in strangers.items()
+        },
+    }
+
+
+def metrics(trial: Trial, title: Callable[[str], str] = str) -> dict[str, Any]:
+    """What a manifest carries of one fine-tune: figures by part under its `title`, abstaining, tokens, the epoch kept."""
+    told: dict[str, Any] = {title(part): figures(outcome) for part, outcome in trial.parts.items()}
+    shown = trial.parts.get("test", trial.parts.get("validation"))
+    chooser = trial.parts.get("validation")
+    if shown is not None and chooser is not None:
+        threshold = recommended(chooser.confidence, chooser.right)
+        told["abstaining"] = abstaining(shown, threshold, sections.SOURCE_OWN, trial.strangers)
+    return {**told, "prompt_tokens": trial.tokens, "epoch": best_epoch(trial)}
+
+
+def best_epoch(trial: Trial) -> float | None:
+    """The epoch with the best validation macro-F1: the one that was kept."""
+    met = [(macro_f1, epoch) for epoch, _, _, macro_f1 in trial.history if not math.isnan(macro_f1)]
+    return max(met, key=lambda pair: pair[0])[1] if met else None
+
+
+def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> None:
+    """The cross-validation report: `told` as `folds.summary` gives it, the pictures of all test windows together."""
+    tests = pooled([trial.parts["test"] for trial in trials])
+    histories, threshold = [trial.history for trial in trials], told["abstaining"]["min_confidence"]
+    plots.draw(folder, tests, histories, threshold, f"{len(trials)} folds, by subject")
+    names = list(told["baselines_over_folds"])
+    rows = [
+        [
+            i,
+            ", ".join(fold["subjects"]),
+            f"{fold['accuracy']:.3f}",
+            f"{fold['macro_f1']:.3f}",
+            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
+            f"{fold['calibration_error']:.3f}",
+            fold["epoch"],
+        ]
+        for i, fold in enumerate(told["folds"], 1)
+    ]
+    over = told["over_folds"]
+    spread = [over["accuracy"], over["macro_f1"], *told["baselines_over_folds"].values(), over["calibration_error"]]
+    rows.append(["mean ± standard error", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in spread), ""])
+    head = ["fold", "test subjects", "accuracy", "macro-F1", *names, "calibration error", "epoch"]
+    parts = [
+        f"# Cross-validation: {told['name']}",
+        f"{len(trials)} folds by subject: every subject is judged once, by a model that never met him. In each fold "
+        "other subjects choose the epoch and the temperature. Beside the model what one would use instead: it learnt "
+        "from the same windows, copies included; the CNN is the mean of three seeds.",
+        f"```sh\n{told['command']}\n```",
+        f"Prompts of {told['prompt_tokens']} tokens.",
+        "## Folds",
+        sections.table(head, rows),
+        compared(told["against"]),
+        sections.figures("All test windows together", told["pooled"]),
+        sections.abstaining(told["abstaining"]),
+        sections.pictures(any(trial.history for trial in trials)),
+        OVERLAP,
+    ]
+    _write(folder, told, parts)
+
+
+def compared(against: dict[str, dict[str, Any]]) -> str:
+    """Nothing where there are no baselines."""
+    if not against:
+        return ""
+    rows = [(name, f"{a['mean']:+.3f} ± {a['standard_error']:.3f}", a["verdict"]) for name, a in against.items()]
+    return (
+        "Model less baseline in macro-F1, mean over folds ± standard error; above or below is claimed only where the "
+        "mean exceeds it.\n\n" + sections.table(("baseline", "difference", "the model is"), rows)
+    )
+
+
+def write_evaluation(
+    folder: Path, outcome: Outcome, *, title: str, intro: Sequence[str], leaky: str, told: dict[str, Any]
+) -> None:
+    """One bundle on any data; `leaky` is the sentence that says so, or empty."""
+    mark = f"{title} (LEAKY)" if leaky else title
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.draw(folder, outcome, [], told["abstaining"]["min_confidence"], mark)
+    parts = [
+        f"# {mark}",
+        *([f"**{leaky}**"] if leaky else []),
+        *intro,
+        sections.figures("Figures (LEAKY)" if leaky else "Figures", told["figures"]),
+        sections.baselines("Baselines", told["figures"]),
+        sections.abstaining(told["abstaining"]),
+        sections.pictures(False),
+        OVERLAP,
+    ]
+    _write(folder, {**told, "leaky": leaky}, parts)
+
+
+def _write(folder: Path, told: dict[str, Any], parts: Sequence[str]) -> None:
+    (folder / REPORT).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")

@@ -1,0 +1,81 @@
+"""Figures → the sections of a card or report, in Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from training import plots
+from training.abstaining import RULE
+
+MODEL = "this model"
+SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the coverage table
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; figures as they come."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def facts(told: dict[str, Any]) -> str:
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in told.items())
+
+
+def figures(title: str, told: dict[str, Any]) -> str:
+    """`told` as `outcome.figures` gives it: in one line, by label, by subject."""
+    worst = told["worst_subject"]
+    return "\n\n".join(
+        (
+            f"## {title}",
+            f"{told['windows']} windows. Accuracy {told['accuracy']:.3f}, macro-F1 {told['macro_f1']:.3f}. Expected "
+            f"calibration error {told['calibration_error']:.3f}, before temperature scaling "
+            f"{told['calibration_error_before']:.3f}. Worst subject: {worst}, macro-F1 "
+            f"{told['macro_f1_by_subject'][worst]:.3f}.",
+            table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in told["f1"].items())),
+            table(
+                ("subject", "macro-F1"),
+                (
+                    (f"**{subject}** (worst)" if subject == worst else subject, f"{f1:.3f}")
+                    for subject, f1 in told["macro_f1_by_subject"].items()
+                ),
+            ),
+        )
+    )
+
+
+def baselines(title: str, told: dict[str, Any]) -> str:
+    """The same windows and split, other models; nothing where there are none."""
+    if "baselines" not in told:
+        return ""
+    rows = [(MODEL, told), *told["baselines"].items()]
+    return f"## {title}\n\n" + table(
+        ("", "accuracy", "macro-F1"), ((name, f"{f['accuracy']:.3f}", f"{f['macro_f1']:.3f}") for name, f in rows)
+    )
+
+
+def abstaining(told: dict[str, Any]) -> str:
+    """`told` as `publish.abstaining` gives it."""
+    curve = table(
+        ("labels.min_confidence", "windows accepted", "of these, right"),
+        ((f"{t:.2f}", f"{coverage:.1%}", f"{accuracy:.1%}") for t, coverage, accuracy in told["curve"]),
+    )
+    strangers = table(
+        ("input that is no activity", "accepted"), ((k, f"{share:.1%}") for k, share in told["no_activity"].items())
+    )
+    chosen = f"Recommended `labels.min_confidence`: **{told['min_confidence']:.2f}**, {told['source']}."
+    parts = ["## Abstaining", chosen, curve]
+    if told["no_activity"]:
+        parts.append(f"At the recommended threshold, of 200 windows of each kind:\n\n{strangers}")
+    return "\n\n".join(parts)
+
+
+def pictures(losses: bool) -> str:
+    shown = {"Confusion": plots.CONFUSION, "Reliability": plots.RELIABILITY, "Coverage": plots.COVERAGE}
+    if losses:
+        shown = {"Losses": plots.LOSSES, **shown}
+    return "\n\n".join(f"![{name}]({file})" for name, file in shown.items())
+
+
+SOURCE_OWN = RULE
+SOURCE_BUNDLE = "as the bundle's own report chose it on its validation subjects"
