@@ -19,7 +19,7 @@ from torch import nn
 from hard.records import Singles
 from hard.scores import score
 
-MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting on mean and std", "boosting on the same features", "CNN"
+MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting, same features", "CNN"
 TREES = 200  # of boosting, a tree a label each; scikit-learn's other defaults
 CHANNELS = (64, 128, 128)
 KERNEL = 5

@@ -60,5 +60,6 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         parts.append(sections.figures(f"Figures, {part}", told[part]))
         parts.append(sections.baselines(f"The same windows and split, other models, {part}", told[part]))
     if "abstaining" in told:
-        parts += [sections.abstaining(told["abstaining"]), sections.pictures(losses)]
+        title = f"Abstaining ({LEAKY})" if marked else "Abstaining"
+        parts += [sections.abstaining(told["abstaining"], title), sections.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)

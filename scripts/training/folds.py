@@ -186,7 +186,7 @@ def show(console: Console, told: dict[str, Any]) -> None:
     over = told["over_folds"]
     cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
     table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
-    console.print(table)
+    console.print(table, width=max(console.width, 140), crop=False)
     for name, a in told["against"].items():
         gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
         console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)

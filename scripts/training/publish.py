@@ -39,7 +39,7 @@ def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[st
 
 
 def metrics(trial: Trial, title: Callable[[str], str] = str) -> dict[str, Any]:
-    """What a manifest carries of one fine-tune: figures by part under its `title`, abstaining, tokens, the epoch kept."""
+    """What a manifest carries of one fine-tune: figures by part (under its `title`), abstaining, tokens, epoch."""
     told: dict[str, Any] = {title(part): figures(outcome) for part, outcome in trial.parts.items()}
     shown = trial.parts.get("test", trial.parts.get("validation"))
     chooser = trial.parts.get("validation")
@@ -79,7 +79,7 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
     head = ["fold", "test subjects", "accuracy", "macro-F1", *names, "calibration error", "epoch"]
     parts = [
         f"# Cross-validation: {told['name']}",
-        f"{len(trials)} folds by subject: every subject is judged once, by a model that never met him. In each fold "
+        f"{len(trials)} folds by subject: every subject is judged once, by a model that never met them. In each fold "
         "other subjects choose the epoch and the temperature. Beside the model what one would use instead: it learnt "
         "from the same windows, copies included; the CNN is the mean of three seeds.",
         f"```sh\n{told['command']}\n```",
@@ -119,7 +119,7 @@ def write_evaluation(
         *intro,
         sections.figures("Figures (LEAKY)" if leaky else "Figures", told["figures"]),
         sections.baselines("Baselines", told["figures"]),
-        sections.abstaining(told["abstaining"]),
+        sections.abstaining(told["abstaining"], "Abstaining (LEAKY)" if leaky else "Abstaining"),
         sections.pictures(False),
         OVERLAP,
     ]

@@ -54,7 +54,7 @@ def baselines(title: str, told: dict[str, Any]) -> str:
     )
 
 
-def abstaining(told: dict[str, Any]) -> str:
+def abstaining(told: dict[str, Any], title: str = "Abstaining") -> str:
     """`told` as `publish.abstaining` gives it."""
     curve = table(
         ("labels.min_confidence", "windows accepted", "of these, right"),
@@ -64,7 +64,7 @@ def abstaining(told: dict[str, Any]) -> str:
         ("input that is no activity", "accepted"), ((k, f"{share:.1%}") for k, share in told["no_activity"].items())
     )
     chosen = f"Recommended `labels.min_confidence`: **{told['min_confidence']:.2f}**, {told['source']}."
-    parts = ["## Abstaining", chosen, curve]
+    parts = [f"## {title}", chosen, curve]
     if told["no_activity"]:
         parts.append(f"At the recommended threshold, of 200 windows of each kind:\n\n{strangers}")
     return "\n\n".join(parts)
