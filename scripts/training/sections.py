@@ -78,4 +78,5 @@ def pictures(losses: bool) -> str:
 
 
 SOURCE_OWN = RULE
+SOURCE_DATA = f"on these very data, for the bundle recommends none: {RULE}"
 SOURCE_BUNDLE = "as the bundle's own report chose it on its validation subjects"
