@@ -178,6 +178,9 @@ def _label(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", default="onnx", choices=("onnx", "torch"), help="(onnx)")
     command.add_argument("--hop", type=positive, default=1.0, metavar="S", help="from one window to the next (1)")
     command.add_argument(
+        "--streaming", action="store_true", help="learn the mounting as the daemon would, not in a first pass"
+    )
+    command.add_argument(
         "--min-confidence", type=share, default=0.0, metavar="P", help="below it, accepted is false (0)"
     )
     command.add_argument("--score", action="store_true", help="accuracy, macro-F1 and a confusion table on stderr")

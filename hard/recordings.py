@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hard.motion.devices import Devices
+from hard.motion.mounting import settle
 from hard.records import Floats, Samples, Window
 
 G_MS2 = 9.80665  # standard gravity, m/s²
@@ -91,13 +93,29 @@ def read(
 
 
 def windows(
-    recordings: Iterable[Recording], devices: Devices, message_s: float = 1.0
+    recordings: Iterable[Recording], devices: Devices, *, streaming: bool = False, message_s: float = 1.0
 ) -> Iterator[tuple[Window, str | None]]:
-    """Pushes recordings through `devices` as a wearer would send them, a message every `message_s`.
+    """The windows of `recordings`, each with its truth: None where the file has none or the window holds more than one.
 
-    One device a subject. Gives each window with its truth: None where the file has none or the window holds more than
-    one.
+    One device a subject. Its mounting is what all its runs show, for a recording can be read twice; with `streaming` it
+    is what the daemon would have known at the time.
     """
+    for _, runs in groupby(recordings, key=lambda recording: recording.subject):
+        pairs = _streamed(runs, devices, message_s)
+        if streaming:
+            yield from pairs
+            continue
+        found, truths = [], []
+        for window, truth in pairs:
+            found.append(window)
+            truths.append(truth)
+        yield from zip(settle(found, devices.usual, devices.grid.rate_hz), truths, strict=True)
+
+
+def _streamed(
+    recordings: Iterable[Recording], devices: Devices, message_s: float
+) -> Iterator[tuple[Window, str | None]]:
+    """Pushes recordings through `devices` as a wearer would send them, a message every `message_s`."""
     for recording in recordings:
         time, truth = recording.time, recording.truth
         devices.end_run(recording.subject)

@@ -51,7 +51,8 @@ class Window:
     """One closed window: `xyz` (T, 3) m/s² on the bundle's grid over [start, end), device clock.
 
     `coverage` is the share of grid points that lie between real neighbours, `up` (3,) the unit vector that points up
-    while the wearer stands, `calibrated` whether `up` was learnt from this device.
+    while the wearer stands, `forward` (3,) the one that points where the wearer faces, `calibrated` whether these were
+    learnt from this device.
     """
 
     device: str
@@ -60,6 +61,7 @@ class Window:
     xyz: Singles
     coverage: float
     up: Singles
+    forward: Singles
     calibrated: bool
     clock_offset_s: float
     received_at: float

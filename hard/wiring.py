@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ssl
 
-import numpy as np
-
 from hard.model.classifier import Classifier
 from hard.motion.devices import DeviceRules, Devices
 from hard.settings import Settings, SettingsError
@@ -22,7 +20,7 @@ def devices(settings: Settings, classifier: Classifier) -> Devices:
     rules = DeviceRules(
         ingest.max_devices, ingest.reorder_s, ingest.silent_after_s, ingest.forget_after_s, ingest.max_abs_ms2
     )
-    return Devices(grid, np.asarray(found.manifest.up, dtype=np.float32), rules)
+    return Devices(grid, found.usual(), rules)
 
 
 def decoder(settings: Settings) -> Decoder:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import free_port
+from broker import free_port
 
 from hard import __version__, cli
 from hard.commands import Failure, Refusal

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Mosquitto, free_port
+from broker import Mosquitto, free_port
 from stream.test_mqtt import Listener, eventually
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,10 +13,12 @@ import pytest
 
 from hard import recordings
 from hard.motion.devices import Devices
+from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import RecordingError, read, windows
 
 UP = np.array([0, 1, 0], dtype=np.float32)
+FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)
 
 
 def wisdm(
@@ -166,15 +168,15 @@ def test_windows_know_their_truth_when_they_hold_one_only(tmp_path: Path) -> Non
     text = wisdm(500) + wisdm(500, truth="Sitting", start_ns=change_ns)
     runs, _ = read(file(tmp_path, text))
     assert len(runs) == 1
-    found = list(windows(runs, Devices(Grid(4.0, 20.0), UP)))
+    found = list(windows(runs, Devices(Grid(4.0, 20.0), FRAME)))
     assert [truth for _, truth in found] == ["Walking"] * 7 + [None] * 3 + ["Sitting"] * 7
     assert [window.start for window, _ in found] == pytest.approx(list(range(1000, 1017)))
 
 
 def test_windows_do_not_depend_on_how_messages_are_cut(tmp_path: Path) -> None:
     runs, _ = read(file(tmp_path, wisdm(700) + wisdm(300, start_ns=5 * 10**11)))
-    first = list(windows(runs, Devices(Grid(4.0, 20.0), UP), message_s=1.0))
-    second = list(windows(runs, Devices(Grid(4.0, 20.0), UP), message_s=3.7))
+    first = list(windows(runs, Devices(Grid(4.0, 20.0), FRAME), message_s=1.0))
+    second = list(windows(runs, Devices(Grid(4.0, 20.0), FRAME), message_s=3.7))
     assert len(first) == len(second) == 11 + 3
     for (a, _), (b, _) in zip(first, second, strict=True):
         assert a.start == b.start
@@ -184,7 +186,7 @@ def test_windows_do_not_depend_on_how_messages_are_cut(tmp_path: Path) -> None:
 def test_an_empty_truth_is_no_truth(tmp_path: Path) -> None:
     text = "t,x,y,z,label\n" + "".join(f"{i / 20},1,2,3,\n" for i in range(100))
     runs, _ = read(file(tmp_path, text, "x.csv"))
-    assert {truth for _, truth in windows(runs, Devices(Grid(4.0, 20.0), UP))} == {None}
+    assert {truth for _, truth in windows(runs, Devices(Grid(4.0, 20.0), FRAME))} == {None}
 
 
 @pytest.mark.slow

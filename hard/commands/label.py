@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     labels: list[str] = []
     count = 0
     with progress("labelling", _expected(runs, classifier, args.hop), prints=True) as advance:
-        for prediction, truth in label(classifier, runs, args.hop):
+        for prediction, truth in label(classifier, runs, args.hop, streaming=args.streaming):
             line = as_object(prediction, truth, classifier.labels, args.min_confidence)
             sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
             count += 1
@@ -57,12 +57,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def label(
-    classifier: Classifier, runs: Iterable[Recording], hop_s: float = 1.0
+    classifier: Classifier, runs: Iterable[Recording], hop_s: float = 1.0, *, streaming: bool = False
 ) -> Iterator[tuple[Prediction, str | None]]:
-    """Each window of `runs` at `hop_s`, under the daemon's default rules, with its prediction and its truth."""
-    manifest = classifier.bundle.manifest
-    devices = Devices(classifier.bundle.grid(hop_s=hop_s), np.asarray(manifest.up, dtype=np.float32))
-    for batch in _batches(recordings.windows(runs, devices)):
+    """Each window of `runs` at `hop_s`, under the daemon's default rules, with its prediction and its truth.
+
+    With `streaming` a window's mounting is what the daemon would have known then, else what the whole recording shows.
+    """
+    devices = Devices(classifier.bundle.grid(hop_s=hop_s), classifier.bundle.usual())
+    for batch in _batches(recordings.windows(runs, devices, streaming=streaming)):
         predictions = classifier.classify([window for window, _ in batch])
         yield from zip(predictions, (truth for _, truth in batch), strict=True)
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from hard.model.prompts import PromptSpec, prompt_style
 from hard.motion import features
+from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 
 FORMAT = 1
@@ -59,6 +61,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: WindowSpec
     prompt: PromptSpec
     up: tuple[float, float, float]
+    forward: tuple[float, float, float]
     temperature: float
     training: Training
     files: dict[str, str] = {}
@@ -76,6 +79,11 @@ class Bundle:
         """Name and digest: tells two bundles of one name apart in a label's payload."""
         digest = self.manifest.files.get(WEIGHTS[1], "")
         return f"{self.manifest.name}-{digest[:8]}"
+
+    def usual(self) -> Frame:
+        """The mounting assumed until a device has shown its own."""
+        up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
+        return Frame(up, forward, calibrated=False)
 
     def grid(self, **rules: float) -> Grid:
         """The grid of the bundle's windows under the given rules."""
@@ -156,8 +164,8 @@ def _check(path: Path, manifest: Manifest) -> None:
         problem = f"has windows in {manifest.window.unit!r}, this version of HARD knows only m/s2"
     elif not manifest.temperature > 0:
         problem = "has a temperature that is not above zero"
-    elif abs(sum(u * u for u in manifest.up) - 1) > 1e-3:
-        problem = "has an upright direction that is not a unit vector"
+    elif any(abs(sum(c * c for c in axis) - 1) > 1e-3 for axis in (manifest.up, manifest.forward)):
+        problem = "has a usual mounting that is not two unit vectors"
     elif unknown := set(manifest.prompt.features) - set(features.names()):
         problem = f"asks for unknown features: {', '.join(sorted(unknown))}"
     elif any(Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name for name in manifest.files):

@@ -55,8 +55,14 @@ class Classifier:
                 from hard.model.scorer_onnx import OnnxScorer  # noqa: PLC0415  (symmetry: only what is used is loaded)
 
                 self._scorer = OnnxScorer(bundle.path / GRAPH, threads)
-            points = round(bundle.manifest.window.length_s * self._rate_hz)
-            scores = self._score(np.zeros((1, points, 3), np.float32), np.asarray([bundle.manifest.up], np.float32))
+            still = extract(
+                np.zeros((1, round(bundle.manifest.window.length_s * self._rate_hz), 3), np.float32),
+                bundle.usual().up[None],
+                bundle.usual().forward[None],
+                self._rate_hz,
+                self._wanted,
+            )
+            scores = self._scorer.score(*self.tokens(still))
         except ModuleNotFoundError as error:
             advice = "pip install 'hard-daemon[train]'"
             raise BundleError(f"backend {backend!r} needs the package {error.name}: {advice}") from error
@@ -70,7 +76,7 @@ class Classifier:
         """One prediction a window, in order; any number of windows is one batch. An empty batch gives none."""
         if not windows:
             return []
-        scores = self._score(np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])) / self._temperature
+        scores = self._scorer.score(*self.tokens(self._features(windows))) / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         if not np.isfinite(probabilities).all():
@@ -83,18 +89,15 @@ class Classifier:
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""
-        xyz, up = np.stack([w.xyz for w in windows]), np.stack([w.up for w in windows])
-        return self._encoder.render(self._features(xyz, up))
+        return self._encoder.render(self._features(windows))
 
     def tokens(self, features: Singles) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
         return self._encoder.tokens(features)
 
-    def _features(self, xyz: Singles, up: Singles) -> Singles:
-        return extract(xyz, up, self._rate_hz, self._wanted)
-
-    def _score(self, xyz: Singles, up: Singles) -> Singles:
-        return self._scorer.score(*self.tokens(self._features(xyz, up)))
+    def _features(self, windows: Sequence[Window]) -> Singles:
+        xyz, up, forward = (np.stack(part) for part in zip(*((w.xyz, w.up, w.forward) for w in windows), strict=True))
+        return extract(xyz, up, forward, self._rate_hz, self._wanted)
 
 
 def load(path: Path | str, backend: Backend = "onnx", threads: int = 1) -> Classifier:

@@ -1,4 +1,4 @@
-"""The devices: each a clock, a hold for reordering, a window buffer and a last sign of life.
+"""The devices: each a clock, a hold for reordering, a window buffer, a mounting and a last sign of life.
 
 Takes `Samples`, gives `Window`s and a `Tally`; `tick` gives the events of devices' lives. Knows no wire and no model.
 Not thread-safe: one thread owns it.
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hard.motion.clock import Clock
+from hard.motion.mounting import Frame, Mounting
 from hard.motion.windows import Cut, Grid, WindowBuffer
-from hard.records import DeviceEvent, Floats, Samples, Singles, Tally, Window
+from hard.records import DeviceEvent, Floats, Samples, Tally, Window
 
 NOTHING = Tally()
 
@@ -32,6 +33,7 @@ class DeviceRules:
 @dataclass(slots=True, eq=False)
 class Device:
     buffer: WindowBuffer
+    mounting: Mounting
     last_received: float
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
@@ -42,11 +44,11 @@ class Device:
 class Devices:
     """All devices by name, at most `rules.max_devices`: the one that was heard least recently makes room.
 
-    `up` (3,) is the upright direction assumed for a device whose own isn't known.
+    `usual` is the mounting assumed for a device whose own isn't known yet.
     """
 
-    def __init__(self, grid: Grid, up: Singles, rules: DeviceRules | None = None) -> None:
-        self._grid, self._up, self._rules = grid, up, rules or DeviceRules()
+    def __init__(self, grid: Grid, usual: Frame, rules: DeviceRules | None = None) -> None:
+        self.grid, self.usual, self._rules = grid, usual, rules or DeviceRules()
         self._devices: OrderedDict[str, Device] = OrderedDict()
         self._events: list[DeviceEvent] = []
         self._silent = 0
@@ -63,7 +65,7 @@ class Devices:
         device, tally = self._seen(samples.device, samples.received_at)
         if not len(samples.xyz):
             return [], tally
-        time, xyz = device.clock.stamp(samples, self._grid.rate_hz, self._grid.max_gap_s), samples.xyz
+        time, xyz = device.clock.stamp(samples, self.grid.rate_hz, self.grid.max_gap_s), samples.xyz
         if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # not a number is not real either
             real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
             time, xyz = time[real], xyz[real]
@@ -116,7 +118,7 @@ class Devices:
         if device is None:
             if len(self._devices) >= self._rules.max_devices:
                 tally = self._forget(next(iter(self._devices)), now)
-            device = self._devices[name] = Device(WindowBuffer(self._grid), now)
+            device = self._devices[name] = Device(WindowBuffer(self.grid), Mounting(self.usual, self.grid.rate_hz), now)
             self._events.append(DeviceEvent(name, "new", now))
         else:
             self._devices.move_to_end(name)
@@ -143,7 +145,7 @@ class Devices:
         order = np.argsort(time, kind="stable")
         time, xyz = time[order], xyz[order]
         released = int(np.searchsorted(time, newest - self._rules.reorder_s, side="right"))
-        released = max(released, len(time) - self._grid.max_samples)
+        released = max(released, len(time) - self.grid.max_samples)
         device.held_time, device.held_xyz = time[released:], xyz[released:]
         cuts, tally = device.buffer.push(time[:released], xyz[:released]) if released else ([], Tally())
         # The buffer counts samples as decoded when it meets them; they were when they came.
@@ -156,14 +158,18 @@ class Devices:
         return Tally(accepted=n, unused=n, held=-n)
 
     def _window(self, samples: Samples, device: Device, cut: Cut) -> Window:
+        if device.mounting.learn(cut.xyz):
+            self._events.append(DeviceEvent(samples.device, "remounted", samples.received_at))
+        frame = device.mounting.frame
         return Window(
             device=samples.device,
             start=cut.start,
             end=cut.end,
             xyz=cut.xyz,
             coverage=cut.coverage,
-            up=self._up,
-            calibrated=False,
+            up=frame.up,
+            forward=frame.forward,
+            calibrated=frame.calibrated,
             clock_offset_s=device.clock.offset_s or 0.0,
             received_at=samples.received_at,
             received_wall=samples.received_wall,

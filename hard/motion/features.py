@@ -1,23 +1,29 @@
-"""Windows (B, T, 3) in m/s² and upright directions (B, 3) → features (B, F). Knows no device, no prompt and no model.
+"""Windows (B, T, 3) in m/s² and their mountings (up, forward: (B, 3)) → features (B, F). Knows no device and no model.
 
 A feature is named `signal.statistic`. Signals, each (B, T):
 
     x, y, z   the device's own axes
-    v         the part along gravity (the window's mean acceleration)
-    h         the length of the horizontal rest
-    a, b      the horizontal rest along its greatest and its least spread
+    v, f, l   vertical (along gravity, the window's mean acceleration), forward and to the left of the wearer
+    h         the length of the horizontal part
     m         the magnitude of the whole
+
+A walker is upright, so gravity is the vertical even where a phone turns in its pocket; the mounting gives the direction
+of forward alone. All but x, y, z are the same however the device is turned.
 
 Statistics: mean, std, min, max, q10, q25, q50, q75, q90, iqr, skew, kurt; jerk (mean |da/dt|, m/s³); freq (dominant
 frequency, 0.4 Hz and up); peak, lag (height and place in s of the greatest autocorrelation at lags of 0.3-1.3 s, where
-a walking rhythm has it); e1 … e5 (log10 power in BANDS_HZ). Beside these: `xy.corr`, `yz.corr`, `xz.corr`, and
-`tilt.cos`, the cosine between gravity and upright.
+a walking rhythm has it); e1 … e5 (log10 power in BANDS_HZ); k1 … k6 (log10 amplitude of the harmonics of the stride,
+half the step frequency) and c2, s2, c4, s4, c6, s6 (cosine and sine of the even ones' phase, against the step in v).
+
+Beside these: `step.freq` (Hz); `vf.corr`, `vl.corr`, `fl.corr`; and how the wearer's part is held: `tilt.cos` and
+`lean.cos`, the cosines between gravity and the mounting's up and forward.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +33,21 @@ from hard.records import Singles
 BANDS_HZ = ((0.4, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 5.0), (5.0, 10.0))
 LAGS_S = (0.3, 1.3)
 TINY = 1e-6
-SIGNALS = ("x", "y", "z", "v", "h", "a", "b", "m")
+SIGNALS = ("x", "y", "z", "v", "f", "l", "h", "m")
 QUANTILES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
-PAIRS = {"xy.corr": (0, 1), "yz.corr": (1, 2), "xz.corr": (0, 2)}
+PAIRS = {"vf.corr": ("v", "f"), "vl.corr": ("v", "l"), "fl.corr": ("f", "l")}
+OTHERS = (*PAIRS, "step.freq", "tilt.cos", "lean.cos")
+STEP_HZ = np.arange(1.2, 3.3, 0.02)  # where the step frequency is looked for
+HARMONICS = 6  # of the stride
+STEEP = 0.8  # forward nearer to gravity than this (37°) can't be made level: up stands in
 GRAVITY_MIN = 0.5  # m/s²: below it a window has no direction of gravity, and the axis z stands in
+
+
+class Gait(NamedTuple):
+    """Step frequency (B,) in Hz; complex amplitudes (S, B, K) of the stride's harmonics, phases against the step."""
+
+    step_hz: Singles
+    amplitude: NDArray[np.complex64]
 
 
 class Spectra(NamedTuple):
@@ -43,44 +60,51 @@ class Spectra(NamedTuple):
 
 def names() -> list[str]:
     """Every feature that can be asked for."""
-    return [f"{signal}.{statistic}" for signal in SIGNALS for statistic in STATISTICS] + [*PAIRS, "tilt.cos"]
+    return [f"{signal}.{statistic}" for signal in SIGNALS for statistic in STATISTICS] + list(OTHERS)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def extract(windows: Singles, up: Singles, rate_hz: float, wanted: Sequence[str]) -> Singles:
-    """Features (B, F) in the order of `wanted`, of `windows` (B, T, 3) and upright directions `up` (B, 3).
+def extract(windows: Singles, up: Singles, forward: Singles, rate_hz: float, wanted: Sequence[str]) -> Singles:
+    """Features (B, F) in the order of `wanted`, of `windows` (B, T, 3) under mountings `up` and `forward` (B, 3).
 
     All are finite, even where absurd values overflow. Raises ValueError naming a feature that doesn't exist.
     """
     windows = np.asarray(windows, dtype=np.float32)
     plan = _plan(wanted)
     gravity = windows.mean(axis=1)
+    length = np.linalg.norm(gravity, axis=1, keepdims=True)
+    vertical = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.array([0, 0, 1], np.float32))
     out = np.empty((len(windows), len(wanted)), dtype=np.float32)
-    if plan.statistics:
-        signals = _signals(windows, gravity, plan.signals)  # (S, B, T)
-        centred = signals - signals.mean(axis=2, keepdims=True)
-        spread = np.sqrt(np.mean(centred**2, axis=2))
-        spectra = _spectra(centred, rate_hz) if plan.spectral else None
-        for statistic, columns, rows in plan.statistics:
-            values = STATISTICS[statistic](Block(signals[rows], centred[rows], spread[rows], spectra, rows, rate_hz))
-            out[:, columns] = values.T
+    signals = _signals(windows, vertical, (up, forward), plan.signals)  # (S, B, T)
+    centred = signals - signals.mean(axis=2, keepdims=True)
+    spread = np.sqrt(np.mean(centred**2, axis=2))
+    spectra = _spectra(centred, rate_hz) if plan.spectral else None
+    gait = _gait(centred, plan.signals.index("v"), rate_hz) if plan.gait else None
+    for statistic, columns, rows in plan.statistics:
+        values = STATISTICS[statistic](Block(signals[rows], centred[rows], spread[rows], spectra, gait, rows, rate_hz))
+        out[:, columns] = values.T
     for name, column in plan.others:
-        if name == "tilt.cos":
-            length = np.linalg.norm(gravity, axis=1)
-            out[:, column] = np.where(length > GRAVITY_MIN, (gravity * up).sum(axis=1) / np.maximum(length, TINY), 0.0)
+        if name in PAIRS:
+            first, second = (plan.signals.index(signal) for signal in PAIRS[name])
+            product = (centred[first] * centred[second]).mean(axis=1)
+            out[:, column] = product / np.maximum(spread[first] * spread[second], TINY)
+        elif name == "step.freq":
+            assert gait is not None
+            out[:, column] = gait.step_hz
         else:
-            first, second = PAIRS[name]
-            out[:, column] = _correlation(windows[..., first], windows[..., second])
+            direction = up if name == "tilt.cos" else forward
+            out[:, column] = np.where(length[:, 0] > GRAVITY_MIN, (vertical * direction).sum(axis=1), 0.0)
     return np.nan_to_num(out, nan=0.0, posinf=1e6, neginf=-1e6)
 
 
 class Block(NamedTuple):
-    """What a statistic may use of its signals (S', B, T): raw, centred, standard deviation (S', B), spectra of all."""
+    """What a statistic may use of its signals (S', B, T): raw, centred, deviation (S', B); and of all signals."""
 
     signals: Singles
     centred: Singles
     spread: Singles
     spectra: Spectra | None
+    gait: Gait | None
     rows: list[int]
     rate_hz: float
 
@@ -90,68 +114,63 @@ class Plan(NamedTuple):
     statistics: list[tuple[str, list[int], list[int]]]  # statistic, columns of the result, rows of the signals
     others: list[tuple[str, int]]
     spectral: bool
+    gait: bool
 
 
-_plans: dict[tuple[str, ...], Plan] = {}
+@lru_cache(maxsize=64)
+def _plan_of(wanted: tuple[str, ...]) -> Plan:
+    """Groups the wanted features by statistic, so that each is computed once for all its signals."""
+    groups: dict[str, list[tuple[int, str]]] = {}
+    others = []
+    for column, name in enumerate(wanted):
+        signal, _, statistic = name.partition(".")
+        if name in OTHERS:
+            others.append((name, column))
+        elif signal in SIGNALS and statistic in STATISTICS:
+            groups.setdefault(statistic, []).append((column, signal))
+        else:
+            raise ValueError(f"there is no feature {name!r}")
+    gait = "step.freq" in wanted or not GAIT.isdisjoint(groups)
+    needed = {signal for group in groups.values() for _, signal in group}
+    needed |= {signal for name, _ in others for signal in PAIRS.get(name, ())} | (
+        {"v"} if gait or not needed else set()
+    )
+    used = [signal for signal in SIGNALS if signal in needed]
+    statistics = [
+        (statistic, [column for column, _ in group], [used.index(signal) for _, signal in group])
+        for statistic, group in groups.items()
+    ]
+    return Plan(used, statistics, others, not SPECTRAL.isdisjoint(groups), gait)
 
 
 def _plan(wanted: Sequence[str]) -> Plan:
-    """Groups the wanted features by statistic, so that each is computed once for all its signals."""
-    key = tuple(wanted)
-    if key not in _plans:
-        groups: dict[str, list[tuple[int, str]]] = {}
-        others = []
-        for column, name in enumerate(key):
-            signal, _, statistic = name.partition(".")
-            if name in PAIRS or name == "tilt.cos":
-                others.append((name, column))
-            elif signal in SIGNALS and statistic in STATISTICS:
-                groups.setdefault(statistic, []).append((column, signal))
-            else:
-                raise ValueError(f"there is no feature {name!r}")
-        used = [s for s in SIGNALS if any(s == signal for group in groups.values() for _, signal in group)]
-        statistics = [
-            (statistic, [column for column, _ in group], [used.index(signal) for _, signal in group])
-            for statistic, group in groups.items()
-        ]
-        _plans[key] = Plan(used, statistics, others, any(statistic in SPECTRAL for statistic in groups))
-    return _plans[key]
+    return _plan_of(tuple(wanted))
 
 
-def _signals(windows: Singles, gravity: Singles, wanted: list[str]) -> Singles:
+def _signals(windows: Singles, vertical: Singles, mounting: tuple[Singles, Singles], wanted: list[str]) -> Singles:
     """The wanted signals (S, B, T)."""
     made: dict[str, Singles] = {axis: windows[..., i] for i, axis in enumerate("xyz") if axis in wanted}
     if "m" in wanted:
         made["m"] = np.sqrt(np.einsum("btc,btc->bt", windows, windows))
-    if {"v", "h", "a", "b"} & set(wanted):
-        length = np.linalg.norm(gravity, axis=1, keepdims=True)
-        down = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.array([0, 0, 1], np.float32))
-        made["v"] = np.einsum("btc,bc->bt", windows, down)
-        rest = windows - made["v"][..., None] * down[:, None, :]
-        made["h"] = np.sqrt(np.einsum("btc,btc->bt", rest, rest))
-        if {"a", "b"} & set(wanted):
-            made["a"], made["b"] = _principal(rest, down)
+    if {"v", "f", "l", "h"} & set(wanted):
+        made["v"] = np.einsum("btc,bc->bt", windows, vertical)
+        if "h" in wanted:
+            rest = windows - made["v"][..., None] * vertical[:, None, :]
+            made["h"] = np.sqrt(np.einsum("btc,btc->bt", rest, rest))
+        if {"f", "l"} & set(wanted):
+            ahead = _ahead(vertical, *mounting)
+            made["f"] = np.einsum("btc,bc->bt", windows, ahead)
+            made["l"] = np.einsum("btc,bc->bt", windows, np.cross(vertical, ahead))
     return np.stack([made[signal] for signal in wanted])
 
 
-def _principal(rest: Singles, down: Singles) -> tuple[Singles, Singles]:
-    """The horizontal `rest` (B, T, 3) along its directions of greatest and least spread; signs by their skewness."""
-    # Two axes that span the horizontal plane: the least aligned coordinate axis gives the first.
-    helper = np.eye(3, dtype=np.float32)[np.abs(down).argmin(axis=1)]
-    first = np.cross(down, helper)
-    first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), TINY)
-    second = np.cross(down, first)
-    p, q = np.einsum("btc,bc->bt", rest, first), np.einsum("btc,bc->bt", rest, second)
-    p, q = p - p.mean(axis=1, keepdims=True), q - q.mean(axis=1, keepdims=True)
-    angle = 0.5 * np.arctan2(2 * (p * q).mean(axis=1), (p * p).mean(axis=1) - (q * q).mean(axis=1))
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    along, across = cos * p + sin * q, cos * q - sin * p
-    return _right_skewed(along), _right_skewed(across)
-
-
-def _right_skewed(signal: Singles) -> Singles:
-    """`signal` (B, T), turned over where its skewness is negative."""
-    return signal * np.where((signal**3).sum(axis=1, keepdims=True) < 0, -1, 1).astype(np.float32)
+def _ahead(vertical: Singles, up: Singles, forward: Singles) -> Singles:
+    """Level unit vectors (B, 3) that point forward. Where a thigh lies, `forward` is plumb and `up` is level."""
+    steep = np.einsum("bc,bc->b", forward, vertical)[:, None]
+    level = forward - steep * vertical
+    lying = -np.sign(steep) * (up - np.einsum("bc,bc->b", up, vertical)[:, None] * vertical)
+    level = np.where(np.abs(steep) > STEEP, lying, level)
+    return np.asarray(level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), TINY), dtype=np.float32)
 
 
 def _spectra(centred: Singles, rate_hz: float) -> Spectra:
@@ -168,10 +187,46 @@ def _spectra(centred: Singles, rate_hz: float) -> Spectra:
     return Spectra(power, frequency, correlation)
 
 
-def _correlation(first: Singles, second: Singles) -> Singles:
-    p, q = first - first.mean(axis=1, keepdims=True), second - second.mean(axis=1, keepdims=True)
-    scale = np.sqrt((p * p).sum(axis=1) * (q * q).sum(axis=1))
-    return np.asarray((p * q).sum(axis=1) / np.maximum(scale, TINY), dtype=np.float32)
+@lru_cache(maxsize=8)
+def _step_basis(points: int, rate_hz: float) -> tuple[NDArray[np.complex64], NDArray[np.complex64], Singles]:
+    """Tapered waves (T, N) at STEP_HZ and at twice that, and the taper (T,)."""
+    taper = np.hanning(points)
+    waves = [np.exp(-2j * np.pi * k * np.outer(np.arange(points) / rate_hz, STEP_HZ)) * taper[:, None] for k in (1, 2)]
+    return waves[0].astype(np.complex64), waves[1].astype(np.complex64), taper.astype(np.float32)
+
+
+def _gait(centred: Singles, vertical: int, rate_hz: float) -> Gait:
+    """Finds the step in the vertical signal, then each signal's Fourier coefficients at the stride's harmonics."""
+    points = centred.shape[2]
+    once, twice, taper = _step_basis(points, rate_hz)
+    power = np.abs(centred[vertical] @ once) ** 2 + 0.5 * np.abs(centred[vertical] @ twice) ** 2
+    step_hz = STEP_HZ[power.argmax(axis=1)].astype(np.float32)
+    wave = np.exp(-1j * np.pi * np.outer(step_hz, np.arange(points) / rate_hz)).astype(np.complex64)  # (B, T)
+    tapered, turning = centred * taper, np.ones_like(wave)
+    amplitude = np.empty((*centred.shape[:2], HARMONICS), dtype=np.complex64)
+    for k in range(HARMONICS):
+        turning = turning * wave
+        amplitude[..., k] = np.einsum("sbt,bt->sb", tapered, turning) * np.float32(2 / taper.sum())
+    # Time zero is where the step's own wave crests: the phase of harmonic k turns k/2 times as fast as the step's.
+    step = np.angle(amplitude[vertical, :, 1]) / 2
+    return Gait(step_hz, amplitude * np.exp(-1j * np.outer(step, np.arange(1, HARMONICS + 1))).astype(np.complex64))
+
+
+def _harmonic(k: int) -> Callable[[Block], Singles]:
+    def strength(block: Block) -> Singles:
+        assert block.gait is not None
+        return np.log10(np.abs(block.gait.amplitude[block.rows][..., k - 1]) + np.float32(0.01))
+
+    return strength
+
+
+def _phase(k: int, part: Callable[[Any], Any]) -> Callable[[Block], Singles]:
+    def phase(block: Block) -> Singles:
+        assert block.gait is not None
+        amplitude = block.gait.amplitude[block.rows][..., k - 1]
+        return np.asarray(part(amplitude / (np.abs(amplitude) + np.float32(0.05))), dtype=np.float32)
+
+    return phase
 
 
 def _quantile(q: float) -> Callable[[Block], Singles]:
@@ -227,5 +282,9 @@ STATISTICS: dict[str, Callable[[Block], Singles]] = {
     "peak": lambda block: _rhythm(block)[0],
     "lag": lambda block: _rhythm(block)[1],
     **{f"e{i}": _band(low, high) for i, (low, high) in enumerate(BANDS_HZ, 1)},
+    **{f"k{k}": _harmonic(k) for k in range(1, HARMONICS + 1)},
+    **{f"c{k}": _phase(k, np.real) for k in range(2, HARMONICS + 1, 2)},
+    **{f"s{k}": _phase(k, np.imag) for k in range(2, HARMONICS + 1, 2)},
 }
-SPECTRAL = {"freq", "peak", "lag", "e1", "e2", "e3", "e4", "e5"}
+SPECTRAL = {"freq", "peak", "lag", *(f"e{i}" for i in range(1, len(BANDS_HZ) + 1))}
+GAIT = {f"{kind}{k}" for kind in "kcs" for k in range(1, HARMONICS + 1)}

@@ -1,4 +1,7 @@
-"""Windows → further windows as other people and pockets could have given: tilt, gain, time warp. Knows no features."""
+"""Windows → further windows as other people, pockets and sensors could have given. Knows no features.
+
+People and pockets: tilt, gain, time warp. Sensors: noise, coarse steps, another low-pass, a range of 2 g.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ from hard.records import Singles
 TILT_RAD = math.radians(15.0)  # standard deviation of the turn about a random axis
 GAIN = 0.12  # the log gain lies within ± this
 WARP = 0.14  # the log tempo lies within ± this
+NOISE_MS2 = 0.15  # deviation of white noise, at most
+STEPS_MS2 = (0.0, 0.04, 0.15)  # quantisation: none, 4 mg as many phones have, 15 mg
+SMOOTHING = (-0.08, 0.2)  # weight of both neighbours in a sample: resampling from another rate sharpens or blurs
+CLIPPED = 0.1  # share of windows from a sensor of ± 2 g
+RANGE_MS2 = 19.6
 ROOM = 1.2  # windows are drawn from stretches so much longer, so that a faster tempo has samples to take
 
 
@@ -26,7 +34,25 @@ def augment(stretches: Singles, points: int, rng: np.random.Generator) -> Single
     gained = warped * np.exp(rng.uniform(-GAIN, GAIN, n))[:, None, None]
     axes = rng.normal(size=(n, 3))
     turns = rotations(axes / np.linalg.norm(axes, axis=1, keepdims=True), rng.normal(0, TILT_RAD, n))
-    return np.einsum("nij,ntj->nti", turns, gained).astype(np.float32)
+    return _sensed(np.einsum("nij,ntj->nti", turns, gained), rng)
+
+
+def _sensed(windows: Singles, rng: np.random.Generator) -> Singles:
+    """The windows (N, T, 3) as sensors of other kinds would give them."""
+    n = len(windows)
+
+    def each(values: Singles) -> Singles:
+        return np.asarray(values)[:, None, None]
+
+    neighbours = np.concatenate((windows[:, :1], windows[:, :-1]), axis=1) + np.concatenate(
+        (windows[:, 1:], windows[:, -1:]), axis=1
+    )
+    weight = each(rng.uniform(*SMOOTHING, n))
+    windows = (1 - weight) * windows + weight / 2 * neighbours
+    windows = windows + each(rng.uniform(0, NOISE_MS2, n)) * rng.normal(size=windows.shape)
+    windows = np.where(each(rng.random(n) < CLIPPED), np.clip(windows, -RANGE_MS2, RANGE_MS2), windows)
+    step = each(rng.choice(STEPS_MS2, n))
+    return np.where(step > 0, np.round(windows / np.maximum(step, 1e-6)) * step, windows).astype(np.float32)
 
 
 def rotations(axes: Singles, angles: Singles) -> Singles:

@@ -24,6 +24,7 @@ from hard.model.encoder import Encoder
 from hard.model.labels import LabelTree
 from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
+from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.records import Singles
 from hard.scores import score
@@ -51,7 +52,7 @@ class Material:
     stretches: Labelled
     labels: tuple[str, ...]
     parts: split.Split
-    up: Singles
+    usual: Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,12 +121,14 @@ def prepare(recipe: Recipe, console: Console) -> Material:
     learnt = [run for run in runs if run.subject in parts.train]
     room = Grid(augment.room_points(len(grid.offsets)) / recipe.rate_hz, recipe.rate_hz, hop_s=recipe.hop_s)
     stretches = data.cut(learnt, room) if recipe.copies else labelled.of(())
-    return Material(labelled, stretches, labels, parts, data.upright(labelled.of(parts.train)))
+    usual = data.usual(labelled.of(parts.train))
+    return Material(labelled.under(usual), stretches.under(usual), labels, parts, usual)
 
 
 def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil, Singles]:
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
-    features = features_of(material.labelled.of(material.parts.train).xyz, material.up, recipe.rate_hz, recipe.features)
+    learnt = material.labelled.of(material.parts.train)
+    features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
     edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
     spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
     try:
@@ -159,13 +162,13 @@ def make_examples(recipe: Recipe, material: Material, pupil: Pupil, features: Si
     for _ in range(recipe.copies or 0):
         points = round(recipe.length_s * recipe.rate_hz)
         copies = augment.augment(material.stretches.xyz, points, rng)
-        columns.append(features_of(copies, material.up, recipe.rate_hz, recipe.features))
+        columns.append(features_of(copies, material.stretches.mounting, recipe.rate_hz, recipe.features))
         truth.append(material.stretches.truth)
     kept = material.labelled.of(material.parts.validation)
     made = []
     for part, names, dropout in (
         (np.concatenate(columns), np.concatenate(truth), recipe.word_dropout or 0.0),
-        (features_of(kept.xyz, material.up, recipe.rate_hz, recipe.features), kept.truth, 0.0),
+        (features_of(kept.xyz, kept.mounting, recipe.rate_hz, recipe.features), kept.truth, 0.0),
     ):
         ids, mask = pupil.encoder.tokens(part)
         check_prompt_length(ids.shape[1], recipe.max_tokens)
@@ -214,7 +217,8 @@ def seal(
             labels=material.labels,
             window=WindowSpec(recipe.length_s, recipe.rate_hz),
             prompt=pupil.spec,
-            up=tuple(float(u) for u in material.up),  # type: ignore[arg-type]
+            up=tuple(material.usual.up.tolist()),
+            forward=tuple(material.usual.forward.tolist()),
             temperature=temperature,
             training=training,
         ),

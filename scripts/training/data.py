@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from hard import recordings
 from hard.motion.devices import Devices
+from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import Recording, RecordingError
 from hard.records import Singles, Window
 from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
-NO_UP = np.array([0, 0, 1], dtype=np.float32)  # stands in until the upright direction is known
+# Stands in until the usual mounting is known.
+ANY = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +44,15 @@ class Labelled:
         rows = np.flatnonzero(np.isin(self.subject, list(subjects)))
         return Labelled(tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows])
 
-    def with_up(self, up: Singles) -> Labelled:
-        """The same windows with the upright direction `up` (3,)."""
-        return replace(self, windows=tuple(replace(window, up=up) for window in self.windows))
+    @property
+    def mounting(self) -> tuple[Singles, Singles]:
+        """Up and forward (N, 3) of each window."""
+        return np.stack([window.up for window in self.windows]), np.stack([window.forward for window in self.windows])
+
+    def under(self, usual: Frame) -> Labelled:
+        """The same windows, with the `usual` mounting where a subject never showed an own."""
+        own = {"up": usual.up, "forward": usual.forward}
+        return replace(self, windows=tuple(w if w.calibrated else replace(w, **own) for w in self.windows))
 
 
 def load(
@@ -70,7 +78,7 @@ def load(
 
 def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
-    pairs = [(w, truth) for w, truth in recordings.windows(runs, Devices(grid, NO_UP)) if truth is not None]
+    pairs = [(w, truth) for w, truth in recordings.windows(runs, Devices(grid, ANY)) if truth is not None]
     if not pairs:
         raise RefusedError(f"no recording holds {grid.length_s:g} s of one activity without a gap")
     windows, truth = zip(*pairs, strict=True)
@@ -83,10 +91,20 @@ def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
     return (*(label for label in USUAL_ORDER if label in present), *sorted(present - set(USUAL_ORDER)))
 
 
-def upright(labelled: Labelled) -> Singles:
-    """The direction (3,) that usually points up: mean unit gravity while walking, of everything where nobody walks."""
-    rows = labelled.truth == "Walking"
-    gravity = labelled.xyz[rows if rows.any() else slice(None)].mean(axis=1)
-    mean = (gravity / np.maximum(np.linalg.norm(gravity, axis=1, keepdims=True), 1e-6)).mean(axis=0)
-    length = float(np.linalg.norm(mean))
-    return np.asarray(mean / length if length > 1e-3 else NO_UP, dtype=np.float32)
+def usual(labelled: Labelled) -> Frame:
+    """The mounting that is usual among the subjects who showed theirs: the mean of their directions.
+
+    Where nobody walks, up is mean gravity over all.
+    """
+    shown = {w.device: w for w in labelled.windows if w.calibrated}
+    if shown:
+        up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))
+    else:
+        up, forward = labelled.xyz.mean(axis=(0, 1)), ANY.forward
+    up = up / max(float(np.linalg.norm(up)), 1e-6)
+    level = forward - (forward @ up) * up
+    if np.linalg.norm(level) < 1e-3:  # any level direction will do
+        level = np.eye(3)[np.abs(up).argmin()]
+        level = level - (level @ up) * up
+    forward = level / np.linalg.norm(level)
+    return Frame(up.astype(np.float32), forward.astype(np.float32), calibrated=False)

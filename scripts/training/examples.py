@@ -15,10 +15,11 @@ from hard.records import Singles
 UNKNOWN_ID = 2  # <unk> of every T5 vocabulary: stands for a word that was dropped
 
 
-def features_of(xyz: Singles, up: Singles, rate_hz: float, wanted: Sequence[str]) -> Singles:
-    """Features (N, F) of windows (N, T, 3) under one upright direction (3,), in parts that bound the memory."""
-    parts = [xyz[i : i + 2048] for i in range(0, len(xyz), 2048)]
-    return np.concatenate([extract(part, np.tile(up, (len(part), 1)), rate_hz, wanted) for part in parts])
+def features_of(xyz: Singles, mounting: tuple[Singles, Singles], rate_hz: float, wanted: Sequence[str]) -> Singles:
+    """Features (N, F) of windows (N, T, 3) under `mounting`, up and forward (N, 3); in parts that bound memory."""
+    up, forward = mounting
+    parts = [slice(i, i + 2048) for i in range(0, len(xyz), 2048)]
+    return np.concatenate([extract(xyz[part], up[part], forward[part], rate_hz, wanted) for part in parts])
 
 
 class Examples(Dataset[dict[str, Any]]):

@@ -21,8 +21,8 @@ BATCH = 256
 
 
 def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
-    """A prediction for every window, under the bundle's upright direction, in batches that bound the memory."""
-    windows = labelled.with_up(np.asarray(classifier.bundle.manifest.up, dtype=np.float32)).windows
+    """A prediction for every window, in batches that bound the memory; the bundle's mounting where none was shown."""
+    windows = labelled.under(classifier.bundle.usual()).windows
     found: list[Prediction] = []
     for i in range(0, len(windows), BATCH):
         found += classifier.classify(windows[i : i + BATCH])

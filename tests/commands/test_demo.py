@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Mosquitto
+from broker import Mosquitto
 
 from hard.commands import Refusal, children
 from hard.commands.broker import Link

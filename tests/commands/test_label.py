@@ -72,9 +72,11 @@ def test_is_what_the_classifier_says_of_the_daemons_windows(
 ) -> None:
     lines, _ = label(capfdbinary, recording, "--hop", "0.5")
     classifier = load(str(default_path()))
-    up = np.asarray(classifier.bundle.manifest.up, dtype=np.float32)
     runs, _ = recordings.read(recording)
-    windows = [window for window, _ in recordings.windows(runs, Devices(classifier.bundle.grid(hop_s=0.5), up))]
+    windows = [
+        window
+        for window, _ in recordings.windows(runs, Devices(classifier.bundle.grid(hop_s=0.5), classifier.bundle.usual()))
+    ]
     assert len(lines) == len(windows) == 2 * 73
     for line, prediction in zip(lines, classifier.classify(windows), strict=True):
         assert line["start"] == pytest.approx(prediction.window.start, abs=1e-6)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Mosquitto
+from broker import Mosquitto
 
 from hard import cli
 from hard.commands.broker import Link

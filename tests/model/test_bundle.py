@@ -21,6 +21,7 @@ MANIFEST = Manifest(
     window=WindowSpec(4.0, 20.0),
     prompt=PromptSpec("compact", 1, ("y.std", "tilt.cos"), ((0.5, 1.0), (0.0,))),
     up=(0.0, 1.0, 0.0),
+    forward=(0.0, 0.0, 1.0),
     temperature=1.0,
     training=Training("finetune", "scratch", "none", {"test": ["3"]}, 0, "float32", {"numpy": "2"}, {"macro_f1": 0.9}),
 )
@@ -125,7 +126,8 @@ def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
         ({"window__rate_hz": 1e300}, "rate_hz must lie above 0"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": -1.0}, "temperature"),
-        ({"up": [0, 2, 0]}, "not a unit vector"),
+        ({"up": [0, 2, 0]}, "not two unit vectors"),
+        ({"forward": [0, 0, 0]}, "not two unit vectors"),
         ({"prompt__features": ["y.std", "y.colour"]}, "unknown features: y.colour"),
         ({"prompt__edges": [[0.5]]}, "2 features but edges for 1"),
         ({"prompt__edges": [[1.0, 0.5], [0.0]]}, "rising"),

@@ -29,11 +29,11 @@ def windows(n: int, seed: int = 0, device: str = "d") -> list[Window]:
     for i in range(n):
         up = rng.normal(size=3)
         up /= np.linalg.norm(up)
+        forward = np.cross(up, rng.normal(size=3))
+        up, forward = up.astype(np.float32), (forward / np.linalg.norm(forward)).astype(np.float32)
         swing = rng.uniform(0, 8) * np.sin(2 * np.pi * rng.uniform(0.5, 4) * np.arange(80) / 20)
         xyz = 9.81 * up + swing[:, None] * rng.normal(size=3) + rng.normal(0, 0.3, (80, 3))
-        made.append(
-            Window(device, float(i), i + 4.0, xyz.astype(np.float32), 1.0, up.astype(np.float32), True, 0.0, 0.0, 0.0)
-        )
+        made.append(Window(device, float(i), i + 4.0, xyz.astype(np.float32), 1.0, up, forward, True, 0.0, 0.0, 0.0))
     return made
 
 
@@ -82,7 +82,9 @@ def test_an_empty_batch_gives_none(classifier: Classifier) -> None:
 def test_absurd_windows_get_probabilities_too(classifier: Classifier) -> None:
     still, *_ = windows(1)
     values = (0.0, 320.0, -320.0, 1e30)
-    odd = [Window("d", 0, 4, np.full((80, 3), v, np.float32), 1, still.up, False, 0, 0, 0) for v in values]
+    odd = [
+        Window("d", 0, 4, np.full((80, 3), v, np.float32), 1, still.up, still.forward, False, 0, 0, 0) for v in values
+    ]
     np.testing.assert_allclose(probabilities(classifier, odd).sum(axis=1), 1)
 
 
@@ -100,8 +102,7 @@ def test_tokens_equal_the_tokenizers_over_the_prompts() -> None:
     tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     classifier, batch = load(PATH), windows(40)
     whole = tokenizers.Tokenizer.from_file(str(PATH / "tokenizer.json"))
-    xyz, up = np.stack([w.xyz for w in batch]), np.stack([w.up for w in batch])
-    ids, mask = classifier.tokens(classifier._features(xyz, up))
+    ids, mask = classifier.tokens(classifier._features(batch))
     assert ids.tolist() == [whole.encode(prompt).ids for prompt in classifier.prompts(batch)]
     assert mask.all()
 

@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.motion.devices import DeviceRules, Devices
+from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.records import Floats, Samples, Tally, Window
 
 NOW = 1_700_000_000.0
 UP = np.array([0, 1, 0], dtype=np.float32)
+FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)
 GRID = Grid(4.0, 20.0)
 
 
 def devices(grid: Grid = GRID, **rules: float) -> Devices:
-    return Devices(grid, UP, replace(DeviceRules(), **rules))
+    return Devices(grid, FRAME, replace(DeviceRules(), **rules))
 
 
 def message(time: Floats, device: str = "d", at: float | None = None) -> Samples:

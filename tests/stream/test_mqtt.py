@@ -14,7 +14,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 import trustme
-from conftest import Mosquitto, free_port
+from broker import Mosquitto, free_port
 from paho.mqtt.enums import CallbackAPIVersion
 
 from hard.stream.mqtt import Broker, Outgoing, Receipts, Session
@@ -291,8 +291,8 @@ def test_tls_with_real_certificates(
     ]  # fmt: skip
     mosquitto.start()
     own = {"cert_file": tmp_path / "client.pem", "key_file": tmp_path / "client.key"} if client_certificate else {}
-    with session(mosquitto, tls=True, ca_file=tmp_path / "ca.pem", **own) as made:
-        eventually(lambda: made.subscribed)
+    with session(mosquitto, tls=True, ca_file=tmp_path / "ca.pem", **own) as trusted:
+        eventually(lambda: trusted.subscribed)
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(stranger)
     with session(mosquitto, tls=True, ca_file=stranger, **own) as made:

@@ -15,7 +15,7 @@ from hard.stream.pending import Pending
 
 def window(device: str, end: int) -> Window:
     up = np.array([0, 0, 1], np.float32)
-    return Window(device, end - 4.0, float(end), np.zeros((80, 3), np.float32), 1.0, up, False, 0.0, 0.0, 0.0)
+    return Window(device, end - 4.0, float(end), np.zeros((80, 3), np.float32), 1.0, up, up, False, 0.0, 0.0, 0.0)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def check_serves(out: Path, recording: Path, at_least: float) -> None:
     assert bundle.verify(out) == []
     found, manifest = [], bundle.read(out).manifest
     runs = [run for run in recordings.read(recording)[0] if run.subject in ("5", "6")]
-    devices = Devices(bundle.read(out).grid(), np.array(manifest.up, dtype=np.float32))
+    devices = Devices(bundle.read(out).grid(), bundle.read(out).usual())
     windows, truth = zip(*((w, t) for w, t in recordings.windows(runs, devices) if t), strict=True)
     for backend in ("onnx", "torch"):
         predictions = load(str(out), backend).classify(windows)  # type: ignore[arg-type]

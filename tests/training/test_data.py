@@ -1,4 +1,4 @@
-"""Recordings → labelled windows: the defects of WISDM v1.1 are counted, truth is single, upright is up."""
+"""Recordings → labelled windows: WISDM v1.1 with its defects counted, truth single, the usual mounting the walkers'."""
 
 from pathlib import Path
 
@@ -58,13 +58,23 @@ def test_several_files_are_one_set_of_subjects(recording: Path) -> None:
     assert {run.subject for run in twice} == set("123456")
 
 
-def test_upright_is_where_gravity_points_while_walking(recording: Path) -> None:
+def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Path) -> None:
     runs, _ = data.load([recording], None, None, "m/s2")
     labelled = data.cut(runs, Grid(4.0, 20.0))
-    up = data.upright(labelled)
+    usual = data.usual(labelled)
     expected = np.array([0, 9.6, 1.5]) / np.hypot(9.6, 1.5)
-    np.testing.assert_allclose(up, expected, atol=0.01)
-    np.testing.assert_array_equal(labelled.with_up(up).windows[0].up, up)
+    np.testing.assert_allclose(usual.up, expected, atol=0.05)
+    assert np.linalg.norm(usual.forward) == pytest.approx(1, abs=1e-5)
+    assert usual.forward @ usual.up == pytest.approx(0, abs=1e-5)
+    assert not usual.calibrated
+
+
+def test_the_usual_mounting_stands_in_for_subjects_who_never_walk(recording: Path) -> None:
+    runs, _ = data.load([recording], None, None, "m/s2")
+    labelled = data.cut([run for run in runs if run.truth is not None and run.truth[0] != "Walking"], Grid(4.0, 20.0))
+    usual = data.usual(labelled)
+    for window in labelled.under(usual).windows:
+        assert window.calibrated or window.up is usual.up
 
 
 @pytest.mark.parametrize(

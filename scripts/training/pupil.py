@@ -1,0 +1,107 @@
+"""Material → the model to be trained with all that turns features into its input, and its examples. Trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hard.model import bundle
+from hard.model.encoder import Encoder
+from hard.model.labels import LabelTree
+from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
+from hard.model.tokens import Ids, WordTokenizer
+from hard.records import Singles
+from training import augment, checkpoint
+from training.data import Labelled
+from training.examples import Examples, features_of
+from training.guards import RefusedError, check_labels, check_prompt_length
+from training.material import Material
+from training.pieces import check_ids, sentencepiece_model
+from training.recipe import SCRATCH, Recipe
+from training.tokenizer import train_tokenizer
+
+CHECKED = 300  # prompts whose ids must be transformers' own
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pupil:
+    """The model to be trained, with all that turns features into its input."""
+
+    model: Any
+    tokenizer: Any
+    spec: PromptSpec
+    encoder: Encoder
+    label_tokens: list[list[int]]
+    tree: LabelTree
+
+
+def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil, Singles]:
+    """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
+    learnt = material.labelled.of(material.parts.train)
+    features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
+    edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
+    spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
+    try:
+        style = prompt_style(spec)
+    except ValueError as error:
+        raise RefusedError(f"{error}: leave such a feature out of --features") from error
+    if recipe.base == SCRATCH:
+        vocabulary = style.vocabulary if isinstance(style, CompactPrompt) else []
+        made = train_tokenizer(style.render(features), [w for words in vocabulary for w in words], material.labels)
+        model = checkpoint.scratch(made, vocabulary)
+    else:
+        model, made = checkpoint.pretrained(recipe.base)
+    made.save_pretrained(folder)
+    try:
+        (folder / bundle.TOKENIZER).write_bytes(sentencepiece_model(made))
+        words_of = WordTokenizer(str(folder / bundle.TOKENIZER))
+        encoder = Encoder(words_of, spec)
+        sample = features[np.linspace(0, len(features) - 1, min(CHECKED, len(features))).astype(int)]
+        check_ids(words_of, made, [*style.render(sample), *material.labels])
+    except ValueError as error:
+        raise RefusedError(f"--base {recipe.base}: {error}") from error
+    label_tokens = [words_of.encode(label) for label in material.labels]
+    return Pupil(model, made, spec, encoder, label_tokens, check_labels(label_tokens, material.labels)), features
+
+
+def training_examples(recipe: Recipe, material: Material, pupil: Pupil, features: Singles) -> Examples:
+    """The training windows, whose `features` are known, and their augmented copies."""
+    rng = np.random.default_rng(recipe.seed)
+    stretches = material.stretches.of(material.parts.train)
+    truth = [material.labelled.of(material.parts.train).truth]
+    columns = [features]
+    for _ in range(recipe.copies or 0):
+        copies = augment.augment(stretches.xyz, round(recipe.length_s * recipe.rate_hz), rng)
+        columns.append(features_of(copies, stretches.mounting, recipe.rate_hz, recipe.features))
+        truth.append(stretches.truth)
+    return _examples(
+        (np.concatenate(columns), np.concatenate(truth)), recipe, material, pupil, word_dropout=recipe.word_dropout or 0.0
+    )
+
+
+def examples_of(recipe: Recipe, material: Material, pupil: Pupil, windows: Labelled) -> Examples:
+    """`windows` as they are, no word dropped: to validate or test on."""
+    features = features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
+    return _examples((features, windows.truth), recipe, material, pupil, word_dropout=0.0)
+
+
+def _examples(
+    columns: tuple[Singles, Sequence[str]], recipe: Recipe, material: Material, pupil: Pupil, *, word_dropout: float
+) -> Examples:
+    features, truth = columns
+    ids, mask = pupil.encoder.tokens(features)
+    check_prompt_length(ids.shape[1], recipe.max_tokens)
+    label = indices(truth, material.labels)
+    return Examples(ids, mask, label, pupil.label_tokens, word_dropout=word_dropout, seed=recipe.seed)
+
+
+def indices(truth: Sequence[str], labels: Sequence[str]) -> Ids:
+    """The place (N,) of each truth among the labels. Raises RefusedError for a truth that is none of them."""
+    place = {label: i for i, label in enumerate(labels)}
+    if unknown := sorted(set(map(str, truth)) - set(place)):
+        raise RefusedError(f"the recordings hold {unknown[0]!r}, which is none of the labels {', '.join(labels)}")
+    return np.array([place[str(name)] for name in truth], dtype=np.int64)
