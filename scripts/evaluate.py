@@ -12,6 +12,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("bundle", type=Path)
     p.add_argument("data", nargs="+", type=Path, help="WISDM text or CSV, plain, .gz or .xz")
     p.add_argument("--subjects", help="only these, comma-separated")
+    p.add_argument("--out", type=Path, help="folder of a report with tables and pictures")
     p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
     p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
     p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
@@ -22,8 +23,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
+    from training.evaluation import evaluate  # noqa: PLC0415
     from training.guards import RefusedError  # noqa: PLC0415
-    from training.judging import evaluate  # noqa: PLC0415
 
     from hard.model.bundle import BundleError  # noqa: PLC0415  (--help needs none of what follows)
 
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
             subjects=tuple(options.subjects.split(",")) if options.subjects else None,
             backend=options.backend,
             hop_s=options.hop,
+            out=options.out,
             source=(options.time_unit, options.recorded_hz, options.unit),
         )
     except (BundleError, RefusedError) as error:

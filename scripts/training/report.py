@@ -43,11 +43,29 @@ def show_data(
 
 
 def show_figures(console: Console, metrics: dict[str, Any]) -> None:
-    """macro-F1 by subject, the worst named, and the calibration error."""
+    """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
     by_subject = metrics["macro_f1_by_subject"]
     told = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in by_subject.items())
-    console.print(f"macro-F1 by subject {told}; worst {min(by_subject, key=by_subject.__getitem__)}", highlight=False)
-    console.print(f"expected calibration error {metrics['calibration_error']:.3f}", highlight=False)
+    console.print(f"macro-F1 by subject {told}; worst {metrics['worst_subject']}", highlight=False)
+    console.print(
+        f"expected calibration error {metrics['calibration_error']:.3f}, before temperature scaling "
+        f"{metrics['calibration_error_before']:.3f}",
+        highlight=False,
+    )
+    if "baselines" in metrics:
+        table = Table("the same windows and split", "accuracy", "macro-F1")
+        for name, figures in (("this model", metrics), *metrics["baselines"].items()):
+            table.add_row(name, f"{figures['accuracy']:.3f}", f"{figures['macro_f1']:.3f}")
+        console.print(table)
+
+
+def show_abstaining(console: Console, told: dict[str, Any]) -> None:
+    """The recommended threshold, what it accepts, and what input that is no activity gets past it."""
+    strangers = ", ".join(f"{kind} {share:.0%}" for kind, share in told["no_activity"].items())
+    console.print(
+        f"recommended labels.min_confidence {told['min_confidence']:.2f}; no activity, yet accepted: {strangers}",
+        highlight=False,
+    )
 
 
 def show_score(console: Console, title: str, result: Score) -> None:
