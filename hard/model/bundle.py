@@ -50,6 +50,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: str
     versions: dict[str, str]
     metrics: dict[str, Any]
+    epochs: float = 0.0  # that the weights have seen
+    refit: bool = False  # on the validation subjects too, once they had chosen the epoch and the temperature
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -125,13 +125,14 @@ def seal(bench: Bench, material: Material, lesson: Lesson, first: bundle.Bundle 
     )
 
 
-def judge(
-    sealed: bundle.Bundle, bench: Bench, material: Material, parts: Split, history: Sequence[Epoch]
-) -> Trial:
-    """What the bundle says to the windows of `parts`, as it will be served."""
+def judge(sealed: bundle.Bundle, bench: Bench, material: Material, parts: Split, history: Sequence[Epoch]) -> Trial:
+    """What the bundle says to the windows of `parts`, as it will be served.
+
+    No baselines beside a refit: they learn from the training subjects alone, so they would be at a disadvantage.
+    """
     return judgement.judge(
         sealed,
-        replace(bench.recipe, baselines=bench.recipe.baselines and not bench.recipe.refit),  # they can't refit
+        replace(bench.recipe, baselines=bench.recipe.baselines and not bench.recipe.refit),
         labelled=material.labelled,
         stretches=material.stretches,
         parts=parts,

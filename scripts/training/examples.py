@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hard.model.tokens import Ids
@@ -25,8 +26,9 @@ def features_of(xyz: Singles, mounting: tuple[Singles, Singles], rate_hz: float,
 class Examples(Dataset[dict[str, Any]]):
     """Prompts `ids` and `mask` (N, L) with the index of each one's label (N,) in `label_tokens`.
 
-    With `word_dropout`, that share of a prompt's tokens is replaced by <unk> afresh each time it is asked for: the
-    model learns not to lean on any one feature. The end token stays.
+    With `word_dropout`, that share of a prompt's tokens is replaced by <unk>, afresh each epoch: the model learns not
+    to lean on any one feature. The end token stays. Which words are dropped follows from seed, epoch and row, so that
+    a training that is resumed sees what it would have seen.
     """
 
     def __init__(
@@ -41,7 +43,15 @@ class Examples(Dataset[dict[str, Any]]):
     ) -> None:
         self.ids, self.mask, self.label = ids, mask, label
         self._tokens = [list(tokens) for tokens in label_tokens]
-        self._word_dropout, self._rng = word_dropout, np.random.default_rng(seed)
+        self._word_dropout, self._seed = word_dropout, seed
+        self._dropped: NDArray[np.bool_] | None = None
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        if self._word_dropout:
+            rng = np.random.default_rng([self._seed, epoch])
+            self._dropped = rng.random(self.ids.shape, dtype=np.float32) < self._word_dropout
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,9 +62,9 @@ class Examples(Dataset[dict[str, Any]]):
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         ids, mask = self.ids[rows], self.mask[rows]
         lengths = mask.sum(axis=1)
-        if self._word_dropout:
+        if self._dropped is not None:
             droppable = np.arange(ids.shape[1]) < lengths[:, None] - 1
-            ids = np.where(droppable & (self._rng.random(ids.shape) < self._word_dropout), UNKNOWN_ID, ids)
+            ids = np.where(droppable & self._dropped[rows], UNKNOWN_ID, ids)
         return [
             {"input_ids": i[:n], "attention_mask": m[:n], "labels": self._tokens[k]}
             for i, m, n, k in zip(ids.tolist(), mask.tolist(), lengths.tolist(), self.label[rows].tolist(), strict=True)

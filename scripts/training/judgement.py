@@ -56,7 +56,6 @@ def judge(
         shown, was = [predictions[i] for i in rows], [truth[i] for i in rows]
         met = max(met, _longest(classifier, windows))
     trial = Trial(outcomes, list(history), met, strangers.confidences(classifier))
-    write(sealed, trial, parts, console)
     report.show_samples(console, classifier.prompts([p.window for p in shown]), shown, was)
     return trial
 

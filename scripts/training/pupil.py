@@ -78,9 +78,8 @@ def training_examples(recipe: Recipe, material: Material, pupil: Pupil, features
         copies = augment.augment(stretches.xyz, round(recipe.length_s * recipe.rate_hz), rng)
         columns.append(features_of(copies, stretches.mounting, recipe.rate_hz, recipe.features))
         truth.append(stretches.truth)
-    return _examples(
-        (np.concatenate(columns), np.concatenate(truth)), recipe, material, pupil, word_dropout=recipe.word_dropout or 0.0
-    )
+    made = np.concatenate(columns), np.concatenate(truth)
+    return _examples(made, recipe, material, pupil, word_dropout=recipe.word_dropout or 0.0)
 
 
 def examples_of(recipe: Recipe, material: Material, pupil: Pupil, windows: Labelled) -> Examples:

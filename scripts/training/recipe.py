@@ -47,6 +47,9 @@ class Recipe:
     word_dropout: float | None = None
     label_smoothing: float | None = None
     patience: int = 4
+    refit: bool = False
+    resume: bool = False
+    time_limit: float | None = None
     seed: int = 0
     precision: str = "auto"
     max_tokens: int = 512

@@ -106,11 +106,17 @@ def test_metrics_read_text_and_survive_padding(lesson: tuple[Any, Any, Examples]
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
-def test_word_dropout_is_fresh_and_spares_the_end() -> None:
+def test_word_dropout_is_fresh_each_epoch_the_same_when_resumed_and_spares_the_end() -> None:
     ids = np.full((50, 9), 7, dtype=np.int64)
     ids[:, -1] = 1
-    examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
-    first, second = (np.array([e["input_ids"] for e in examples.__getitems__(range(50))]) for _ in range(2))
+
+    def asked(epoch: int, rows: range) -> Any:
+        examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
+        examples.set_epoch(epoch)
+        return np.array([e["input_ids"] for e in examples.__getitems__(rows)])
+
+    first, second = asked(0, range(50)), asked(1, range(50))
     assert (first[:, -1] == 1).all()
     assert 0.15 < (first == 2).mean() < 0.4
     assert (first != second).any()
+    assert (asked(1, range(30, 50)) == second[30:]).all()
