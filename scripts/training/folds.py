@@ -20,11 +20,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hard.model import bundle
 from training import data, publish, sections, split
 from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
 from training.recipe import Recipe
+from training.work import work_path
 
 FOLDS = "folds"
 
@@ -47,7 +49,8 @@ class Against:
 def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str, Any]:
     """Trains `folds` times, `jobs` at a time, and writes the report to `recipe.out`; gives its figures.
 
-    A fold has the cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
+    With `recipe.resume` the folds that an interrupted run ended are kept, and those it began go on. A fold has the
+    cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
     """
     recipe.settled()
     if recipe.holdout:
@@ -62,8 +65,9 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     del runs
     place.mkdir(parents=True, exist_ok=True)
     threads = recipe.threads or max(1, (os.cpu_count() or 1) // jobs)
+    name = recipe.name or recipe.out.name
     recipes = [
-        replace(recipe, holdout=subjects, out=place / str(i), threads=threads, name=recipe.name or recipe.out.name)
+        replace(recipe, holdout=subjects, out=place / str(i), threads=threads, name=name)
         for i, subjects in enumerate(held, 1)
     ]
     console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
@@ -77,12 +81,16 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
 
 def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Trial]:
     begun = time.monotonic()
+    left = [recipe for recipe in recipes if not (recipe.resume and _is_done(recipe))]
     # Spawned, not forked: torch's threads don't survive a fork. OpenMP reads its limit when it is first loaded.
     with (
         _environment("OMP_NUM_THREADS", str(recipes[0].threads)),
         ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
-        waiting: dict[Future[None], Recipe] = {pool.submit(_fold, recipe): recipe for recipe in recipes}
+        waiting: dict[Future[None], Recipe] = {
+            pool.submit(_fold, replace(recipe, resume=work_path(recipe.out).exists() and recipe.resume)): recipe
+            for recipe in left
+        }
         for done in as_completed(waiting):
             recipe = waiting[done]
             try:
@@ -97,6 +105,16 @@ def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Tri
                 highlight=False,
             )
     return [Trial.load(_trial(recipe)) for recipe in recipes]
+
+
+def _is_done(recipe: Recipe) -> bool:
+    """Whether an earlier run has trained this fold, with the same subjects held out, to its end."""
+    try:
+        return bundle.read(recipe.out).manifest.training.subjects["test"] == list(recipe.holdout) and bool(
+            Trial.load(_trial(recipe)).parts
+        )
+    except (bundle.BundleError, OSError, ValueError):
+        return False
 
 
 def _fold(recipe: Recipe) -> None:
@@ -186,7 +204,7 @@ def show(console: Console, told: dict[str, Any]) -> None:
     over = told["over_folds"]
     cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
     table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
-    console.print(table, width=max(console.width, 140), crop=False)
+    Console(file=console.file, width=max(console.width, 130)).print(table)  # a cell in pieces can't be read
     for name, a in told["against"].items():
         gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
         console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)
