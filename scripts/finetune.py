@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
         default="subject",
         help="random reproduces leaky figures, and marks all that comes of it",
     )
+    p.add_argument("--cross-validation", type=Path, help="a report made with --folds, for the card to take over")
     p.add_argument("--no-baselines", action="store_false", dest="baselines", help="train nothing to compare with")
     p.add_argument("--validation", type=int, help="how many of the others choose the epoch (15 %%)")
     p.add_argument("--length-s", type=float, default=4.0, help="window length in s (4)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hard.model.bundle import Manifest
 from training import sections
 from training.split import LEAKY
@@ -14,10 +16,12 @@ LIMITS = """\
   devices need their own recordings.
 - Windows overlap, so neighbouring windows are not independent: read the figures by subject.
 """
-SPLIT = (
-    "The split is by subject. The epoch and the temperature were chosen on the validation subjects; the test subjects "
-    "were met once, at the end."
+SPLIT = "The split is by subject. The epoch and the temperature were chosen on the validation subjects"
+REFIT = (
+    "; then the model learnt once more, from them too and for as long. The validation figures are those of the first, "
+    "which had not"
 )
+TEST = "; the test subjects were met once, at the end"
 RANDOM = (
     f"**{LEAKY}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
     "nothing about people whom the model never saw."
@@ -54,12 +58,27 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         "## How it was made",
         f"```sh\n{training.command}\n```",
         sections.facts(facts),
-        RANDOM if marked else SPLIT,
+        RANDOM if marked else f"{SPLIT}{REFIT * training.refit}{TEST * bool(training.subjects['test'])}.",
     ]
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
         parts.append(sections.figures(f"Figures, {part}", told[part]))
         parts.append(sections.baselines(f"The same windows and split, other models, {part}", told[part]))
+    if "cross_validation" in told:
+        parts += _crossed(told["cross_validation"])
     if "abstaining" in told:
         title = f"Abstaining ({LEAKY})" if marked else "Abstaining"
         parts += [sections.abstaining(told["abstaining"], title), sections.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
+
+
+def _crossed(told: dict[str, Any]) -> list[str]:
+    """What the same recipe reached on people whom its models never saw; these weights have seen more people."""
+    count = len(told["folds"])
+    return [
+        "## Cross-validation",
+        f"The figures to expect on other people: {count} models of the same recipe, each judged on subjects that it "
+        f"never met. None of them is this one.",
+        f"```sh\n{told['command']}\n```",
+        sections.folds(told),
+        sections.figures("Cross-validation, all test windows together", told["pooled"]),
+    ]

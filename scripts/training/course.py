@@ -77,7 +77,7 @@ def make(bench: Bench, material: Material) -> tuple[Path, Trial]:
         if everyone.parts.test:
             again = judge(sealed, bench, everyone, everyone.parts, ())
             trial = replace(trial, parts=trial.parts | again.parts, strangers=again.strangers)
-    judgement.write(sealed, trial, material.parts, bench.console)
+    judgement.write(sealed, trial, material.parts, bench.console, bench.recipe.cross_validation)
     return sealed.path, trial
 
 

@@ -5,7 +5,9 @@ Writes the figures into the manifest, and the card with its pictures into the fo
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from msgspec import structs
@@ -60,17 +62,23 @@ def judge(
     return trial
 
 
-def write(sealed: bundle.Bundle, trial: Trial, parts: Split, console: Console) -> None:
-    """Figures, card and pictures into the bundle."""
+def write(sealed: bundle.Bundle, trial: Trial, parts: Split, console: Console, crossed: Path | None = None) -> None:
+    """Figures, card and pictures into the bundle; those of the cross-validation in `crossed`, where there is one."""
     metrics = publish.metrics(trial, parts.title)
+    if crossed is not None:
+        metrics |= publish.of_folds(crossed, trial)
     for part in trial.parts:
         report.show_figures(console, metrics[parts.title(part)])
     report.show_abstaining(console, metrics["abstaining"])
     manifest = structs.replace(sealed.manifest, training=structs.replace(sealed.manifest.training, metrics=metrics))
     last = "test" if "test" in trial.parts else "validation"
     threshold = metrics["abstaining"]["min_confidence"]
-    plots.draw(sealed.path, trial.parts[last], [trial.history], threshold, parts.title(f"{last} subjects"))
-    (sealed.path / bundle.CARD).write_text(card.model_card(manifest, bool(trial.history)), encoding="utf-8")
+    if crossed is None:
+        plots.draw(sealed.path, trial.parts[last], [trial.history], threshold, parts.title(f"{last} subjects"))
+    else:
+        for picture in plots.ALL:
+            shutil.copyfile(crossed / picture, sealed.path / picture)
+    (sealed.path / bundle.CARD).write_text(card.model_card(manifest, bool(trial.history or crossed)), encoding="utf-8")
     bundle.write(sealed.path, manifest)
 
 

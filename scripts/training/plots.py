@@ -17,7 +17,7 @@ from training.calibrate import BINS
 from training.outcome import Epoch, Outcome
 
 DPI = 80
-LOSSES, CONFUSION, RELIABILITY, COVERAGE = "losses.png", "confusion.png", "reliability.png", "coverage.png"
+ALL = LOSSES, CONFUSION, RELIABILITY, COVERAGE = "losses.png", "confusion.png", "reliability.png", "coverage.png"
 
 
 def draw(folder: Path, outcome: Outcome, histories: Sequence[list[Epoch]], threshold: float, title: str) -> None:

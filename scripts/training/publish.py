@@ -55,28 +55,25 @@ def best_epoch(trial: Trial) -> float | None:
     return max(met, key=lambda pair: pair[0])[1] if met else None
 
 
+def of_folds(folder: Path, trial: Trial) -> dict[str, Any]:
+    """What a bundle takes over from a cross-validation of its recipe: figures, and the threshold chosen over all folds.
+
+    What input that is no activity gets past the threshold is the bundle's own.
+    """
+    told = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    threshold = told["abstaining"]["min_confidence"]
+    own = {kind: round(float((found >= threshold).mean()), 4) for kind, found in trial.strangers.items()}
+    return {
+        "abstaining": told.pop("abstaining") | {"no_activity": own, "source": sections.SOURCE_FOLDS},
+        "cross_validation": told,
+    }
+
+
 def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> None:
     """The cross-validation report: `told` as `folds.summary` gives it, the pictures of all test windows together."""
     tests = pooled([trial.parts["test"] for trial in trials])
     histories, threshold = [trial.history for trial in trials], told["abstaining"]["min_confidence"]
     plots.draw(folder, tests, histories, threshold, f"{len(trials)} folds, by subject")
-    names = list(told["baselines_over_folds"])
-    rows = [
-        [
-            i,
-            ", ".join(fold["subjects"]),
-            f"{fold['accuracy']:.3f}",
-            f"{fold['macro_f1']:.3f}",
-            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
-            f"{fold['calibration_error']:.3f}",
-            fold["epoch"],
-        ]
-        for i, fold in enumerate(told["folds"], 1)
-    ]
-    over = told["over_folds"]
-    spread = [over["accuracy"], over["macro_f1"], *told["baselines_over_folds"].values(), over["calibration_error"]]
-    rows.append(["mean ± standard error", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in spread), ""])
-    head = ["fold", "test subjects", "accuracy", "macro-F1", *names, "calibration error", "epoch"]
     parts = [
         f"# Cross-validation: {told['name']}",
         f"{len(trials)} folds by subject: every subject is judged once, by a model that never met them. In each fold "
@@ -85,25 +82,13 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
         f"```sh\n{told['command']}\n```",
         f"Prompts of {told['prompt_tokens']} tokens.",
         "## Folds",
-        sections.table(head, rows),
-        compared(told["against"]),
+        sections.folds(told),
         sections.figures("All test windows together", told["pooled"]),
         sections.abstaining(told["abstaining"]),
         sections.pictures(any(trial.history for trial in trials)),
         OVERLAP,
     ]
     _write(folder, told, parts)
-
-
-def compared(against: dict[str, dict[str, Any]]) -> str:
-    """Nothing where there are no baselines."""
-    if not against:
-        return ""
-    rows = [(name, f"{a['mean']:+.3f} ± {a['standard_error']:.3f}", a["verdict"]) for name, a in against.items()]
-    return (
-        "Model less baseline in macro-F1, mean over folds ± standard error; above or below is claimed only where the "
-        "mean exceeds it.\n\n" + sections.table(("baseline", "difference", "the model is"), rows)
-    )
 
 
 def write_evaluation(

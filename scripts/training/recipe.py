@@ -34,6 +34,7 @@ class Recipe:
     holdout: tuple[str, ...] = ()
     split: str = "subject"
     baselines: bool = True
+    cross_validation: Path | None = None
     validation: int | None = None
     length_s: float = 4.0
     rate_hz: float = 20.0
@@ -66,6 +67,8 @@ class Recipe:
             raise RefusedError(
                 "the seed prompt has its own six features: leave --features out or choose --prompt compact"
             )
+        if self.cross_validation is not None and not (self.cross_validation / "report.json").is_file():
+            raise RefusedError(f"{self.cross_validation} holds no report.json: make it with --folds")
         if self.split == "random" and self.holdout:
             raise RefusedError("--split random deals windows, not people: leave --holdout out")
         features = SEED_FEATURES if self.prompt == "seed" else self.features or COMPACT_FEATURES

@@ -54,6 +54,39 @@ def baselines(title: str, told: dict[str, Any]) -> str:
     )
 
 
+def folds(told: dict[str, Any]) -> str:
+    """`told` as `folds.summary` gives it: a row a fold, then model against baselines."""
+    names = list(told["baselines_over_folds"])
+    rows = [
+        [
+            i,
+            ", ".join(fold["subjects"]),
+            f"{fold['accuracy']:.3f}",
+            f"{fold['macro_f1']:.3f}",
+            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
+            f"{fold['calibration_error']:.3f}",
+            fold["epoch"],
+        ]
+        for i, fold in enumerate(told["folds"], 1)
+    ]
+    over = told["over_folds"]
+    spread = [over["accuracy"], over["macro_f1"], *told["baselines_over_folds"].values(), over["calibration_error"]]
+    rows.append(["mean ± standard error", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in spread), ""])
+    head = ["fold", "test subjects", "accuracy", "macro-F1", *names, "calibration error", "epoch"]
+    return "\n\n".join(part for part in (table(head, rows), compared(told["against"])) if part)
+
+
+def compared(against: dict[str, dict[str, Any]]) -> str:
+    """Nothing where there are no baselines."""
+    if not against:
+        return ""
+    rows = [(name, f"{a['mean']:+.3f} ± {a['standard_error']:.3f}", a["verdict"]) for name, a in against.items()]
+    return (
+        "Model less baseline in macro-F1, mean over folds ± standard error; above or below is claimed only where the "
+        "mean exceeds it.\n\n" + table(("baseline", "difference", "the model is"), rows)
+    )
+
+
 def abstaining(told: dict[str, Any], title: str = "Abstaining") -> str:
     """`told` as `publish.abstaining` gives it."""
     curve = table(
@@ -78,5 +111,6 @@ def pictures(losses: bool) -> str:
 
 
 SOURCE_OWN = RULE
+SOURCE_FOLDS = f"over all folds of the cross-validation: {RULE}"
 SOURCE_DATA = f"on these very data, for the bundle recommends none: {RULE}"
 SOURCE_BUNDLE = "as the bundle's own report chose it on its validation subjects"

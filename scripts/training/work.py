@@ -23,7 +23,8 @@ PLAN = "plan.json"
 TRAINED = "trained.json"
 WEIGHTS = "trained.safetensors"
 STATE = "trainer_state.json"  # what Trainer writes last of a checkpoint
-FREE = ("out", "name", "command", "resume", "threads", "time_limit")  # may differ between a run and its resumption
+# May differ between a run and its resumption.
+FREE = ("out", "name", "command", "resume", "threads", "time_limit", "cross_validation")
 
 
 def work_path(out: Path) -> Path:
