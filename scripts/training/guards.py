@@ -5,6 +5,7 @@ Each says one sentence: the cause and the remedy. Knows no data and no files.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ IGNORED = -100  # what labels are padded with: the loss leaves it out
 MOVED_AFTER = 10  # updates after which some weight must differ from its first value
 WARM_UP = 100  # updates, at least, after which the loss must have fallen
 FALLEN = 0.99  # of its first value
-SMOOTHED = 20  # updates that a smoothed loss averages
+SMOOTHED = 50  # updates that a smoothed loss averages
+SAME = 1e-6  # of a loss: batches differ by more, dropout alone sees to that
 
 
 class RefusedError(ValueError):
@@ -38,6 +40,7 @@ class Guard(TrainerCallback):
     def __init__(self, *, steps_an_epoch: int = 0, begins_able: bool = False) -> None:
         self._due = None if begins_able else max(WARM_UP, steps_an_epoch)
         self._losses: list[float] = []  # a mean an update, of the first and of the latest SMOOTHED
+        self._latest: deque[float] = deque(maxlen=SMOOTHED)
         self._batches: list[float] = []  # of the update under way
         self._begun_at = 0
         self._first_norms: torch.Tensor | None = None
@@ -80,10 +83,21 @@ class Guard(TrainerCallback):
                     "the optimizer skips its updates as fp16's loss scaling does; raise --lr, and train in fp32"
                 )
             self._first_norms = None
-        if self._due is not None and step <= self._due:
-            self._losses.append(sum(self._batches) / max(len(self._batches), 1))
-            self._check_fall(step)
+        if not self._batches:
+            return
+        self._latest.append(sum(self._batches) / len(self._batches))
         self._batches.clear()
+        self._check_stir(step)
+        if self._due is not None and step <= self._due:
+            self._losses.append(self._latest[-1])
+            self._check_fall(step)
+
+    def _check_stir(self, step: int) -> None:
+        if len(self._latest) == SMOOTHED and max(self._latest) - min(self._latest) <= SAME * max(self._latest):
+            raise StoppedError(
+                f"the loss has been {self._latest[-1]:.6f} to the digit for {SMOOTHED} updates, until step {step}: "
+                "the weights have run away and every prompt gets the same answer; lower --lr"
+            )
 
     def _check_fall(self, step: int) -> None:
         if step < (self._due or 0):

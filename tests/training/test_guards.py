@@ -1,6 +1,7 @@
 """Each way in which a fine-tune fails silently is told in one sentence."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -67,3 +68,69 @@ def test_a_prompt_over_the_limit_is_refused() -> None:
     guards.check_prompt_length(48, 48)
     with pytest.raises(RefusedError, match="49 tokens, over the limit of 48"):
         guards.check_prompt_length(49, 48)
+
+
+def noisy(loss: float, updates: int) -> list[float]:
+    """Losses about `loss`, as batches give them."""
+    return [loss + 0.001 * (-1) ** i for i in range(updates)]
+
+
+def run_guard(losses: list[float], **options: Any) -> None:
+    """A training with one batch an update, whose weights move."""
+    model = torch.nn.Linear(2, 2)
+    guard = Guard(**options)
+    guard.on_train_begin(None, SimpleNamespace(global_step=0), None, model=model)
+    for step, loss in enumerate(losses, 1):
+        guard.check_loss(torch.tensor(loss), step)
+        with torch.no_grad():
+            model.weight.add_(0.01)
+        guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
+
+
+def test_a_loss_that_does_not_move_stops_after_the_warm_up() -> None:
+    run_guard(noisy(2.0, 99))
+    with pytest.raises(StoppedError, match=r"not fallen by 1 % in 100 updates \(2\.0000 at first, 1\.9900 now\): .*lr"):
+        run_guard(noisy(2.0, 50) + noisy(1.99, 50))
+    run_guard(noisy(2.0, 50) + noisy(1.97, 50))
+
+
+def test_a_loss_that_is_always_the_same_stops() -> None:
+    with pytest.raises(StoppedError, match=r"has been 2\.564900 to the digit for 50 updates, until step 170: .*lr"):
+        run_guard(noisy(4.0, 60) + noisy(3.0, 60) + [2.5649] * 60)
+
+
+def test_the_warm_up_is_an_epoch_where_that_is_longer() -> None:
+    run_guard(noisy(2.0, 299), steps_an_epoch=300)
+    with pytest.raises(StoppedError, match="in 300 updates"):
+        run_guard(noisy(2.0, 300), steps_an_epoch=300)
+
+
+def test_a_model_that_begins_able_need_not_get_better() -> None:
+    run_guard(noisy(0.1, 500), begins_able=True)
+
+
+def test_a_resumed_training_is_not_measured_by_losses_it_never_saw() -> None:
+    guard, model = Guard(), torch.nn.Linear(2, 2)
+    guard.on_train_begin(None, SimpleNamespace(global_step=40), None, model=model)
+    for step in range(41, 200):
+        guard.check_loss(torch.tensor(0.3 + 0.001 * (step % 2)), step)
+        with torch.no_grad():
+            model.weight.add_(0.01)
+        guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
+
+
+def test_weights_that_do_not_move_stop() -> None:
+    guard, model = Guard(), torch.nn.Linear(2, 2)
+    guard.on_train_begin(None, SimpleNamespace(global_step=0), None, model=model)
+    for step in range(1, guards.MOVED_AFTER):
+        guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
+    with pytest.raises(StoppedError, match=r"no weight has moved in 10 updates: .* raise --lr, and train in fp32"):
+        guard.on_step_end(None, SimpleNamespace(global_step=guards.MOVED_AFTER), None, model=model)
+
+
+def test_a_truth_that_is_no_label_is_refused() -> None:
+    from training.pupil import indices
+
+    assert indices(["b", "a"], ["a", "b"]).tolist() == [1, 0]
+    with pytest.raises(RefusedError, match="the recordings hold 'c', which is none of the labels a, b"):
+        indices(["b", "c"], ["a", "b"])

@@ -1,0 +1,138 @@
+"""An interrupted fine-tune goes on; one that isn't told to, or is told otherwise, is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from training import work
+from training.guards import RefusedError
+from training.progress import Clock, spoken
+from training.recipe import Recipe
+
+from hard.model import bundle
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = (
+    *("--holdout", "5,6", "--validation", "1", "--epochs", "5", "--batch", "4", "--lr", "0.0005", "--threads", "1"),
+    *("--features", "v.std,v.freq,m.q90,h.e2,tilt.cos,y.mean", "--levels", "8", "--copies", "1", "--no-baselines"),
+)
+
+
+def begun(recording: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    """A fine-tune in its own process, as from a clone."""
+    command = [sys.executable, str(REPOSITORY / "scripts" / "finetune.py"), str(recording), "--out", str(out)]
+    return subprocess.Popen(
+        [*command, *SMALL, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"},
+    )
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_resumed_it_ends_with_the_same_figures(recording: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    with begun(recording, whole) as one:
+        assert "wrote" in one.communicate(timeout=300)[0]
+    with begun(recording, broken) as two:
+        assert two.stdout is not None
+        for line in two.stdout:
+            if "epoch 2:" in line:
+                break
+        time.sleep(0.5)
+        two.send_signal(signal.SIGKILL)
+    assert not broken.exists()
+    assert work.last_checkpoint(work.work_path(broken) / "first") is not None
+    with begun(recording, broken) as three:
+        assert "go on with --resume, or remove it" in three.communicate(timeout=300)[0]
+        assert three.returncode == 2
+    with begun(recording, broken, "--resume") as four:
+        told = four.communicate(timeout=300)[0]
+    assert "epoch 3:" in told
+    assert "epoch 2:" not in told
+    first, second = (bundle.read(out).manifest for out in (whole, broken))
+    assert first.training.metrics == second.training.metrics
+    assert first.training.epochs == second.training.epochs
+    assert first.files["model.safetensors"] == second.files["model.safetensors"]
+    assert not work.work_path(broken).exists()
+
+
+@pytest.mark.slow
+def test_a_time_limit_keeps_what_has_been_learnt_and_says_so(recording: Path, tmp_path: Path) -> None:
+    with begun(recording, tmp_path / "short", "--epochs", "500", "--patience", "500", "--time-limit", "0.2") as run:
+        told = run.communicate(timeout=300)[0]
+    assert run.returncode == 0, told
+    assert "the time limit of 0.2 min ended training after" in told
+    assert bundle.verify(tmp_path / "short") == []
+
+
+@pytest.mark.slow
+def test_a_refit_learns_from_the_validation_subjects_too(recording: Path, tmp_path: Path) -> None:
+    with begun(recording, tmp_path / "all", "--refit", "--epochs", "2") as run:
+        told = run.communicate(timeout=300)[0]
+    assert run.returncode == 0, told
+    training = bundle.read(tmp_path / "all").manifest.training
+    validation = training.subjects["validation"]
+    assert len(validation) == 1
+    assert sorted(training.subjects["train"]) == ["1", "2", "3", "4"]
+    assert validation[0] in training.subjects["train"]
+    assert training.refit
+    assert 0 < training.epochs <= 2
+    assert set(training.metrics["validation"]["macro_f1_by_subject"]) == set(validation)
+    assert set(training.metrics["test"]["macro_f1_by_subject"]) == {"5", "6"}
+
+
+def test_nothing_to_resume_and_other_options_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("x")
+    recipe = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "model", epochs=3)
+    again = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "model", epochs=3, resume=True, threads=1)
+    with pytest.raises(RefusedError, match="there is nothing to resume"):
+        work.begin(again)
+    folder = work.begin(recipe)
+    with pytest.raises(RefusedError, match="holds an interrupted fine-tune"):
+        work.begin(recipe)
+    assert work.begin(again) == folder
+    (tmp_path / "data.csv").write_text("longer")
+    with pytest.raises(RefusedError, match=r"was begun with data data\.csv of 1 bytes, not data\.csv of 6 bytes"):
+        work.begin(again)
+    (folder / work.PLAN).write_text("{")
+    with pytest.raises(RefusedError, match="broke off at once: remove it"):
+        work.begin(again)
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path: Path) -> None:
+    assert work.last_checkpoint(tmp_path) is None
+    for step, state in ((90, "{}"), (100, "{}"), (110, '{"epo'), (120, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if state is not None:
+            (tmp_path / f"checkpoint-{step}" / work.STATE).write_text(state)
+    assert work.last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
+    assert json.loads((tmp_path / "checkpoint-100" / work.STATE).read_text()) == {}
+
+
+def test_the_clock_stops_at_its_deadline_and_saves_within_a_long_epoch() -> None:
+    from transformers import TrainerControl, TrainerState
+
+    now = 0.0
+    clock, control = Clock(1000.0, None, now=lambda: now), TrainerControl()
+    state = TrainerState(global_step=5, max_steps=10)
+    clock.on_step_end(None, state, control)
+    assert not control.should_save
+    now = 700.0
+    clock.on_step_end(None, state, control)
+    assert control.should_save
+    assert not control.should_training_stop
+    now = 1000.0
+    clock.on_step_end(None, state, control)
+    assert control.should_training_stop
+    assert clock.stopped
+
+
+def test_durations_are_told_as_people_do() -> None:
+    assert [spoken(s) for s in (3, 89, 400, 7500)] == ["3 s", "89 s", "7 min", "2 h 05 min"]
