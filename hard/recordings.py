@@ -1,23 +1,15 @@
 """Labelled recordings on disk → runs of samples with truth, and their windows.
 
-For training, `hard label` and `hard replay`. Reads WISDM v1.1 text (`user,activity,timestamp,x,y,z;`) and CSV with a
-header, plain or .gz or .xz. Knows no model.
+For training, `hard label` and `hard replay`. Knows no file's format and no model.
 """
 
 from __future__ import annotations
 
-import bz2
-import csv
-import gzip
-import io
-import lzma
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,24 +17,13 @@ from numpy.typing import NDArray
 from hard.motion.devices import Devices
 from hard.motion.mounting import settle
 from hard.records import Floats, Samples, Window
+from hard.tables import SUFFIXES, RecordingError, Table, read_table
 
 G_MS2 = 9.80665  # standard gravity, m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 UNITS = {"m/s2": 1.0, "g": G_MS2}
 RUN_GAP_S = 1.0  # a jump of more than this, forward or back, ends a run
 MAX_ABS_MS2 = 320.0
-COLUMNS = {
-    "time": ("t", "time", "timestamp", "time_s"),
-    "x": ("x", "acc_x", "ax", "x-axis"),
-    "y": ("y", "acc_y", "ay", "y-axis"),
-    "z": ("z", "acc_z", "az", "z-axis"),
-    "subject": ("subject", "user", "user_id", "subject_id", "id", "device"),
-    "truth": ("truth", "label", "activity"),
-}
-
-
-class RecordingError(ValueError):
-    """A file that can't be read as a recording; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,41 +36,39 @@ class Recording:
     truth: NDArray[np.str_] | None
 
 
-@dataclass(slots=True)
-class Table:
-    """Columns of a whole file as they came, and what was rejected, by reason."""
-
-    subject: list[str]
-    truth: list[str] | None
-    time: list[float] | None
-    xyz: Floats
-    rejected: Counter[str]
-
-
 def read(
-    path: Path | str, *, time_unit: str | None = None, rate_hz: float | None = None, unit: str = "m/s2"
+    path: Path | str,
+    *,
+    time_unit: str | None = None,
+    rate_hz: float | None = None,
+    unit: str = "m/s2",
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Recording], Counter[str]]:
     """The runs of a recording, by subject in the file's order, and rejected records by reason.
 
     The time unit, where `time_unit` doesn't name it, follows from the median step: below 1 it is s, below 1,000 ms,
     below 1,000,000 µs, else ns; right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
-    Raises RecordingError.
+    `columns` names the columns that aren't called as usual. Raises RecordingError.
     """
     path = Path(path)
-    try:
-        text = _text(path)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecordingError(f"{path}: {reason}") from error
-    text = text.lstrip()
-    head = text[:4096].partition("\n")[0]
-    try:
-        table = _read_csv(text, path) if _is_header(head) else _read_wisdm(text)
-    except csv.Error as error:
-        raise RecordingError(f"{path}: {error}") from error
+    table = read_table(path, columns)
     if not len(table.xyz):
         raise RecordingError(f"{path}: no record could be read ({_told(table.rejected)})")
     return _runs(table, path, time_unit, rate_hz, UNITS[unit]), table.rejected
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """Every file named, and of each folder named the files that can be recordings, by name. Raises RecordingError."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
+        if not inside:
+            raise RecordingError(f"{path}: holds no recording; their names end in {', '.join(SUFFIXES)}")
+        found += inside
+    return found
 
 
 def windows(
@@ -133,80 +112,6 @@ def _streamed(
                 begin, stop = np.searchsorted(time, (window.start - 1e-6, window.end - 1e-6))
                 single = truth is not None and stop > begin and codes[begin] == codes[stop - 1]
                 yield window, str(truth[begin]) or None if single and truth is not None else None
-
-
-def _text(path: Path) -> str:
-    opener: Any = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
-    with opener(path, "rt", encoding="utf-8-sig") as file:
-        return str(file.read())
-
-
-def _is_header(line: str) -> bool:
-    """A header names columns and ends no record; a WISDM record has its time, x, y, z as numbers."""
-    fields = [field.strip(' "\t').lower() for field in line.rstrip(";\r").split(",")]
-    return {"x", "y", "z"} <= {name for name, aliases in COLUMNS.items() if set(aliases) & set(fields)}
-
-
-def _read_wisdm(text: str) -> Table:
-    """Survives the defects of WISDM v1.1: empty lines, several records a line, missing fields, zero times, zero xyz."""
-    rejected: Counter[str] = Counter()
-    subject, truth, time, values = [], [], [], []
-    for record in text.replace("\n", ";").split(";"):
-        if not record or record.isspace():
-            continue
-        fields = record.split(",")
-        if len(fields) == 7 and not fields[6].strip():
-            fields.pop()  # a comma before the semicolon
-        if len(fields) != 6:
-            rejected["wrong number of fields"] += 1
-            continue
-        try:
-            at, xyz = float(fields[2]), (float(fields[3]), float(fields[4]), float(fields[5]))
-        except ValueError:
-            rejected["not a number"] += 1
-            continue
-        if at == 0:
-            rejected["time is zero"] += 1
-        elif xyz == (0.0, 0.0, 0.0):
-            rejected["all axes zero"] += 1
-        else:
-            subject.append(fields[0].strip())
-            truth.append(fields[1].strip())
-            time.append(at)
-            values.append(xyz)
-    return Table(subject, truth, time, np.array(values, dtype=float).reshape(-1, 3), rejected)
-
-
-def _read_csv(text: str, path: Path) -> Table:
-    reader = csv.reader(io.StringIO(text))
-    header = [field.strip().lower() for field in next(reader)]
-    at = {name: next((header.index(a) for a in aliases if a in header), None) for name, aliases in COLUMNS.items()}
-    rejected: Counter[str] = Counter()
-    subject, truth, time, values = [], [], [], []
-    for row in reader:
-        if not row or not any(field.strip() for field in row):
-            continue
-        if len(row) != len(header):
-            rejected["wrong number of fields"] += 1
-            continue
-        try:
-            xyz = tuple(float(row[at[axis]]) for axis in "xyz")  # type: ignore[index]
-            if at["time"] is not None:
-                time.append(float(row[at["time"]]))
-        except ValueError:
-            rejected["not a number"] += 1
-            continue
-        values.append(xyz)
-        subject.append(row[at["subject"]].strip() if at["subject"] is not None else path.name.partition(".")[0])
-        if at["truth"] is not None:
-            truth.append(row[at["truth"]].strip())
-    return Table(
-        subject,
-        truth if at["truth"] is not None else None,
-        time if at["time"] is not None else None,
-        np.array(values, dtype=float).reshape(-1, 3),
-        rejected,
-    )
 
 
 def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None, scale: float) -> list[Recording]:

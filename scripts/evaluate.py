@@ -6,17 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
+from training import pairs
+
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="evaluate.py", description=__doc__)
     p.add_argument("bundle", type=Path)
-    p.add_argument("data", nargs="+", type=Path, help="WISDM text or CSV, plain, .gz or .xz")
+    p.add_argument("data", nargs="+", type=Path, help="WISDM text, CSV or Parquet, or a folder of them")
     p.add_argument("--subjects", help="only these, comma-separated")
     p.add_argument("--out", type=Path, help="folder of a report with tables and pictures")
     p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
     p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
     p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
     p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
+    p.add_argument("--columns", type=pairs.columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
+    p.add_argument(
+        "--labels", type=pairs.pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings"
+    )
     p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
     return p
 
@@ -36,6 +42,8 @@ def main(arguments: list[str]) -> int:
             backend=options.backend,
             hop_s=options.hop,
             out=options.out,
+            columns=options.columns,
+            labels=options.labels,
             source=(options.time_unit, options.recorded_hz, options.unit),
         )
     except (BundleError, RefusedError) as error:

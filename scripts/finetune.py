@@ -8,12 +8,14 @@ import shlex
 import sys
 from pathlib import Path
 
+from training import pairs
+
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="finetune.py", description=__doc__)
-    p.add_argument("data", nargs="+", type=Path, help="WISDM text or CSV, plain, .gz or .xz")
+    p.add_argument("data", nargs="+", type=Path, help="WISDM text, CSV or Parquet, or a folder of them")
     p.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     p.add_argument("--name", default="", help="name of the model (the folder's)")
     p.add_argument("--base", default="scratch", help="scratch, a hub id such as google/flan-t5-small, or a folder")
@@ -59,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=int, default=0, help="of torch (its own choice)")
     p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
     p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
+    p.add_argument("--columns", type=pairs.columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
+    p.add_argument(
+        "--labels", type=pairs.pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings"
+    )
     p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
     return p
 

@@ -15,7 +15,8 @@ from hard import recordings
 from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
-from hard.recordings import RecordingError, read, windows
+from hard.recordings import read, windows
+from hard.tables import RecordingError
 
 UP = np.array([0, 1, 0], dtype=np.float32)
 FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)

@@ -20,8 +20,9 @@ from hard.commands.progress import progress
 from hard.model.bundle import BundleError, default_path
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
-from hard.recordings import Recording, RecordingError
+from hard.recordings import Recording
 from hard.records import Prediction, Window
+from hard.tables import RecordingError
 
 BATCH = 256  # windows a scorer call: large enough that the call costs nothing, small enough that the bar moves
 

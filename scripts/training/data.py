@@ -14,13 +14,16 @@ from hard import recordings
 from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
-from hard.recordings import Recording, RecordingError
+from hard.recordings import Recording
 from hard.records import Singles, Window
+from hard.tables import RecordingError
 from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
 # Stands in until the usual mounting is known.
 ANY = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
+
+Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,24 +59,51 @@ class Labelled:
 
 
 def load(
-    paths: Sequence[Path], time_unit: str | None, recorded_hz: float | None, unit: str
+    paths: Sequence[Path],
+    time_unit: str | None,
+    recorded_hz: float | None,
+    unit: str,
+    *,
+    columns: Pairs = (),
+    labels: Pairs = (),
 ) -> tuple[list[Recording], Counter[str]]:
-    """The runs of all files, and rejected records by reason. A subject's name means the same person in every file.
+    """The runs of all files, of folders every file in them, and rejected records by reason.
 
-    Raises RefusedError for a file that can't be read or has no truth.
+    A subject's name means the same person in every file. `columns` names columns by what they hold, `labels` pairs a
+    label with the name that the recordings have for it, several for one if need be; the others keep their names.
+    Raises RefusedError for a file that can't be read or has no truth, and for a name that no recording has.
     """
     runs: list[Recording] = []
     rejected: Counter[str] = Counter()
-    for path in paths:
-        try:
-            found, refused = recordings.read(path, time_unit=time_unit, rate_hz=recorded_hz, unit=unit)
-        except RecordingError as error:
-            raise RefusedError(str(error)) from error
-        if any(run.truth is None for run in found):
-            raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
-        runs += found
-        rejected += refused
-    return runs, +rejected
+    try:
+        for path in recordings.files_of(paths):
+            found, refused = recordings.read(
+                path, time_unit=time_unit, rate_hz=recorded_hz, unit=unit, columns=dict(columns)
+            )
+            if any(run.truth is None for run in found):
+                raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
+            runs += found
+            rejected += refused
+    except RecordingError as error:
+        raise RefusedError(str(error)) from error
+    return renamed(runs, labels), +rejected
+
+
+def renamed(runs: Sequence[Recording], labels: Pairs) -> list[Recording]:
+    """The same runs under the `labels`; see `load`. Raises RefusedError for a name that no recording has."""
+    target = {name: label for label, name in labels}
+    if len(target) != len(labels):
+        twice = next(name for _, name in labels if [n for _, n in labels].count(name) > 1)
+        raise RefusedError(f"--labels gives {twice!r} to two labels: name it once")
+    present = {str(name) for run in runs if run.truth is not None for name in np.unique(run.truth)}
+    if unknown := [name for name in target if name not in present]:
+        raise RefusedError(f"--labels names {unknown[0]!r}, but the recordings have {', '.join(sorted(present))}")
+    if not target:
+        return list(runs)
+    return [
+        replace(run, truth=None if run.truth is None else np.array([target.get(str(t), str(t)) for t in run.truth]))
+        for run in runs
+    ]
 
 
 def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:

@@ -29,19 +29,22 @@ def evaluate(
     backend: Backend,
     hop_s: float,
     source: tuple[str | None, float | None, str],
+    columns: data.Pairs = (),
+    labels: data.Pairs = (),
     out: Path | None = None,
     console: Console | None = None,
 ) -> Outcome:
     """Prints the scores of the bundle at `path` on `files`, and writes the report to `out`.
 
-    `source` is time unit, rate and unit of the recordings. Whatever it says of a subject who helped to make the bundle
-    it marks as leaky. Raises BundleError and RefusedError.
+    `source` is time unit, rate and unit of the recordings, `columns` and `labels` as `data.load` has
+    them. Whatever it says of a subject who helped to make the bundle it marks as leaky.
+    Raises BundleError and RefusedError.
     """
     console = console or Console(soft_wrap=True)
     check_out(out)
     classifier = load(str(path), backend)
     manifest = classifier.bundle.manifest
-    runs, _ = data.load(files, *source)
+    runs, _ = data.load(files, *source, columns=columns, labels=labels)
     present = list(dict.fromkeys(run.subject for run in runs))
     wanted = present if subjects is None else list(subjects)
     if unknown := [subject for subject in wanted if subject not in present]:

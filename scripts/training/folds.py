@@ -60,7 +60,14 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     place = recipe.out / FOLDS
     if recipe.out.exists() and any(recipe.out.iterdir()) and not place.is_dir():
         raise RefusedError(f"{recipe.out} exists and is no cross-validation: choose another --out")
-    runs, _ = data.load(recipe.data, recipe.time_unit, recipe.recorded_hz, recipe.unit)
+    runs, _ = data.load(
+        recipe.data,
+        recipe.time_unit,
+        recipe.recorded_hz,
+        recipe.unit,
+        columns=recipe.columns,
+        labels=recipe.labels,
+    )
     held = split.deal([r.subject for r in runs], folds, recipe.seed)
     del runs
     place.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,14 @@ class Material:
 
 def prepare(recipe: Recipe, console: Console) -> Material:
     """Reads, cuts and splits the recordings, and shows what there is."""
-    runs, rejected = data.load(recipe.data, recipe.time_unit, recipe.recorded_hz, recipe.unit)
+    runs, rejected = data.load(
+        recipe.data,
+        recipe.time_unit,
+        recipe.recorded_hz,
+        recipe.unit,
+        columns=recipe.columns,
+        labels=recipe.labels,
+    )
     try:
         grid = Grid(recipe.length_s, recipe.rate_hz, hop_s=recipe.hop_s)
     except ValueError as error:

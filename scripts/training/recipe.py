@@ -58,6 +58,8 @@ class Recipe:
     time_unit: str | None = None
     recorded_hz: float | None = None
     unit: str = "m/s2"
+    columns: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
     command: str = ""
 
     def settled(self) -> Recipe:
