@@ -126,7 +126,9 @@ class Daemon:
                 if not worker.is_alive():
                     log.error("the %s thread is dead: %s", worker.name, worker.error)
                     return FAILED
-            if self._session.failed:
+            if not self._session.alive:
+                log.error("the network thread is dead")
+            if self._session.failed or not self._session.alive:
                 return FAILED
             with suppress(queue.Full):  # then the assemble thread has better to do; the next second will tell it
                 self._messages.put_nowait(Tick(now))

@@ -54,7 +54,10 @@ def read(
     table = read_table(path, columns)
     if not len(table.xyz):
         raise RecordingError(f"{path}: no record could be read ({_told(table.rejected)})")
-    return _runs(table, path, time_unit, rate_hz, UNITS[unit]), table.rejected
+    runs = _runs(table, path, time_unit, rate_hz, UNITS[unit])
+    if not runs:
+        raise RecordingError(f"{path}: no record could be used ({_told(table.rejected)})")
+    return runs, table.rejected
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:

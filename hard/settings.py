@@ -40,7 +40,7 @@ class Section(BaseModel):
 class Mqtt(Section):
     """The broker and the one session with it."""
 
-    host: str = "localhost"
+    host: Annotated[str, Field(min_length=1)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     client_id: Annotated[str, Field(max_length=128)] = ""
@@ -53,7 +53,7 @@ class Mqtt(Section):
     key_file: Path | None = None
     keepalive_s: Annotated[int, Field(ge=5, le=65535)] = 60
     reconnect_max_s: Positive = 30.0
-    session_expiry_s: Annotated[int, Field(ge=0)] = 86_400
+    session_expiry_s: Annotated[int, Field(ge=0, le=2**32 - 1)] = 86_400
     max_inflight: Annotated[int, Field(ge=1, le=65_535)] = 1000
     max_outbox: Annotated[int, Field(ge=1)] = 20_000
 
@@ -99,6 +99,8 @@ class Ingest(Section):
                 set(last) & set("+#") and len(last) > 1
             ):
                 raise ValueError(f"{topic!r} is not an MQTT topic filter")
+            if levels[0] == "$share" and (len(levels) < 3 or levels[1] in ("", "+", "{device}")):
+                raise ValueError(f"{topic!r} must be $share/GROUP/TOPIC")
         return topics
 
 
@@ -165,7 +167,7 @@ class Settings(BaseSettings):
     )
 
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$", max_length=64)] = ""
-    grace_s: Annotated[float, Field(ge=0)] = 10.0
+    grace_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     mqtt: Mqtt = Mqtt()
     ingest: Ingest = Ingest()
@@ -200,10 +202,9 @@ class Settings(BaseSettings):
             return self.mqtt.password.get_secret_value() or None
         try:
             return self.mqtt.password_file.read_text().rstrip("\r\n")
-        except OSError as error:
-            raise SettingsError(
-                f"mqtt.password_file: {self.mqtt.password_file} can't be read: {error.strerror}"
-            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise SettingsError(f"mqtt.password_file: {self.mqtt.password_file} can't be read: {reason}") from error
 
 
 def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ssl
 
+from hard.model.bundle import Bundle
 from hard.model.classifier import Classifier
 from hard.motion.devices import DeviceRules, Devices
+from hard.motion.windows import Grid
 from hard.settings import Settings, SettingsError
 from hard.stream.mqtt import Broker
 from hard.stream.payloads import Decoder
@@ -13,14 +15,23 @@ from hard.stream.payloads import Decoder
 
 def devices(settings: Settings, classifier: Classifier) -> Devices:
     """The empty fleet, under the bundle's grid and the settings' rules."""
-    ingest, labels, found = settings.ingest, settings.labels, classifier.bundle
-    grid = found.grid(
-        hop_s=labels.hop_s, max_gap_s=ingest.max_gap_s, min_coverage=labels.min_coverage, max_rate_hz=ingest.max_rate_hz
-    )
+    ingest = settings.ingest
     rules = DeviceRules(
         ingest.max_devices, ingest.reorder_s, ingest.silent_after_s, ingest.forget_after_s, ingest.max_abs_ms2
     )
-    return Devices(grid, found.usual(), rules)
+    return Devices(grid(settings, classifier.bundle), classifier.bundle.usual(), rules)
+
+
+def grid(settings: Settings, bundle: Bundle) -> Grid:
+    """The grid of the bundle's windows under the settings' rules. Raises SettingsError."""
+    ingest, labels = settings.ingest, settings.labels
+    try:
+        return bundle.grid(
+            hop_s=labels.hop_s, max_gap_s=ingest.max_gap_s, min_coverage=labels.min_coverage,
+            max_rate_hz=ingest.max_rate_hz,
+        )  # fmt: skip
+    except ValueError as error:
+        raise SettingsError(f"labels, ingest: {error}") from error
 
 
 def decoder(settings: Settings) -> Decoder:
@@ -44,9 +55,14 @@ def broker(settings: Settings) -> Broker:
             raise SettingsError(f"mqtt.{name}: {path} can't be read: {error.strerror}") from error
     if mqtt.tls:
         try:
-            ssl.create_default_context(cafile=str(mqtt.ca_file) if mqtt.ca_file else None)
+            context = ssl.create_default_context(cafile=str(mqtt.ca_file) if mqtt.ca_file else None)
         except ssl.SSLError as error:
             raise SettingsError(f"mqtt.ca_file: {mqtt.ca_file} is not a certificate: {error.reason}") from error
+        try:
+            if mqtt.cert_file and mqtt.key_file:
+                context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
+        except ssl.SSLError as error:
+            raise SettingsError(f"mqtt.cert_file, mqtt.key_file: not a certificate and its key: {error}") from error
     return Broker(
         host=mqtt.host, port=mqtt.port, client_id=settings.client_id, protocol=mqtt.protocol,
         username=mqtt.username or None, password=settings.password(),

@@ -304,12 +304,21 @@ def test_a_silent_device_is_unknown_and_a_forgotten_one_leaves_nothing(mosquitto
 
 @pytest.mark.parametrize(
     "override",
-    ["mqtt.port=0", "mqtt.nonsense=1", "model.bundle=/nowhere", "mqtt.password_file=/nowhere", "ingest.topics=[]"],
+    [
+        "mqtt.port=0",
+        "mqtt.nonsense=1",
+        "model.bundle=/nowhere",
+        "mqtt.password_file=/nowhere",
+        f"mqtt.password_file={sys.executable}",
+        "ingest.topics=[]",
+        "labels.hop_s=200000",
+    ],
 )
-def test_bad_settings_and_bundles_exit_2_with_one_sentence(override: str) -> None:
+@pytest.mark.parametrize("command", ["run", "check-config"])
+def test_bad_settings_and_bundles_exit_2_with_one_sentence(command: str, override: str) -> None:
     extra = ("--set", "mqtt.username=u") if "password" in override else ()
     done = subprocess.run(
-        [sys.executable, "-m", "hard", "run", "--set", override, *extra],
+        [sys.executable, "-m", "hard", command, "--set", override, *extra],
         check=False,
         cwd=ROOT,
         capture_output=True,
@@ -319,6 +328,16 @@ def test_bad_settings_and_bundles_exit_2_with_one_sentence(override: str) -> Non
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None:
+    options = ("--set", "mqtt.host=a..b", "--set", "metrics.enabled=false")  # paho doesn't foresee such a host
+    done = subprocess.run(
+        [sys.executable, "-m", "hard", "run", *options],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the network thread is dead" in done.stderr
 
 
 def test_a_metrics_port_in_use_exits_2(mosquitto: Mosquitto) -> None:

@@ -148,6 +148,7 @@ def test_units_and_impossible_values(tmp_path: Path) -> None:
         ("broken.gz", gzip.compress(b"1,Walking,1,1,2,3;\n")[:12] + b"\xff" * 40, "."),
         ("bad.xz", b"no xz", "."),
         ("latin.txt", b"\xff\xfe\xff", "can't decode"),
+        ("wild.csv", b"t,x,y,z\n1,9999,1,1\n2,9999,1,1\n", "no record could be used .2 × out of range"),
         ("wide.csv", b"t,x,y,z\n" + b"1" * 200_000 + b",1,2,3\n", "field larger than field limit"),
     ],
 )

@@ -62,6 +62,11 @@ def test_lists_are_json_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.b.c=1", "section.name=value"),
         ("ingest.topics=[x", "ingest.topics"),
         ("mqtt.ca_file=/x", "mqtt"),
+        ("mqtt.host=", "mqtt.host"),
+        ("mqtt.session_expiry_s=4294967296", "mqtt.session_expiry_s"),
+        ("grace_s=inf", "grace_s"),
+        ('ingest.topics=["$share/{device}"]', "ingest.topics"),
+        ('ingest.topics=["$share/{device}/accel"]', "ingest.topics"),
     ],
 )
 def test_a_bad_setting_is_named(override: str, told: str) -> None:

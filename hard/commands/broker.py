@@ -45,11 +45,11 @@ class Address:
 
 def address(url: str) -> Address:
     """Reads `mqtt://[user[:password]@]host[:port]` or `mqtts://…`. Raises Refusal; never repeats a password."""
-    parts = urlsplit(url if "//" in url else f"mqtt://{url}")
     try:
+        parts = urlsplit(url if "//" in url else f"mqtt://{url}")
         port = parts.port
     except ValueError:
-        port = 0
+        parts, port = urlsplit(""), 0
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == 0 or parts.path not in ("", "/"):
         raise Refusal("a broker is written mqtt://[user[:password]@]host[:port], or mqtts:// for TLS")
     tls = parts.scheme == "mqtts"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from hard import wiring
 from hard.model import bundle
 from hard.settings import SettingsError, load
 
@@ -13,8 +14,8 @@ def main(args: argparse.Namespace) -> int:
     """Prints what `hard run` would use. Exit code 2 when it would refuse."""
     try:
         settings = load(args.config, args.overrides)
-        settings.password()
-        bundle.read(settings.model.bundle or bundle.default_path())
+        wiring.broker(settings)
+        wiring.grid(settings, bundle.read(settings.model.bundle or bundle.default_path()))
     except (SettingsError, bundle.BundleError) as error:
         print(f"hard: {error}", file=sys.stderr)
         return 2

@@ -112,9 +112,14 @@ def tell_rejected(file: str, rejected: Counter[str]) -> None:
 
 def _classifier(args: argparse.Namespace) -> Classifier:
     try:
-        return load(args.bundle or str(default_path()), args.backend)
+        classifier = load(args.bundle or str(default_path()), args.backend)
     except BundleError as error:
         raise Refusal(error) from error
+    try:
+        classifier.bundle.grid(hop_s=args.hop)
+    except ValueError as error:
+        raise Refusal(f"--hop: {error}") from error
+    return classifier
 
 
 def _expected(runs: Iterable[Recording], classifier: Classifier, hop_s: float) -> float:

@@ -115,7 +115,8 @@ class Session:
         self._came, self._shed = came, shed
         self._outbox: deque[Outgoing] = deque()
         self._unacknowledged: dict[int, Outgoing] = {}
-        self._puback: deque[int] = deque()
+        self._settled: deque[tuple[int, bool]] = deque()  # mid, and whether the broker took it
+        self._room_for = broker.max_inflight
         self._pumping, self._putting = Lock(), Lock()
         self._drained = Event()
         self._connected = self._taking = False
@@ -155,6 +156,11 @@ class Session:
     @property
     def connected(self) -> bool:
         return self._connected
+
+    @property
+    def alive(self) -> bool:
+        """Whether paho's thread lives: an error that paho didn't foresee ends it, such as a host that is no name."""
+        return self._client._thread is not None
 
     @property
     def waiting(self) -> int:
@@ -232,7 +238,7 @@ class Session:
 
         return call
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._limited.warning("refused", "the broker refused the connection: %s", reason)
             self._back_off()
@@ -241,6 +247,10 @@ class Session:
         self._receipts.reset()
         self.reconnects += self._failures > 0
         self._failures = 0
+        # paho drops QoS 0 messages that a broken connection left unsent, and tells nobody.
+        self._settled.extend((mid, False) for mid, outgoing in list(self._unacknowledged.items()) if not outgoing.qos)
+        most = self._broker.max_inflight
+        self._room_for = min(most, getattr(properties, "ReceiveMaximum", most))  # MQTT 5: what the broker bears
         self._connected = True
         client.subscribe([(topic, 1) for topic in self._topics])
         client.publish(self._status_topic, b"online", qos=1, retain=True)
@@ -293,7 +303,7 @@ class Session:
             self.acknowledge(message)
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
-        self._puback.append(mid)
+        self._settled.append((mid, True))
         self._pump()
 
     def _pump(self) -> None:
@@ -302,7 +312,7 @@ class Session:
         Any thread may call it and one at a time pumps: whoever finds the lock taken leaves its work to the holder,
         which looks again after letting go. Waiting here would deadlock, since paho calls back with its own lock held.
         """
-        while self._puback or (self._outbox and self._room()):
+        while self._settled or (self._outbox and self._room()):
             if not self._pumping.acquire(blocking=False):
                 return
             try:
@@ -314,13 +324,14 @@ class Session:
             self._drained.set()
 
     def _room(self) -> bool:
-        return self._connected and len(self._unacknowledged) < self._broker.max_inflight
+        return self._connected and len(self._unacknowledged) < self._room_for
 
     def _settle(self) -> None:
-        while self._puback:
-            outgoing = self._unacknowledged.pop(self._puback.popleft(), None)
+        while self._settled:
+            mid, taken = self._settled.popleft()
+            outgoing = self._unacknowledged.pop(mid, None)
             if outgoing and outgoing.settled:  # the session's own status is in no book
-                outgoing.settled(True)
+                outgoing.settled(taken)
 
     def _hand_over(self) -> None:
         while self._room():

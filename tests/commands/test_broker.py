@@ -31,7 +31,16 @@ def test_reads_an_address(url: str, expected: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "mqtt://", "http://host", "mqtt://a:secret@host:port", "mqtt://host:70000", "mqtt://host/topic"]
+    "url",
+    [
+        "",
+        "mqtt://",
+        "http://host",
+        "mqtt://a:secret@host:port",
+        "mqtt://host:70000",
+        "mqtt://host/topic",
+        "mqtt://[::1",
+    ],
 )
 def test_refuses_what_is_no_address_without_repeating_it(url: str) -> None:
     with pytest.raises(Refusal, match="a broker is written mqtt://") as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import queue
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -146,6 +147,31 @@ def test_labels_made_while_the_broker_is_away_wait(mosquitto: Mosquitto) -> None
             assert made.drain(15)
             assert settled == [True] * 50
             assert len(listener.all) <= 50
+
+
+def test_qos_0_messages_that_a_broken_connection_left_unsent_are_given_up(mosquitto: Mosquitto) -> None:
+    told: Counter[bool] = Counter()
+    with session(mosquitto, max_inflight=300) as made:
+        eventually(lambda: made.subscribed)
+        assert mosquitto.process
+        mosquitto.process.send_signal(signal.SIGSTOP)
+        for _ in range(300):
+            made.put(Outgoing("t", lambda: bytes(100_000), qos=0, settled=lambda taken: told.update([taken])))
+        time.sleep(0.5)  # the kernel takes some of it
+        mosquitto.stop(kill=True)
+        mosquitto.start()
+        eventually(lambda: made.subscribed and not made.waiting)
+    assert told[False] > 0
+    assert told.total() == 300
+
+
+def test_no_more_is_in_flight_than_an_mqtt_5_broker_bears(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    mosquitto.config.append("max_inflight_messages 5")
+    mosquitto.start()
+    with session(mosquitto, protocol="5") as made:
+        eventually(lambda: made.subscribed)
+        assert made._room_for == 5
 
 
 def test_a_full_outbox_drops_the_oldest(mosquitto: Mosquitto) -> None:
