@@ -154,7 +154,6 @@ def _simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seconds", type=positive, metavar="S", help="how long (until Ctrl-C)")
     command.add_argument("--rate", type=positive, default=50.0, metavar="HZ", help="samples a second (50)")
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same wearers (0)")
-    command.add_argument("--format", default="json", choices=("json",), help="of the payload (json)")
     command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
     command.add_argument("--one-activity", metavar="NAME", help="all wearers do this all the time")
 

@@ -7,7 +7,6 @@ import queue
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from threading import Thread
 from time import monotonic
 
@@ -32,13 +31,7 @@ from hard.stream.publisher import Batch, Observers, Publisher
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
 STOP, FAILED = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """The main thread's clock, as the assemble thread gets it: through its own queue, so that devices need no lock."""
-
-    now: float
+WAKE = "wake"  # in the queue of messages: look at what is due
 
 
 class Worker(Thread):
@@ -69,7 +62,7 @@ class Daemon:
         )
         self._model = self._classifier.bundle.model
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
-        self._messages: queue.Queue[Message | Tick | None] = queue.Queue(settings.ingest.max_queued_messages)
+        self._messages: queue.Queue[Message | str | None] = queue.Queue(settings.ingest.max_queued_messages)
         self._devices = wiring.devices(settings, self._classifier)
         self._decoder = wiring.decoder(settings)
         self._pending = Pending(
@@ -96,6 +89,7 @@ class Daemon:
         self._limited = LimitedLog(log)
         self._encoder = msgspec.json.Encoder()
         self._started = monotonic()
+        self._due: float | None = None  # a tick for the assemble thread, so that devices need no lock
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT, or until a worker dies; gives the exit code."""
@@ -130,8 +124,9 @@ class Daemon:
                 log.error("the network thread is dead")
             if self._session.failed or not self._session.alive:
                 return FAILED
-            with suppress(queue.Full):  # then the assemble thread has better to do; the next second will tell it
-                self._messages.put_nowait(Tick(now))
+            self._due = now
+            with suppress(queue.Full):  # then messages wake the assemble thread
+                self._messages.put_nowait(WAKE)
             if now >= health_at:
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
@@ -166,13 +161,21 @@ class Daemon:
     def _assemble_all(self) -> None:
         """Decodes, feeds devices, hands windows on, acknowledges; one message at a time, a bad one fails alone."""
         while (item := self._messages.get()) is not None:
-            if isinstance(item, Tick):
-                events, tally = self._devices.tick(item.now)
-                self._ledger.changed(tally)
-                self._publisher.device_events(events)
-                continue
-            self._assemble_one(item)
-            self._session.acknowledge(item)
+            if self._due is not None:
+                now, self._due = self._due, None
+                self._tick_devices(now)
+            if isinstance(item, Message):
+                self._assemble_one(item)
+                self._session.acknowledge(item)
+
+    def _tick_devices(self, now: float) -> None:
+        events, tally = self._devices.tick(now)
+        self._ledger.changed(tally)
+        for event in events:
+            log.debug("%s %s", event.device, event.kind)
+            if event.kind == "forgotten":
+                self._pending.forget(event.device)
+        self._publisher.device_events(events)
 
     def _assemble_one(self, message: Message) -> None:
         begun = monotonic()

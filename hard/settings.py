@@ -10,11 +10,13 @@ import os
 import socket
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableError
 
 ENVIRONMENT = "HARD_"
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -30,7 +32,10 @@ def default_state_dir() -> Path:
     """$STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/hard, else ~/.local/state/hard."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.partition(":")[0])
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "hard"
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "hard"
+    except RuntimeError:  # a user without a home
+        return Path("/var/lib/hard")
 
 
 class Section(BaseModel):
@@ -222,8 +227,9 @@ def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
         raise SettingsError(
             "; ".join(_told(e) for e in error.errors(include_url=False, include_input=False))
         ) from error
-    except Exception as error:  # pydantic-settings wraps a bad environment value in its own exception
-        raise SettingsError(str(error)) from error
+    except UnreadableError as error:
+        lists = """lists are JSON, such as HARD_INGEST__TOPICS='["sensors/{device}/accel"]'"""
+        raise SettingsError(f"environment: {error}; {lists}") from error
 
 
 def _parse(overrides: Sequence[str]) -> dict[str, Any]:
@@ -232,13 +238,11 @@ def _parse(overrides: Sequence[str]) -> dict[str, Any]:
         name, equals, text = override.partition("=")
         path = name.strip().split(".")
         if not equals or len(path) > 2 or not all(path):
-            raise SettingsError(f"--set {override}: expected section.name=value")
+            raise SettingsError(f"--set {name}: expected section.name=value")  # a value may be a secret
         value: Any = text
-        if text[:1] in "[{" and text:
-            try:
+        if text.startswith("["):
+            with suppress(json.JSONDecodeError):  # a password may begin so
                 value = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise SettingsError(f"--set {name}: not JSON: {error}") from error
         section = parsed
         if len(path) == 2:
             section = parsed.setdefault(path[0], {})

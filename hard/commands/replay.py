@@ -26,6 +26,7 @@ from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
 from hard.recordings import Recording
 from hard.records import Floats
+from hard.stream.payloads import usable
 
 MESSAGE_S = 1.0
 LONGEST_WAIT_S = 2.0
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     runs, rejected = read_recording(args)
     tell_rejected(args.file, rejected)
     for run in runs:
-        if not run.subject or set(run.subject) & set("/+#\0"):
+        if not usable(run.subject):
             raise Refusal(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
     samples = sum(len(run.time) for run in runs)
     sent = 0

@@ -39,6 +39,8 @@ class Grid:
         for name in ("length_s", "rate_hz", "hop_s", "max_gap_s", "max_rate_hz"):
             if not 0 < getattr(self, name) <= MOST:
                 raise ValueError(f"{name} must lie above 0 and not above {MOST:,}, not at {getattr(self, name)}")
+        if self.hop_s < 1 / self.rate_hz - 1e-9:
+            raise ValueError(f"hop_s must be at least a step of the grid, {1 / self.rate_hz:g} s, not {self.hop_s}")
         points = round(self.length_s * self.rate_hz)
         if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MOST:
             raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")

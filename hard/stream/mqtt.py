@@ -193,7 +193,7 @@ class Session:
 
     def abandon(self) -> list[Outgoing]:
         """Gives up what the broker hasn't taken, for the books at the end."""
-        with self._putting:
+        with self._pumping, self._putting:
             left = [*self._unacknowledged.values(), *self._outbox]
             self._outbox.clear()
             self._unacknowledged.clear()

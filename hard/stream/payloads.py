@@ -43,6 +43,11 @@ class Shape(msgspec.Struct):
     z: float | list[float] | None = None
 
 
+def usable(device: str) -> bool:
+    """Whether `device` can be the name of a device: one topic level, not one of HARD's own."""
+    return 0 < len(device) <= MAX_DEVICE_CHARS and device[0] != "@" and not set(device) & set("+#/\0")
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """Incoming topic patterns, each with `{device}` as one level."""
@@ -104,7 +109,7 @@ class Decoder:
     def _device(self, topic: str) -> str:
         match = self._matcher.match(topic)
         device = next((group for group in match.groups() if group is not None), "") if match else ""
-        if not device or len(device) > MAX_DEVICE_CHARS or device[0] == "@" or set(device) & set("+#/\0"):
+        if not usable(device):
             raise PayloadError("topic", f"topic {topic[:80]!r} names no device")
         return device
 

@@ -87,6 +87,11 @@ class Pending:
             self._changed.notify_all()
             return batch
 
+    def forget(self, device: str) -> None:
+        """The device is gone: if it returns, it is well."""
+        with self._changed:
+            self._degraded.discard(device)
+
     def close(self) -> None:
         """Nothing more comes; `take` gives what is left, then empty batches."""
         with self._changed:

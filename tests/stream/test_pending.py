@@ -118,6 +118,13 @@ def test_a_degraded_device_recovers_when_a_window_gets_through_quickly(shed: Cou
     assert [w.degraded for w in pending.take(9)] == [False]
 
 
+def test_a_forgotten_device_is_well_when_it_returns(shed: Counter[str]) -> None:
+    pending = make(shed, max_per_device=1)
+    pending.put([window("a", 0), window("a", 1)])
+    pending.forget("a")
+    assert [w.degraded for w in pending.take(9)] == [False]
+
+
 def test_the_whole_store_is_bounded(shed: Counter[str]) -> None:
     pending = make(shed, max_windows=10, max_per_device=100)
     for device in "abc":
