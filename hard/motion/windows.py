@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hard.records import Floats, Singles, Tally
 
+SHORTEST_HOP_S = 0.001
 SAME_TIME_S = 1e-6  # two samples closer than this are one
 MOST = 100_000  # of everything about a grid: beyond lie only mistakes
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
@@ -39,8 +40,8 @@ class Grid:
         for name in ("length_s", "rate_hz", "hop_s", "max_gap_s", "max_rate_hz"):
             if not 0 < getattr(self, name) <= MOST:
                 raise ValueError(f"{name} must lie above 0 and not above {MOST:,}, not at {getattr(self, name)}")
-        if self.hop_s < 1 / self.rate_hz - 1e-9:
-            raise ValueError(f"hop_s must be at least a step of the grid, {1 / self.rate_hz:g} s, not {self.hop_s}")
+        if self.hop_s < SHORTEST_HOP_S:  # each second of samples closes 1 / hop windows
+            raise ValueError(f"hop_s must be at least {SHORTEST_HOP_S:g} s, not {self.hop_s}")
         points = round(self.length_s * self.rate_hz)
         if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MOST:
             raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
