@@ -17,13 +17,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder of a report with tables and pictures")
     p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
     p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
-    p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
-    p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
-    p.add_argument("--columns", type=pairs.columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
-    p.add_argument(
-        "--labels", type=pairs.pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings"
-    )
-    p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
+    pairs.add_source(p)
     return p
 
 

@@ -59,13 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max-tokens", type=int, default=512, help="a longer prompt is refused (512)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=0, help="of torch (its own choice)")
-    p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
-    p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
-    p.add_argument("--columns", type=pairs.columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
-    p.add_argument(
-        "--labels", type=pairs.pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings"
-    )
-    p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
+    pairs.add_source(p)
     return p
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 
 KINDS = ("time", "x", "y", "z", "subject", "truth")
 
@@ -27,3 +27,12 @@ def columns(text: str) -> tuple[tuple[str, str], ...]:
     if len(set(kinds)) != len(kinds):
         raise ArgumentTypeError("a kind of column is named twice")
     return found
+
+
+def add_source(p: ArgumentParser) -> None:
+    """The options that say how recordings are written: the same wherever recordings are read."""
+    p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
+    p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
+    p.add_argument("--columns", type=columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
+    p.add_argument("--labels", type=pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings")
+    p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
