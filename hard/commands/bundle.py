@@ -52,6 +52,7 @@ def _account(bundle: Bundle) -> str:
         "base": training.base,
         "data": training.data,
         **{f"subjects, {part}": ", ".join(subjects) for part, subjects in training.subjects.items()},
+        "windows learnt from": ", ".join(f"{label} {n}" for label, n in training.windows.items()),
         "seed": str(training.seed),
         "precision": training.precision,
         "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),

@@ -52,6 +52,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, Any]
     epochs: float = 0.0  # that the weights have seen
     refit: bool = False  # on the validation subjects too, once they had chosen the epoch and the temperature
+    windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -94,6 +94,7 @@ def seal(bench: Bench, material: Material, lesson: Lesson, first: bundle.Bundle 
             "version of transformers computes T5 otherwise than scripts/training/export.py"
         )
     temperature = first.manifest.temperature if first else calibrate.fit_temperature(scores, lesson.shown.label)
+    learnt = material.labelled.of(material.parts.train).truth
     subjects = material.parts.parts()
     if first:  # they chose the epoch all the same
         subjects["validation"] = first.manifest.training.subjects["validation"]
@@ -108,6 +109,7 @@ def seal(bench: Bench, material: Material, lesson: Lesson, first: bundle.Bundle 
         metrics={},
         epochs=lesson.trained.epochs,
         refit=first is not None,
+        windows={label: int((learnt == label).sum()) for label in material.labels},
     )
     return bundle.write(
         folder,

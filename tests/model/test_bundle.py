@@ -172,5 +172,7 @@ def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
 def test_the_shipped_bundle_is_sound_and_small() -> None:
     path = bundle.default_path()
     assert bundle.verify(path) == []
+    manifest = bundle.read(path).manifest
+    assert min(manifest.training.windows[label] for label in manifest.labels) > 100
     assert sum(p.stat().st_size for p in path.rglob("*")) < 5_000_000
     assert not [p for p in path.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pickle")]

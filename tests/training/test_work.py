@@ -83,6 +83,8 @@ def test_a_refit_learns_from_the_validation_subjects_too(recording: Path, tmp_pa
     assert sorted(training.subjects["train"]) == ["1", "2", "3", "4"]
     assert validation[0] in training.subjects["train"]
     assert training.refit
+    assert set(training.windows) == set(bundle.read(tmp_path / "all").manifest.labels)
+    assert all(training.windows.values())
     assert 0 < training.epochs <= 2
     assert set(training.metrics["validation"]["macro_f1_by_subject"]) == set(validation)
     assert set(training.metrics["test"]["macro_f1_by_subject"]) == {"5", "6"}
