@@ -5,51 +5,31 @@ from __future__ import annotations
 import logging
 import queue
 import signal
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from threading import Thread
 from time import monotonic
 
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 
 from hard import __version__, wiring
+from hard.assembler import Assembler, Messages
 from hard.health import DeviceCounts, Health, Latencies, Queues, RateMeter, notify, rss_bytes
+from hard.labeller import Labeller
 from hard.ledger import Ledger
-from hard.logs import LimitedLog
 from hard.metrics import Gauges, Metrics
 from hard.model import bundle
 from hard.model.classifier import load
-from hard.records import Message, Prediction, Window
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
 from hard.stream.mqtt import Outgoing, Session
-from hard.stream.payloads import PayloadError, Topics
+from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
-from hard.stream.publisher import Batch, Observers, Publisher
+from hard.stream.publisher import Observers, Publisher
+from hard.workers import Worker
 
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
 STOP, FAILED = 0, 1
-WAKE = "wake"  # in the queue of messages: look at what is due
-
-
-class Worker(Thread):
-    """A thread that remembers why it died."""
-
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
-        super().__init__(name=name, daemon=True)
-        self._work = work
-        self.finished = False
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._work()
-            self.finished = True
-        except BaseException as error:  # whatever it is, the main thread must hear of it
-            self.error = error
-            log.exception("the %s thread died", self.name)
 
 
 class Daemon:
@@ -62,9 +42,8 @@ class Daemon:
         )
         self._model = self._classifier.bundle.model
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
-        self._messages: queue.Queue[Message | str | None] = queue.Queue(settings.ingest.max_queued_messages)
-        self._devices = wiring.devices(settings, self._classifier)
-        self._decoder = wiring.decoder(settings)
+        self._messages: Messages = queue.Queue(settings.ingest.max_queued_messages)
+        self._devices = wiring.devices(settings, self._classifier)  # the assemble thread's own once it runs
         self._pending = Pending(
             self._ledger.abandoned, max_age_s=settings.model.max_age_s,
             max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
@@ -79,17 +58,24 @@ class Daemon:
             {"version": __version__, "model": self._model, "backend": settings.model.backend},
         )  # fmt: skip
         self._publisher = Publisher(
-            self._session.put, self._classifier.labels,
+            self._session.put,
             Observers(self._metrics.labelled, self._handed_over, self._settled),
             prefix=settings.publish.prefix, qos=settings.publish.qos, min_confidence=settings.labels.min_confidence,
             smooth_windows=settings.labels.smooth_windows, max_devices=settings.ingest.max_devices,
         )  # fmt: skip
-        self._assemble = Worker("assemble", self._assemble_all)
-        self._label = Worker("label", self._label_all)
-        self._limited = LimitedLog(log)
+        self._assembler = Assembler(
+            self._messages, decoder=wiring.decoder(settings), devices=self._devices, pending=self._pending,
+            publisher=self._publisher, ledger=self._ledger, metrics=self._metrics,
+            acknowledge=self._session.acknowledge,
+        )  # fmt: skip
+        self._labeller = Labeller(
+            self._classifier, pending=self._pending, publisher=self._publisher, ledger=self._ledger,
+            metrics=self._metrics, max_batch=settings.model.max_batch,
+        )  # fmt: skip
+        self._assemble = Worker("assemble", self._assembler.work)
+        self._label = Worker("label", self._labeller.work)
         self._encoder = msgspec.json.Encoder()
         self._started = monotonic()
-        self._due: float | None = None  # a tick for the assemble thread, so that devices need no lock
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT, or until a worker dies; gives the exit code."""
@@ -117,16 +103,14 @@ class Daemon:
                 return STOP
             now = monotonic()
             for worker in (self._assemble, self._label):
-                if not worker.is_alive():
-                    log.error("the %s thread is dead: %s", worker.name, worker.error)
+                if trouble := worker.trouble(self._settings.stuck_after_s):
+                    log.error("%s", trouble)
                     return FAILED
             if not self._session.alive:
                 log.error("the network thread is dead")
             if self._session.failed or not self._session.alive:
                 return FAILED
-            self._due = now
-            with suppress(queue.Full):  # then messages wake the assemble thread
-                self._messages.put_nowait(WAKE)
+            self._assembler.tick(now)
             if now >= health_at:
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
@@ -135,8 +119,8 @@ class Daemon:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
         deadline = monotonic() + self._settings.grace_s
         self._session.stop_taking()
-        if self._assemble.is_alive():
-            self._messages.put(None)
+        with suppress(queue.Full):  # a stuck thread makes no room
+            self._messages.put(None, timeout=self._left(deadline))
         self._assemble.join(self._left(deadline))
         self._pending.close()
         self._label.join(self._left(deadline))
@@ -147,7 +131,7 @@ class Daemon:
         lost = [outgoing for outgoing in self._session.abandon() if outgoing.settled]
         self._ledger.abandoned("shutdown", len(lost))
         if self._assemble.finished:
-            self._ledger.changed(self._devices.close())
+            self._assembler.close()
         if self._session.connected:
             self._put_health()
             self._session.drain(1.0)
@@ -157,74 +141,6 @@ class Daemon:
     @staticmethod
     def _left(deadline: float) -> float:
         return max(0.1, deadline - monotonic())
-
-    def _assemble_all(self) -> None:
-        """Decodes, feeds devices, hands windows on, acknowledges; one message at a time, a bad one fails alone."""
-        while (item := self._messages.get()) is not None:
-            if self._due is not None:
-                now, self._due = self._due, None
-                self._tick_devices(now)
-            if isinstance(item, Message):
-                self._assemble_one(item)
-                self._session.acknowledge(item)
-
-    def _tick_devices(self, now: float) -> None:
-        events, tally = self._devices.tick(now)
-        self._ledger.changed(tally)
-        for event in events:
-            log.debug("%s %s", event.device, event.kind)
-            if event.kind == "forgotten":
-                self._pending.forget(event.device)
-        self._publisher.device_events(events)
-
-    def _assemble_one(self, message: Message) -> None:
-        begun = monotonic()
-        try:
-            samples = self._decoder.decode(message)
-        except PayloadError as error:
-            self._ledger.rejected(error.reason)
-            self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
-            return
-        decoded = monotonic()
-        try:
-            windows, tally = self._devices.push(samples)
-        except Exception:  # a defect of ours: it costs this message, not the daemon
-            self._ledger.rejected("internal")
-            log.exception("a message on %.80s could not be assembled", message.topic)
-            return
-        self._ledger.decoded(tally)
-        self._pending.put(windows)
-        self._metrics.stage["decode"].observe(decoded - begun)
-        self._metrics.stage["assemble"].observe(monotonic() - decoded)
-
-    def _label_all(self) -> None:
-        """Takes whatever is pending, labels it as one batch, publishes."""
-        while windows := self._pending.take(self._settings.model.max_batch):
-            begun = monotonic()
-            predictions = self._classify(windows)
-            ended = monotonic()
-            for window in windows:
-                if not window.replayed:
-                    self._metrics.stage["queue"].observe(max(0.0, begun - window.received_at))
-            self._metrics.stage["infer"].observe(ended - begun)
-            self._metrics.batch.observe(len(windows))
-            self._publisher.publish(Batch(predictions, self._model, begun, ended))
-            self._metrics.stage["publish"].observe(monotonic() - ended)
-
-    def _classify(self, windows: list[Window]) -> list[Prediction]:
-        """A batch that raises is tried again one by one, so that a poisonous window fails alone."""
-        try:
-            return self._classifier.classify(windows)
-        except Exception:
-            self._limited.warning("batch", "a batch of %d failed, trying its windows one by one", len(windows))
-        predictions = []
-        for window in windows:
-            try:
-                predictions += self._classifier.classify([window])
-            except Exception as error:
-                self._ledger.abandoned("failed")
-                self._limited.warning("window", "window %s can't be labelled: %s", window.window_id, error)
-        return predictions
 
     def _handed_over(self, total_s: float) -> None:
         self._metrics.latency.observe(total_s)

@@ -173,6 +173,7 @@ class Settings(BaseSettings):
 
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$", max_length=64)] = ""
     grace_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    stuck_after_s: Positive = 30.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     mqtt: Mqtt = Mqtt()
     ingest: Ingest = Ingest()

@@ -363,6 +363,28 @@ def test_a_dead_worker_ends_the_process_with_1(mosquitto: Mosquitto, code: str) 
         assert running.process.wait(30) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        (
+            "label",
+            "import time\nfrom hard.model.classifier import Classifier\nClassifier.classify = lambda *_: time.sleep(99)",
+        ),
+        ("assemble", "import time\nfrom hard.motion.devices import Devices as d\nd.push = lambda *_: time.sleep(99)"),
+    ],
+)
+def test_a_stuck_worker_ends_the_process_with_1(mosquitto: Mosquitto, name: str, code: str) -> None:
+    with (
+        Listener(mosquitto) as listener,
+        daemon(mosquitto.port, "grace_s=1", "stuck_after_s=1", code=code) as running,
+    ):
+        running.ready()
+        for second in range(6):
+            listener.client.publish("sensors/a/accel", batch(time.time() - 10 + second), qos=1)
+        assert running.process.wait(30) == 1
+        eventually(lambda: f"the {name} thread is stuck" in running.log)
+
+
 def test_a_window_that_cannot_be_labelled_fails_alone(mosquitto: Mosquitto) -> None:
     code = """
 from hard.model.classifier import Classifier

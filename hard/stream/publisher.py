@@ -57,9 +57,10 @@ class StatePayload(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one call of the classifier gave: predictions, the model's name, and monotonic times of its begin and end."""
+    """What one call of the classifier gave: predictions over `labels`, the model's name, monotonic begin and end."""
 
     predictions: Sequence[Prediction]
+    labels: Sequence[str]
     model: str
     begun: float
     ended: float
@@ -78,10 +79,10 @@ class Publisher:
     """Makes messages and hands them to `put`."""
 
     def __init__(
-        self, put: Callable[[Outgoing], None], labels: Sequence[str], observers: Observers, *, prefix: str = "hard",
-        qos: int = 1, min_confidence: float = 0.0, smooth_windows: int = 5, max_devices: int = 10_000,
+        self, put: Callable[[Outgoing], None], observers: Observers, *, prefix: str = "hard", qos: int = 1,
+        min_confidence: float = 0.0, smooth_windows: int = 5, max_devices: int = 10_000,
     ) -> None:  # fmt: skip
-        self._put, self._labels, self._observers = put, labels, observers
+        self._put, self._observers = put, observers
         self._prefix, self._qos = prefix, qos
         self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
         self._activities: OrderedDict[str, Activity] = OrderedDict()
@@ -143,7 +144,7 @@ class Publisher:
                     label=prediction.label,
                     confidence=round(prediction.confidence, 5),
                     accepted=accepted,
-                    probabilities=dict(zip(self._labels, prediction.probabilities.round(5).tolist(), strict=True)),
+                    probabilities=dict(zip(batch.labels, prediction.probabilities.round(5).tolist(), strict=True)),
                     start=round(window.start, 6),
                     end=round(window.end, 6),
                     window_id=window.window_id,

@@ -1,0 +1,64 @@
+"""The label thread's work: takes whatever is pending, labels it as one batch, publishes. Knows no device's life."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from time import monotonic
+
+from hard.ledger import Ledger
+from hard.logs import LimitedLog
+from hard.metrics import Metrics
+from hard.model.classifier import Classifier
+from hard.records import Prediction, Window
+from hard.stream.pending import Pending
+from hard.stream.publisher import Batch, Publisher
+from hard.workers import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Labeller:
+    """Windows → predictions → publisher, with no timer: busy time is batching time."""
+
+    def __init__(
+        self, classifier: Classifier, *, pending: Pending, publisher: Publisher, ledger: Ledger, metrics: Metrics,
+        max_batch: int,
+    ) -> None:  # fmt: skip
+        self._classifier, self._pending, self._publisher = classifier, pending, publisher
+        self._ledger, self._metrics, self._max_batch = ledger, metrics, max_batch
+        self._limited = LimitedLog(log)
+
+    def work(self, progress: Progress) -> None:
+        """Until `pending` is closed and drained."""
+        while windows := self._pending.take(self._max_batch):
+            progress.begin()
+            self._label(windows)
+            progress.rest()
+
+    def _label(self, windows: Sequence[Window]) -> None:
+        classifier, begun = self._classifier, monotonic()
+        predictions = self._classify(classifier, windows)
+        ended = monotonic()
+        for window in windows:
+            if not window.replayed:
+                self._metrics.stage["queue"].observe(max(0.0, begun - window.received_at))
+        self._metrics.stage["infer"].observe(ended - begun)
+        self._metrics.batch.observe(len(windows))
+        self._publisher.publish(Batch(predictions, classifier.labels, classifier.bundle.model, begun, ended))
+        self._metrics.stage["publish"].observe(monotonic() - ended)
+
+    def _classify(self, classifier: Classifier, windows: Sequence[Window]) -> list[Prediction]:
+        """A batch that raises is tried again one by one, so that a poisonous window fails alone."""
+        try:
+            return classifier.classify(windows)
+        except Exception:
+            self._limited.warning("batch", "a batch of %d failed, trying its windows one by one", len(windows))
+        predictions = []
+        for window in windows:
+            try:
+                predictions += classifier.classify([window])
+            except Exception as error:
+                self._ledger.abandoned("failed")
+                self._limited.warning("window", "window %s can't be labelled: %s", window.window_id, error)
+        return predictions
