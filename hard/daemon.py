@@ -54,8 +54,8 @@ class Daemon:
         )  # fmt: skip
         self._registry = CollectorRegistry()
         self._metrics = Metrics(
-            self._registry, self._ledger, self._gauges,
-            {"version": __version__, "model": self._model, "backend": settings.model.backend},
+            self._registry, self._ledger, self._gauges, lambda: wiring.model_facts(settings, self._classifier),
+            self._classifier.labels,
         )  # fmt: skip
         self._publisher = Publisher(
             self._session.put,

@@ -6,35 +6,21 @@ only histograms and labels are observed as they happen. No metric has a label fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hard.ledger import Ledger
+from hard.records import Prediction
 
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-STAGE_SECONDS = (
-    0.00001,
-    0.000025,
-    0.00005,
-    0.0001,
-    0.00025,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    1.0,
-)
-BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *SECONDS[:-1])
+BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 STAGES = ("decode", "assemble", "queue", "infer", "publish")
 # Each book: what came in, what became of it, and what is still on its way: metric, field, documentation.
@@ -69,12 +55,26 @@ class Gauges:
     uptime_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What labels: facts in words, the windows of each label that it learnt from, and for each level of its prompts'
+    words how often it was written, and its share in training."""
+
+    info: Mapping[str, str]
+    trained: Mapping[str, int]
+    levels: Mapping[str, tuple[int, float]]
+
+
 class Metrics:
-    """The histograms and the labels, observed by the rooms; everything else is collected from `ledger` and `gauges`."""
+    """The histograms and the labels, observed by the rooms; everything else is collected from `ledger`, `gauges` and
+    `model`. Each of `labels` is counted from zero, so that none is absent before its first window."""
 
     def __init__(
-        self, registry: CollectorRegistry, ledger: Ledger, gauges: Callable[[], Gauges], info: dict[str, str]
-    ) -> None:
+        self, registry: CollectorRegistry, ledger: Ledger, gauges: Callable[[], Gauges], model: Callable[[], Model],
+        labels: Sequence[str],
+    ) -> None:  # fmt: skip
+        # For each counter a second series, which the text format calls a gauge; of the whole process.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         stage = Histogram(
             "hard_stage_seconds", "Time of one step of a stage", ["stage"], buckets=STAGE_SECONDS, registry=registry
         )
@@ -88,19 +88,32 @@ class Metrics:
         )
         self.confidence = Histogram("hard_confidence", "Confidence of labels", buckets=CONFIDENCE, registry=registry)
         self._labels = Counter("hard_labels", "Labels given", ["label", "accepted"], registry=registry)
-        registry.register(BookCollector(ledger, gauges, info))
+        for label, accepted in product(labels, ("true", "false")):
+            self._labels.labels(label, accepted)
+        self._degraded = Counter(
+            "hard_degraded_labels", "Labels of devices that had windows before them shed", registry=registry
+        )
+        self._uncalibrated = Counter(
+            "hard_uncalibrated_labels", "Labels of devices whose mounting is still assumed", registry=registry
+        )
+        registry.register(BookCollector(ledger, gauges, model))
+        ProcessCollector(registry=registry)
 
-    def labelled(self, label: str, accepted: bool, confidence: float) -> None:
+    def labelled(self, prediction: Prediction, accepted: bool) -> None:
         """Counts one label."""
-        self._labels.labels(label, "true" if accepted else "false").inc()
-        self.confidence.observe(confidence)
+        self._labels.labels(prediction.label, "true" if accepted else "false").inc()
+        self.confidence.observe(prediction.confidence)
+        if prediction.window.degraded:
+            self._degraded.inc()
+        if not prediction.window.calibrated:
+            self._uncalibrated.inc()
 
 
 class BookCollector(Collector):
     """Turns the books and the stores' sizes into metrics."""
 
-    def __init__(self, ledger: Ledger, gauges: Callable[[], Gauges], info: dict[str, str]) -> None:
-        self._ledger, self._gauges, self._info = ledger, gauges, info
+    def __init__(self, ledger: Ledger, gauges: Callable[[], Gauges], model: Callable[[], Model]) -> None:
+        self._ledger, self._gauges, self._model = ledger, gauges, model
 
     def collect(self) -> Iterator[Metric]:
         books = self._ledger.books()
@@ -121,7 +134,27 @@ class BookCollector(Collector):
             "hard_broker_reconnects", "Connections made after a loss or failure", gauges.reconnects
         )
         yield GaugeMetricFamily("hard_uptime_seconds", "Time since the daemon started", gauges.uptime_s)
-        yield InfoMetricFamily("hard_model", "The model that labels, and the daemon's version", self._info)
+        yield from _model(self._model())
+
+
+def _model(model: Model) -> Iterator[Metric]:
+    yield InfoMetricFamily("hard_model", "The model that labels, and the daemon's version", dict(model.info))
+    trained = GaugeMetricFamily(
+        "hard_training_windows", "Windows that the model learnt each label from", labels=["label"]
+    )
+    for label, windows in model.trained.items():
+        trained.add_metric([label], windows)
+    yield trained
+    counts = {level: count for level, (count, _) in model.levels.items()}
+    yield _counter("hard_feature_levels", "Words of prompts by their level, over all features", "level", counts)
+    shares = GaugeMetricFamily(
+        "hard_training_feature_level_ratio",
+        "Share of each level among the words of the training data",
+        labels=["level"],
+    )
+    for level, (_, share) in model.levels.items():
+        shares.add_metric([level], share)
+    yield shares
 
 
 def _book(name: str, book: dict[str, int]) -> Iterator[Metric]:

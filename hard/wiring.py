@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 
+from hard import __version__
+from hard.metrics import Model
 from hard.model.bundle import Bundle
 from hard.model.classifier import Classifier
 from hard.motion.devices import DeviceRules, Devices
@@ -41,6 +43,19 @@ def decoder(settings: Settings) -> Decoder:
         ingest.topics, format=ingest.format, unit=ingest.unit, time_unit=ingest.time_unit,
         max_payload_bytes=ingest.max_payload_bytes, max_rate_hz=ingest.max_rate_hz,
     )  # fmt: skip
+
+
+def model_facts(settings: Settings, classifier: Classifier) -> Model:
+    """What metrics tell of the model that labels."""
+    manifest = classifier.bundle.manifest
+    info = {
+        "version": __version__,
+        "model": classifier.bundle.model,
+        "backend": settings.model.backend,
+        "base": manifest.training.base,
+        "prompt": f"{manifest.prompt.style} {manifest.prompt.version}",
+    }
+    return Model(info, manifest.training.windows, classifier.levels)
 
 
 def broker(settings: Settings) -> Broker:

@@ -68,6 +68,7 @@ class Classifier:
             raise BundleError(f"backend {backend!r} needs the package {error.name}: {advice}") from error
         except Exception as error:  # each runtime has its own exceptions
             raise BundleError(f"{bundle.path}: the {backend} scorer can't run: {_first_line(error)}") from error
+        self._encoder.written[:] = 0  # that window was nobody's
         if scores.shape != (1, len(self.labels)):
             k = len(self.labels)
             raise BundleError(f"{bundle.path}: the scorer gives scores of shape {scores.shape[1:]} for {k} labels")
@@ -86,6 +87,15 @@ class Classifier:
             Prediction(window, self.labels[k], float(row[k]), row)
             for window, row, k in zip(windows, probabilities, best.tolist(), strict=True)
         ]
+
+    @property
+    def levels(self) -> dict[str, tuple[int, float]]:
+        """For each level of the prompt's words how often it was written, and its share on the training windows.
+
+        Safe to ask from any thread; empty for a prompt style without levels.
+        """
+        both = zip(self._encoder.written.tolist(), self._encoder.even, strict=True)
+        return {f"{level:02d}": counted for level, counted in enumerate(both)}
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""

@@ -16,6 +16,7 @@ class Encoder:
     """Raises ValueError when the style is unknown or the tokenizer can't be memoised word by word.
 
     `length` is the token count of every prompt, the end token included, or None where prompts differ in length.
+    `written` (L,) counts how often each level was written, over all features; empty for a style without levels.
     """
 
     def __init__(self, tokenizer: WordTokenizer, spec: PromptSpec) -> None:
@@ -23,7 +24,13 @@ class Encoder:
         self._style = prompt_style(spec)
         tokenizer.check(self._style.render(np.zeros((1, len(spec.features)), np.float32))[0])
         self._table = tokenizer.table(self._style.vocabulary) if isinstance(self._style, CompactPrompt) else None
+        self.written = np.zeros(len(self.even), np.int64)
         self.length = None if self._table is None else len(self._table) + len(tokenizer.end)
+
+    @property
+    def even(self) -> tuple[float, ...]:
+        """What share of `written` each level (L,) has on the windows that the edges were learnt from."""
+        return self._style.even if isinstance(self._style, CompactPrompt) else ()
 
     def render(self, features: Singles) -> list[str]:
         """The prompts of `features` (B, F)."""
@@ -31,9 +38,12 @@ class Encoder:
 
     def tokens(self, features: Singles) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
-        if self._table is None or not isinstance(self._style, CompactPrompt):
+        if not isinstance(self._style, CompactPrompt):
             return self._tokenizer.batch(self._style.render(features))
         levels = self._style.levels(features)
+        self.written += np.bincount(levels.ravel(), minlength=len(self.written))
+        if self._table is None:
+            return self._tokenizer.batch(self._style.write(levels))
         ids = self._table[np.arange(levels.shape[1]), levels]
         ids = np.concatenate((ids, np.tile(np.asarray(self._tokenizer.end, dtype=np.int64), (len(ids), 1))), axis=1)
         return ids, np.ones_like(ids)

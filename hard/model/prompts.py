@@ -46,11 +46,17 @@ class SeedPrompt:
 
 
 class CompactPrompt:
-    """One word a feature, `name:level`, levels from 00; the word count is fixed, so a whole batch has one length."""
+    """One word a feature, `name:level`, levels from 00; the word count is fixed, so a whole batch has one length.
+
+    `even` (L,) is each level's share of all words where every feature's levels are equally full: about so they are on
+    the windows that the edges are quantiles of.
+    """
 
     def __init__(self, names: Sequence[str], edges: Sequence[Sequence[float]]) -> None:
         self._edges = [np.asarray(e, dtype=np.float32) for e in edges]
         counts = [len(e) + 1 for e in edges]
+        of_feature = [[1 / count] * count + [0.0] * (max(counts) - count) for count in counts]
+        self.even = tuple(sum(shares) / len(counts) for shares in zip(*of_feature, strict=True))
         self.vocabulary = [
             [f"{name}:{level:02d}" for level in range(count)] for name, count in zip(names, counts, strict=True)
         ]
@@ -61,9 +67,12 @@ class CompactPrompt:
         return np.stack(columns, axis=1)
 
     def render(self, features: Singles) -> list[str]:
+        return self.write(self.levels(features))
+
+    def write(self, levels: NDArray[np.int64]) -> list[str]:
+        """One prompt for each row of `levels` (B, F)."""
         return [
-            " ".join(words[level] for words, level in zip(self.vocabulary, row, strict=True))
-            for row in self.levels(features).tolist()
+            " ".join(words[level] for words, level in zip(self.vocabulary, row, strict=True)) for row in levels.tolist()
         ]
 
 

@@ -68,9 +68,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who is told: each label, its total latency in s, and whether the broker took it."""
+    """Who is told: each prediction and whether it is accepted, the label's total latency in s, and whether the broker
+    took it."""
 
-    labelled: Callable[[str, bool, float], None]
+    labelled: Callable[[Prediction, bool], None]
     handed_over: Callable[[float], None]
     settled: Callable[[bool], None]
 
@@ -94,7 +95,7 @@ class Publisher:
         for prediction in batch.predictions:
             window = prediction.window
             accepted = prediction.confidence >= self._min_confidence
-            self._observers.labelled(prediction.label, accepted, prediction.confidence)
+            self._observers.labelled(prediction, accepted)
             self._put(
                 Outgoing(
                     f"{self._prefix}/{window.device}/activity",

@@ -1,0 +1,85 @@
+"""Every metric as Prometheus sees it: named by its rules, none absent before its first event, counted once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from hard.ledger import Ledger
+from hard.metrics import Gauges, Metrics, Model
+from hard.records import Prediction, Window
+
+LABELS = ("Walking", "Sitting")
+INFO = {"version": "1", "model": "m", "backend": "onnx", "base": "scratch", "prompt": "compact 1"}
+MODEL = Model(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01": (0, 0.75)})
+GAUGES = Gauges(3, 2, 1, 0, True, False, 4, 5.5)
+
+
+def prediction(label: str, confidence: float, *, degraded: bool = False, calibrated: bool = True) -> Prediction:
+    still = np.zeros((80, 3), np.float32)
+    up = np.array([0, 1, 0], np.float32)
+    window = Window("d", 0.0, 4.0, still, 1.0, up, up, calibrated, 0.0, 0.0, 0.0, degraded=degraded)
+    return Prediction(window, label, confidence, np.array([confidence, 1 - confidence]))
+
+
+def metrics() -> tuple[CollectorRegistry, Metrics]:
+    registry, ledger = CollectorRegistry(), Ledger()
+    ledger.received()
+    ledger.rejected("json")
+    return registry, Metrics(registry, ledger, lambda: GAUGES, lambda: MODEL, LABELS)
+
+
+def exposition() -> str:
+    """What Prometheus reads, with every metric in it."""
+    return generate_latest(metrics()[0]).decode()
+
+
+def promtool() -> str:
+    executable = shutil.which("promtool")
+    if executable is None:
+        pytest.skip("promtool is not installed (Debian: apt install prometheus)")
+    return executable
+
+
+def test_promtool_finds_nothing_to_say() -> None:
+    done = subprocess.run(
+        [promtool(), "check", "metrics"], check=False, input=exposition(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_label_is_counted_from_zero() -> None:
+    for label in LABELS:
+        for accepted in ("true", "false"):
+            assert f'hard_labels_total{{accepted="{accepted}",label="{label}"}} 0.0\n' in exposition()
+
+
+def test_a_label_is_counted_with_all_that_is_known_of_it() -> None:
+    registry, seen = metrics()
+    seen.labelled(prediction("Walking", 0.9), True)
+    seen.labelled(prediction("Walking", 0.4, degraded=True, calibrated=False), False)
+    value = registry.get_sample_value
+    assert value("hard_labels_total", {"label": "Walking", "accepted": "true"}) == 1
+    assert value("hard_labels_total", {"label": "Walking", "accepted": "false"}) == 1
+    assert value("hard_degraded_labels_total") == 1
+    assert value("hard_uncalibrated_labels_total") == 1
+    assert value("hard_confidence_bucket", {"le": "0.4"}) == 1
+    assert value("hard_confidence_count") == 2
+
+
+def test_what_the_model_learnt_stands_beside_what_it_meets() -> None:
+    registry, _ = metrics()
+    value = registry.get_sample_value
+    assert value("hard_training_windows", {"label": "Walking"}) == 30
+    assert value("hard_feature_levels_total", {"level": "00"}) == 7
+    assert value("hard_training_feature_level_ratio", {"level": "01"}) == 0.75
+    assert value("hard_model_info", INFO) == 1
+
+
+def test_there_is_no_second_series_for_when_a_counter_began() -> None:
+    assert not re.search(r"_created\b", exposition())
