@@ -52,7 +52,7 @@ class Assembler:
                 now, self._due = self._due, None
                 self._tick_devices(now)
             if isinstance(item, Message):
-                self._assemble(item)
+                self._assemble(item, progress)
                 self._acknowledge(item)
             progress.rest()
 
@@ -69,7 +69,7 @@ class Assembler:
                 self._pending.forget(event.device)
         self._publisher.device_events(events)
 
-    def _assemble(self, message: Message) -> None:
+    def _assemble(self, message: Message, progress: Progress) -> None:
         begun = monotonic()
         try:
             samples = self._decoder.decode(message)
@@ -85,6 +85,8 @@ class Assembler:
             log.exception("a message on %.80s could not be assembled", message.topic)
             return
         self._ledger.decoded(tally)
-        self._pending.put(windows)
+        for window in windows:
+            self._pending.put([window])  # may wait for room
+            progress.step()
         self._metrics.stage["decode"].observe(decoded - begun)
         self._metrics.stage["assemble"].observe(monotonic() - decoded)

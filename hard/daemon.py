@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import signal
 from contextlib import ExitStack, suppress
-from time import monotonic
+from threading import Timer
+from time import monotonic, time
 
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 
-from hard import __version__, wiring
+from hard import __version__, systemd, wiring
 from hard.assembler import Assembler, Messages
-from hard.health import DeviceCounts, Health, Latencies, Queues, RateMeter, notify, rss_bytes
+from hard.health import DeviceCounts, Health, Latencies, Queues, RateMeter, rss_bytes
 from hard.labeller import Labeller
 from hard.ledger import Ledger
 from hard.metrics import Gauges, Metrics
@@ -25,10 +27,12 @@ from hard.stream.mqtt import Outgoing, Session
 from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
 from hard.stream.publisher import Observers, Publisher
+from hard.vitals import Vitals
 from hard.workers import Worker
 
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
+LAST_WORDS_S = 10.0  # beyond `grace_s`: health, offline, and the end of threads
 STOP, FAILED = 0, 1
 
 
@@ -72,14 +76,21 @@ class Daemon:
             self._classifier, pending=self._pending, publisher=self._publisher, ledger=self._ledger,
             metrics=self._metrics, max_batch=settings.model.max_batch,
         )  # fmt: skip
-        self._assemble = Worker("assemble", self._assembler.work)
-        self._label = Worker("label", self._labeller.work)
+        self._assemble = Worker("assemble", self._assembler.work, lambda: not self._messages.empty())
+        self._label = Worker("label", self._labeller.work, lambda: len(self._pending) > 0)
+        self._vitals = Vitals(
+            settings, (self._assemble, self._label), self._session, books=self._ledger.books,
+            devices=lambda: DeviceCounts(len(self._devices), self._devices.active()),
+        )  # fmt: skip
         self._encoder = msgspec.json.Encoder()
         self._started = monotonic()
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT, or until a worker dies; gives the exit code."""
+        end = Timer(self._settings.grace_s + LAST_WORDS_S, os._exit, (FAILED,))  # whatever a stuck thread holds
+        end.daemon = True
         with ExitStack() as stack:
+            stack.callback(end.cancel)
             signals = stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
             self._serve_metrics(stack)
             self._assemble.start()
@@ -87,9 +98,10 @@ class Daemon:
             stack.enter_context(self._session)
             self._session.tried.wait(FIRST_TRY_S)
             log.info("ready: model %s, %s", self._model, "subscribed" if self._session.subscribed else "no broker yet")
-            notify("READY=1")
+            systemd.ready()
             code = self._tick_until_told(signals)
-            notify("STOPPING=1")
+            systemd.stopping(end.interval)
+            end.start()
             self._finish(code)
         return code
 
@@ -102,13 +114,8 @@ class Daemon:
                 log.info("stopping on %s", told.name)
                 return STOP
             now = monotonic()
-            for worker in (self._assemble, self._label):
-                if trouble := worker.trouble(self._settings.stuck_after_s):
-                    log.error("%s", trouble)
-                    return FAILED
-            if not self._session.alive:
-                log.error("the network thread is dead")
-            if self._session.failed or not self._session.alive:
+            if trouble := self._vitals.tick(now):
+                log.error("%s", trouble)
                 return FAILED
             self._assembler.tick(now)
             if now >= health_at:
@@ -156,7 +163,7 @@ class Daemon:
         session = self._session
         return Gauges(
             len(self._devices), self._devices.active(), len(self._pending), session.waiting, session.connected,
-            session.subscribed, session.reconnects, monotonic() - self._started,
+            session.subscribed, session.reconnects, monotonic() - self._started, self._vitals.stalled_s,
         )  # fmt: skip
 
     def _put_health(self) -> None:
@@ -166,6 +173,8 @@ class Daemon:
             version=__version__,
             model=self._model,
             instance=self._settings.instance,
+            at=round(time(), 3),
+            every_s=self._settings.publish.health_every_s,
             uptime_s=round(gauges.uptime_s, 1),
             rss_bytes=rss_bytes(),
             devices=DeviceCounts(gauges.devices, gauges.devices_active),
@@ -174,6 +183,7 @@ class Daemon:
             latency_s=self._latencies.quantiles(),
             subscribed=gauges.subscribed,
             balanced=not books.imbalances(),
+            problems=self._vitals.problems() + books.imbalances(),
             books=books,
         )
         payload = self._encoder.encode(health)

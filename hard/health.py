@@ -1,9 +1,8 @@
-"""How the daemon is: the health record, and word to systemd. Knows no room's inside; it is told numbers."""
+"""How the daemon is: the health record, and the sentences about it. Knows no room's inside; it is told numbers."""
 
 from __future__ import annotations
 
 import os
-import socket
 from collections import deque
 from threading import Lock
 from time import monotonic
@@ -45,11 +44,13 @@ class DeviceCounts(msgspec.Struct):
 
 
 class Health(msgspec.Struct):
-    """The payload of `hard/health`."""
+    """The payload of `hard/health`. `at` is Unix s, the next record follows after `every_s`; no `problems`: healthy."""
 
     version: str
     model: str
     instance: str
+    at: float
+    every_s: float
     uptime_s: float
     rss_bytes: int
     devices: DeviceCounts
@@ -58,6 +59,7 @@ class Health(msgspec.Struct):
     latency_s: Quantiles
     subscribed: bool
     balanced: bool
+    problems: list[str]
     books: Books
 
 
@@ -105,14 +107,15 @@ def rss_bytes() -> int:
         return 0
 
 
-def notify(state: str) -> None:
-    """Tells systemd `state` (sd_notify(3)); does nothing where no one listens, and never fails."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.connect("\0" + address[1:] if address[0] == "@" else address)
-            sender.sendall(state.encode())
-    except OSError:
-        pass
+def problems(connected: bool, subscribed: bool, where: str, stalls: list[str]) -> list[str]:
+    """What an operator should look at, a sentence each, the worst first."""
+    if not connected:
+        return [*stalls, f"no connection to the broker at {where}"]
+    return stalls if subscribed else [*stalls, f"not subscribed at the broker at {where}"]
+
+
+def status_line(wrong: list[str], rates: Rates, devices: DeviceCounts) -> str:
+    """One line for `systemctl status`."""
+    how = "; ".join(wrong) or "subscribed"
+    fleet = f"{devices.active} of {devices.known} devices active"
+    return f"{how}; {rates.messages:.1f} messages/s, {rates.labels:.1f} labels/s, {fleet}"

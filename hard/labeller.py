@@ -33,12 +33,12 @@ class Labeller:
         """Until `pending` is closed and drained."""
         while windows := self._pending.take(self._max_batch):
             progress.begin()
-            self._label(windows)
+            self._label(windows, progress)
             progress.rest()
 
-    def _label(self, windows: Sequence[Window]) -> None:
+    def _label(self, windows: Sequence[Window], progress: Progress) -> None:
         classifier, begun = self._classifier, monotonic()
-        predictions = self._classify(classifier, windows)
+        predictions = self._classify(classifier, windows, progress)
         ended = monotonic()
         for window in windows:
             if not window.replayed:
@@ -48,7 +48,7 @@ class Labeller:
         self._publisher.publish(Batch(predictions, classifier.labels, classifier.bundle.model, begun, ended))
         self._metrics.stage["publish"].observe(monotonic() - ended)
 
-    def _classify(self, classifier: Classifier, windows: Sequence[Window]) -> list[Prediction]:
+    def _classify(self, classifier: Classifier, windows: Sequence[Window], progress: Progress) -> list[Prediction]:
         """A batch that raises is tried again one by one, so that a poisonous window fails alone."""
         try:
             return classifier.classify(windows)
@@ -56,6 +56,7 @@ class Labeller:
             self._limited.warning("batch", "a batch of %d failed, trying its windows one by one", len(windows))
         predictions = []
         for window in windows:
+            progress.step()
             try:
                 predictions += classifier.classify([window])
             except Exception as error:

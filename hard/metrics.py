@@ -53,6 +53,7 @@ class Gauges:
     subscribed: bool
     reconnects: int
     uptime_s: float
+    stalled_s: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,12 @@ class BookCollector(Collector):
         yield CounterMetricFamily(
             "hard_broker_reconnects", "Connections made after a loss or failure", gauges.reconnects
         )
+        stalled = GaugeMetricFamily(
+            "hard_stage_stalled_seconds", "For how long a stage has had work without progress", labels=["stage"]
+        )
+        for stage, seconds in sorted(gauges.stalled_s.items()):
+            stalled.add_metric([stage], seconds)
+        yield stalled
         yield GaugeMetricFamily("hard_uptime_seconds", "Time since the daemon started", gauges.uptime_s)
         yield from _model(self._model())
 

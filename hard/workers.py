@@ -1,34 +1,43 @@
-"""A thread that remembers why it died, and since when it is at one piece of work. Knows nothing of the work."""
+"""A thread that remembers why it died, how far it came, and whether it has work. Knows nothing of the work."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic
+
+from hard.watchdog import Report
 
 log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Since when a worker is at one piece of work; None while it waits for the next. Written by it, read by any."""
+    """How far a worker is. Written by it, read by any."""
 
     def __init__(self) -> None:
-        self.since: float | None = None
+        self.steps = 0
+        self.busy = False
 
     def begin(self) -> None:
-        self.since = monotonic()
+        """A piece of work is in hand."""
+        self.busy = True
+
+    def step(self) -> None:
+        """A part of a long piece is done."""
+        self.steps += 1
 
     def rest(self) -> None:
-        self.since = None
+        """It is done."""
+        self.steps += 1
+        self.busy = False
 
 
 class Worker(Thread):
-    """Runs `work` once, to its end."""
+    """Runs `work` once, to its end. `waiting` says whether work waits for it."""
 
-    def __init__(self, name: str, work: Callable[[Progress], None]) -> None:
+    def __init__(self, name: str, work: Callable[[Progress], None], waiting: Callable[[], bool]) -> None:
         super().__init__(name=name, daemon=True)
-        self._work, self._progress = work, Progress()
+        self._work, self._waiting, self._progress = work, waiting, Progress()
         self.finished = False
         self.error: BaseException | None = None
 
@@ -40,11 +49,6 @@ class Worker(Thread):
             self.error = error
             log.exception("the %s thread died", self.name)
 
-    def trouble(self, stuck_after_s: float) -> str | None:
-        """What is wrong with a worker that should be at work, as a sentence; None while it is well."""
-        if not self.is_alive():
-            return f"the {self.name} thread is dead: {self.error}"
-        since = self._progress.since
-        if since is not None and (for_s := monotonic() - since) > stuck_after_s:
-            return f"the {self.name} thread is stuck: no progress for {for_s:.0f} s"
-        return None
+    def report(self, patience_s: float) -> Report:
+        """How far it is, for the watchdog."""
+        return Report(self.name, self._progress.steps, self._progress.busy or self._waiting(), patience_s)

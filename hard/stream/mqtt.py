@@ -101,6 +101,16 @@ class Receipts:
                 self._acknowledge(first)
 
 
+class TurningClient(paho.Client):
+    """paho's client, counting the turns of its loop: one a second at rest."""
+
+    turns = 0
+
+    def loop_misc(self) -> MQTTErrorCode:
+        self.turns += 1
+        return super().loop_misc()
+
+
 class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
@@ -163,6 +173,11 @@ class Session:
         return self._client._thread is not None
 
     @property
+    def turns(self) -> int:
+        """Changes as long as the network thread gets on: with each turn of its loop and each attempt to connect."""
+        return self._client.turns + self._failures
+
+    @property
     def waiting(self) -> int:
         """Outgoing messages that the broker hasn't taken: in the outbox and in flight."""
         return len(self._outbox) + len(self._unacknowledged)
@@ -199,9 +214,9 @@ class Session:
             self._unacknowledged.clear()
         return left
 
-    def _make_client(self) -> paho.Client:
+    def _make_client(self) -> TurningClient:
         broker, five = self._broker, self._broker.protocol == "5"
-        client = paho.Client(
+        client = TurningClient(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,

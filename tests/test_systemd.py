@@ -1,0 +1,181 @@
+"""What systemd hears from a daemon: a real notify socket, a real broker, real faults."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from broker import Mosquitto
+from stream.test_mqtt import Listener, eventually
+from test_daemon import Running, batch, daemon, labels
+
+from hard import systemd
+
+STUCK_LABEL = "import threading\nfrom hard.model.classifier import Classifier\nClassifier.classify = "
+STUCK_LABEL += "lambda *_: threading.Event().wait()"
+
+
+class Systemd:
+    """The receiving end of sd_notify: every notification in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.heard: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> Systemd:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RD)
+        self._thread.join(10)
+        self._socket.close()
+
+    def _read(self) -> None:
+        while datagram := self._socket.recv(4096):
+            self.heard.append(datagram.decode())
+
+    def fed(self) -> int:
+        return self.heard.count("WATCHDOG=1")
+
+    def statuses(self) -> list[str]:
+        return [word.removeprefix("STATUS=") for word in self.heard if word.startswith("STATUS=")]
+
+
+@contextmanager
+def service(
+    port: int, folder: Path, *overrides: str, interval_s: int = 0, code: str | None = None
+) -> Iterator[tuple[Systemd, Running]]:
+    """A daemon as systemd would start it, with WatchdogSec=`interval_s`."""
+    watchdog = {"WATCHDOG_USEC": str(interval_s * 1_000_000)} if interval_s else {}
+    environment = {"NOTIFY_SOCKET": str(folder / "notify"), **watchdog}
+    with (
+        Systemd(folder / "notify") as heard,
+        daemon(port, *overrides, code=code, **environment) as running,
+    ):
+        yield heard, running
+
+
+def send(listener: Listener, seconds: range) -> None:
+    start = time.time() - 100
+    for second in seconds:
+        listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+
+
+def test_ready_then_status_with_rates_then_stopping(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with service(mosquitto.port, tmp_path) as (heard, running):
+        eventually(lambda: heard.heard, 30)
+        assert heard.heard[0] == "READY=1"
+        running.ready()
+        eventually(heard.statuses)
+        assert heard.statuses()[0] == "subscribed; 0.0 messages/s, 0.0 labels/s, 0 of 0 devices active"
+        assert running.stop() == 0
+        assert heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000"  # grace_s and the last words
+        assert heard.fed() == 0  # the unit has no WatchdogSec
+
+
+@pytest.mark.slow
+def test_the_watchdog_is_fed_at_rest_and_without_a_broker(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    interval_s = 3
+    with service(mosquitto.port, tmp_path, interval_s=interval_s) as (heard, running):
+        eventually(lambda: heard.fed() >= 3, 60)
+        mosquitto.stop(kill=True)
+        eventually(lambda: "no connection" in heard.statuses()[-1], 30)
+        assert heard.statuses()[-1].startswith(f"no connection to the broker at 127.0.0.1:{mosquitto.port}; ")
+        before = heard.fed()
+        eventually(lambda: heard.fed() >= before + 3 * interval_s, 60)  # a tick a second feeds it each time
+        assert running.process.poll() is None
+        mosquitto.start()
+        eventually(lambda: heard.statuses()[-1].startswith("subscribed; "), 30)
+        assert running.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    with (
+        Listener(mosquitto) as listener,
+        service(mosquitto.port, tmp_path, "grace_s=0", interval_s=9, code=STUCK_LABEL) as (heard, running),
+    ):
+        running.ready()
+        send(listener, range(6))
+        eventually(lambda: running.metrics()['hard_stage_stalled_seconds{stage="label"}'] > 0, 30)
+        eventually(lambda: any("label makes no progress since" in s for s in heard.statuses()), 30)
+        assert running.process.wait(60) == 1  # after WatchdogSec, which is less than stuck_after_s
+        assert "the label thread is stuck" in running.log
+        assert heard.heard[-1].startswith("STOPPING=1")
+        last_fed = len(heard.heard) - heard.heard[::-1].index("WATCHDOG=1")
+        assert any("label makes no progress since 9 s" in word for word in heard.heard[last_fed:])
+        assert labels(listener, "a") == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        ("label", STUCK_LABEL),
+        (
+            "assemble",
+            "import threading\nfrom hard.stream.payloads import Decoder\n"
+            "Decoder.decode = lambda *_: threading.Event().wait()",
+        ),
+        (
+            "network",
+            "import threading\nimport hard.daemon as d\nfrom hard.stream.mqtt import Session\nd.LAST_WORDS_S = 2\n"
+            "Session._on_message = lambda *_: threading.Event().wait()",
+        ),
+    ],
+)
+def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, stage: str, code: str) -> None:
+    overrides = ("grace_s=0", "stuck_after_s=2", "ingest.max_queued_messages=4")
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides, code=code) as running:
+        eventually(lambda: "connected" in running.log or running.process.poll() is not None, 30)
+        send(listener, range(10))
+        assert running.process.wait(60) == 1
+        eventually(lambda: f"the {stage} thread is stuck" in running.log)
+
+
+def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with Systemd(tmp_path / "notify") as heard:
+        systemd.reloading()
+        systemd.ready()
+        eventually(lambda: len(heard.heard) == 2)
+    state, when = heard.heard[0].split("\n")
+    assert (state, heard.heard[1]) == ("RELOADING=1", "READY=1")
+    assert 0 < int(when.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+
+
+def test_where_no_one_listens_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("", str(tmp_path / "nobody"), "@nobody-at-all", "relative"):
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        systemd.ready()
+
+
+@pytest.mark.parametrize(
+    ("usec", "pid", "interval_s"),
+    [
+        ("60000000", None, 60.0),
+        ("60000000", os.getpid(), 60.0),
+        ("60000000", 1, None),
+        ("0", None, None),
+        ("many", None, None),
+        (None, None, None),
+    ],
+)
+def test_the_interval_is_the_units_where_it_is_meant_for_us(
+    monkeypatch: pytest.MonkeyPatch, usec: str | None, pid: int | None, interval_s: float | None
+) -> None:
+    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, str(value))
+    assert systemd.watchdog_interval_s() == interval_s
