@@ -1,0 +1,56 @@
+"""The alert rules: valid, tested by promtool, explained, and about metrics that exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_metrics import exposition, promtool
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
+RUNBOOK = (FOLDER / "README.md").read_text()
+
+
+def rules() -> list[dict[str, Any]]:
+    return [
+        rule for group in yaml.safe_load((FOLDER / "hard.rules.yml").read_text())["groups"] for rule in group["rules"]
+    ]
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("check", "config", "prometheus.yml"), ("check", "rules", "hard.rules.yml"), ("test", "rules", "hard_test.yml")],
+    ids=" ".join,
+)
+def test_promtool_agrees(command: tuple[str, ...]) -> None:
+    done = subprocess.run([promtool(), *command], check=False, cwd=FOLDER, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_an_alert_says_what_is_wrong_and_what_to_do(name: str) -> None:
+    alert = alerts()[name]
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+    assert alert["annotations"]["runbook"] == f"deploy/prometheus/README.md#{name.lower()}"
+    assert f"\n### {name}\n" in RUNBOOK
+
+
+def test_every_alert_is_made_to_fire_and_every_section_has_its_alert() -> None:
+    assert set(re.findall(r"\bHard[A-Z]\w+", (FOLDER / "hard_test.yml").read_text())) == set(alerts())
+    assert re.findall(r"^### (\w+)$", RUNBOOK, flags=re.M) == list(alerts())
+
+
+def test_the_rules_read_metrics_that_exist() -> None:
+    exported = set(re.findall(r"^(\w+)[{ ]", exposition(), flags=re.M)) | {"hard_rejected_messages_total"}
+    for rule in rules():
+        for metric in re.findall(r"(?<![:\w])(?:hard|process)_\w+(?![:\w])", rule["expr"]):
+            assert metric in exported, (rule, metric)
