@@ -17,6 +17,7 @@ from hard.commands import Failure, Refusal
 
 LOCAL_BROKER = "mqtt://localhost:1883"
 SENSOR_TOPIC = "sensors/{device}/accel"
+COLUMN_KINDS = ("time", "x", "y", "z", "subject", "truth")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,6 +98,28 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """`a=b,c=d` in its order."""
+    found = []
+    for part in text.split(","):
+        left, sign, right = (piece.strip() for piece in part.partition("="))
+        if not (left and sign and right):
+            raise argparse.ArgumentTypeError(f"{part!r} is not of the form name=name")
+        found.append((left, right))
+    return tuple(found)
+
+
+def columns(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs whose left sides are COLUMN_KINDS, each once."""
+    found = pairs(text)
+    kinds = [kind for kind, _ in found]
+    if unknown := set(kinds) - set(COLUMN_KINDS):
+        raise argparse.ArgumentTypeError(f"{min(unknown)!r} is none of {', '.join(COLUMN_KINDS)}")
+    if len(set(kinds)) != len(kinds):
+        raise argparse.ArgumentTypeError("a kind of column is named twice")
+    return found
+
+
 def log_level(text: str) -> str:
     return f"log_level={text}"
 
@@ -132,12 +155,21 @@ def _broker(command: argparse.ArgumentParser, default: str | None, note: str) ->
 
 
 def _recording(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help="WISDM text or CSV with a header, also .gz, .bz2 or .xz")
+    command.add_argument(
+        "file", metavar="FILE", help="WISDM text, CSV with a header (either also .gz, .bz2 or .xz), or Parquet"
+    )
     command.add_argument("--subjects", type=names, metavar="A,B,…", help="only these subjects")
     command.add_argument(
         "--time-unit", choices=("s", "ms", "us", "ns"), help="of the file's times (told from their median step)"
     )
     command.add_argument("--rate", type=positive, metavar="HZ", help="sample rate of a file without times")
+    command.add_argument(
+        "--columns",
+        type=columns,
+        default=(),
+        metavar="KIND=NAME,…",
+        help=f"columns that aren't called as usual, by what they hold: {', '.join(COLUMN_KINDS)}",
+    )
     command.add_argument("--unit", default="m/s2", choices=("m/s2", "g"), help="of the file's accelerations (m/s2)")
 
 

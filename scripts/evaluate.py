@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training import pairs
+from training.options import add_source
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder of a report with tables and pictures")
     p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
     p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
-    pairs.add_source(p)
+    add_source(p)
     return p
 
 

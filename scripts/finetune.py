@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from training import pairs
+from training.options import add_source
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max-tokens", type=int, default=512, help="a longer prompt is refused (512)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=0, help="of torch (its own choice)")
-    pairs.add_source(p)
+    add_source(p)
     return p
 
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     options = vars(parser().parse_args(arguments))
     folds, jobs = options.pop("folds"), options.pop("jobs")
     from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
-    from training import course  # noqa: PLC0415
+    from training import finetuning  # noqa: PLC0415
     from training import folds as crossing  # noqa: PLC0415
     from training.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     console = Console(soft_wrap=True)
     try:
         if folds is None:
-            course.run(recipe, console)
+            finetuning.run(recipe, console)
         else:
             crossing.run(recipe, console, folds=folds, jobs=jobs)
     except (RefusedError, StoppedError) as error:

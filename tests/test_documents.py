@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 from test_metrics import exposition
 
+from hard import cli
 from hard.settings import Settings
 from hard.stream import payloads, publisher
 
@@ -35,6 +37,12 @@ def setting_defaults() -> dict[str, object]:
         else:
             found[name] = value
     return found
+
+
+def test_the_options_of_hard_label_are_documented() -> None:
+    commands = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
+    options = [action.option_strings[0] for action in commands.choices["label"]._actions if action.option_strings]
+    assert [name.split()[0] for name in rows(section("Recordings"))] == [name for name in options if name != "-h"]
 
 
 def test_the_settings_table_is_the_settings() -> None:

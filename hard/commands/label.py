@@ -91,7 +91,9 @@ def as_object(
 def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[str]]:
     """The runs of `args.file` that `args.subjects` asks for, and what was rejected. Raises Refusal."""
     try:
-        runs, rejected = recordings.read(args.file, time_unit=args.time_unit, rate_hz=args.rate, unit=args.unit)
+        runs, rejected = recordings.read(
+            args.file, time_unit=args.time_unit, rate_hz=args.rate, unit=args.unit, columns=dict(args.columns)
+        )
     except RecordingError as error:
         raise Refusal(error) from error
     if args.subjects:

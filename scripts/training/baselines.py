@@ -1,7 +1,7 @@
 """What one would use instead of the model, on the same windows and split: the majority, two boostings, a small CNN.
 
-Each learns from the training windows and predicts the test windows. Only the CNN chooses an epoch, on the validation
-windows; the others have nothing to choose. Knows no bundle and no files.
+Each learns from the training windows, with the very copies that the model learns from, and predicts the test windows.
+Only the CNN chooses an epoch, on the validation windows; the others have nothing to choose. Knows no bundle.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from torch import nn
 
 from hard.records import Singles
 from hard.scores import score
+from training import augment
+from training.data import Labelled
+from training.dataset import Dataset
+from training.examples import features_of
+from training.recipe import Recipe
+from training.split import Split
 
 MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting, same features", "CNN"
 TREES = 200  # of boosting, a tree a label each; scikit-learn's other defaults
@@ -31,7 +37,7 @@ Texts = NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class Part:
     """Windows `xyz` (N, T, 3) in m/s², the model's own `features` (N, F) of them, and their `truth` (N,)."""
 
     xyz: Singles
@@ -48,15 +54,34 @@ class Rules:
     seed: int
 
 
+def parts_of(recipe: Recipe, dataset: Dataset, parts: Split) -> tuple[Part, Part, Part]:
+    """Windows to learn from, with the very copies that the model learnt from, to validate on, and to test on."""
+    learn, validate, test = (dataset.labelled.of(groups) for groups in parts.groups().values())
+    xyz, truth, features = [learn.xyz], [learn.truth], [_features(recipe, learn)]
+    longer, rng = dataset.stretches.of(parts.train), np.random.default_rng(recipe.seed)
+    for _ in range(recipe.copies or 0):
+        xyz.append(augment.augment(longer.xyz, round(recipe.length_s * recipe.rate_hz), rng))
+        features.append(features_of(xyz[-1], longer.mounting, recipe.rate_hz, recipe.features))
+        truth.append(longer.truth)
+    return (
+        Part(np.concatenate(xyz), np.concatenate(features), np.concatenate(truth)),
+        *(Part(part.xyz, _features(recipe, part), part.truth) for part in (validate, test)),
+    )
+
+
+def _features(recipe: Recipe, windows: Labelled) -> Singles:
+    return features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
+
+
 def predict(
-    learn: Lesson, validate: Lesson, test: Lesson, rules: Rules, tell: Callable[[str], None] = lambda line: None
+    learn: Part, validate: Part, test: Part, rules: Rules, tell: Callable[[str], None] = lambda line: None
 ) -> dict[str, list[Texts]]:
     """By name, the labels (N,) that each baseline gives the windows of `test`: several times where it has seeds.
 
     `learn` holds the augmented copies too: boosting and CNN learn from just what the model learns from.
     """
     said = {MAJORITY: [_majority(learn, test)]}
-    for name, columns in ((MEANS, means), (BOOSTING, lambda lesson: lesson.features)):
+    for name, columns in ((MEANS, means), (BOOSTING, lambda part: part.features)):
         said[name] = [_boosting(columns(learn), learn.truth, columns(test), rules)]
         tell(f"baseline {name}: done")
     said[CNN] = [_cnn(learn, validate, test, rules, rules.seed + i) for i in range(SEEDS)]
@@ -64,12 +89,12 @@ def predict(
     return said
 
 
-def means(lesson: Lesson) -> Singles:
+def means(part: Part) -> Singles:
     """Mean and standard deviation (N, 6) of x, y, z."""
-    return np.concatenate((lesson.xyz.mean(axis=1), lesson.xyz.std(axis=1)), axis=1)
+    return np.concatenate((part.xyz.mean(axis=1), part.xyz.std(axis=1)), axis=1)
 
 
-def _majority(learn: Lesson, test: Lesson) -> Texts:
+def _majority(learn: Part, test: Part) -> Texts:
     most = Counter(learn.truth.tolist()).most_common(1)[0][0]
     return np.full(len(test.truth), most)
 
@@ -92,7 +117,7 @@ class Network(nn.Sequential):
         )
 
 
-def _cnn(learn: Lesson, validate: Lesson, test: Lesson, rules: Rules, seed: int) -> Texts:
+def _cnn(learn: Part, validate: Part, test: Part, rules: Rules, seed: int) -> Texts:
     """Adam at a constant rate; keeps the epoch with the best macro-F1 on `validate`, as the model does."""
     labels = np.unique(learn.truth)
     generator = torch.Generator().manual_seed(seed)

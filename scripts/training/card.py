@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hard.model.bundle import Manifest
-from training import sections
+from training import markdown
 from training.split import LEAKY
 
 LIMITS = """\
@@ -57,17 +57,17 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         f"{', '.join(manifest.labels)}.",
         "## How it was made",
         f"```sh\n{training.command}\n```",
-        sections.facts(facts),
+        markdown.facts(facts),
         RANDOM if marked else f"{SPLIT}{REFIT * training.refit}{TEST * bool(training.subjects['test'])}.",
     ]
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
-        parts.append(sections.figures(f"Figures, {part}", told[part]))
-        parts.append(sections.baselines(f"The same windows and split, other models, {part}", told[part]))
+        parts.append(markdown.figures(f"Figures, {part}", told[part]))
+        parts.append(markdown.baselines(f"The same windows and split, other models, {part}", told[part]))
     if "cross_validation" in told:
         parts += _crossed(told["cross_validation"])
     if "abstaining" in told:
         title = f"Abstaining ({LEAKY})" if marked else "Abstaining"
-        parts += [sections.abstaining(told["abstaining"], title), sections.pictures(losses)]
+        parts += [markdown.abstaining(told["abstaining"], title), markdown.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
 
 
@@ -79,6 +79,6 @@ def _crossed(told: dict[str, Any]) -> list[str]:
         f"The figures to expect on other people: {count} models of the same recipe, each judged on subjects that it "
         f"never met. None of them is this one.",
         f"```sh\n{told['command']}\n```",
-        sections.folds(told),
-        sections.figures("Cross-validation, all test windows together", told["pooled"]),
+        markdown.folds(told),
+        markdown.figures("Cross-validation, all test windows together", told["pooled"]),
     ]

@@ -1,6 +1,7 @@
-"""Any bundle on any labelled recordings → its scores, and the report that a bundle's own card has. Trains nothing.
+"""A bundle on labelled windows → what it says to them as it will be served, and the figures that follow.
 
-Baselines are not among it: they need what the bundle was trained on, which its own card tells.
+`judge` is the end of a fine-tune, baselines beside it; `evaluate` takes any bundle and any recordings, without
+baselines: they need what the bundle was trained on, which its own card tells.
 """
 
 from __future__ import annotations
@@ -8,17 +9,69 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from hard.model.bundle import Manifest
-from hard.model.classifier import Backend, load
-from training import data, publish, report, sections, strangers
+from hard.model.bundle import Bundle, Manifest
+from hard.model.classifier import Backend, Classifier, load
+from hard.records import Prediction
+from training import baselines, data, display, markdown, report, strangers
 from training.abstaining import recommended
 from training.card import leaky
+from training.data import Labelled
+from training.dataset import Dataset
+from training.examples import features_of
 from training.guards import RefusedError
-from training.judging import classify
-from training.outcome import Outcome, figures, outcome_of
-from training.split import LEAKY
+from training.outcome import Epoch, Outcome, Texts, Trial, figures, outcome_of
+from training.recipe import Recipe
+from training.split import LEAKY, Split
+
+BATCH = 256
+SAMPLES = 5
+
+
+def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
+    """A prediction for every window, in batches that bound the memory; the bundle's mounting where none was shown."""
+    windows = labelled.under(classifier.bundle.usual()).windows
+    found: list[Prediction] = []
+    for i in range(0, len(windows), BATCH):
+        found += classifier.classify(windows[i : i + BATCH])
+    return found
+
+
+def judge(
+    sealed: Bundle,
+    recipe: Recipe,
+    dataset: Dataset,
+    parts: Split,
+    *,
+    console: Console,
+    history: Sequence[Epoch] = (),
+    beside: bool = False,
+) -> Trial:
+    """The trial of a bundle that was made by `recipe` from `dataset`: what it says to the validation and test windows
+    of `parts`, and with `beside` what baselines say to the latter."""
+    classifier = Classifier(sealed)
+    others: dict[str, list[Texts]] = {}
+    if beside and len(dataset.labelled.of(parts.test)):
+        rules = baselines.Rules(recipe.epochs or 1, recipe.patience, recipe.seed)
+        others = baselines.predict(*baselines.parts_of(recipe, dataset, parts), rules, console.print)
+    met, outcomes, shown, was = 0, {}, [], []
+    for part in ("validation", "test"):
+        windows = dataset.labelled.of(parts.groups()[part])
+        if not len(windows):
+            continue
+        truth = windows.truth.tolist()
+        predictions = classify(classifier, windows)
+        said = others if part == "test" else {}
+        outcomes[part] = outcome_of(predictions, truth, classifier.labels, sealed.manifest.temperature, said)
+        display.show_score(console, parts.title(f"{part} subjects"), outcomes[part].score)
+        rows = np.linspace(0, len(predictions) - 1, SAMPLES).astype(int)
+        shown, was = [predictions[i] for i in rows], [truth[i] for i in rows]
+        met = max(met, _longest(classifier, windows))
+    trial = Trial(outcomes, list(history), met, strangers.confidences(classifier))
+    display.show_samples(console, classifier.prompts([p.window for p in shown]), shown, was)
+    return trial
 
 
 def evaluate(
@@ -55,18 +108,18 @@ def evaluate(
     leak = leak_of(manifest, files, wanted)
     told = figures(outcome)
     name = f"{classifier.bundle.model} by {backend}"
-    report.show_score(console, f"{name} (LEAKY)" if leak else name, outcome.score)
-    report.show_figures(console, told)
+    display.show_score(console, f"{name} (LEAKY)" if leak else name, outcome.score)
+    display.show_figures(console, told)
     threshold, chosen = _threshold(manifest, outcome)
-    abstaining = publish.abstaining(outcome, threshold, chosen, strangers.confidences(classifier))
-    report.show_abstaining(console, abstaining)
+    abstaining = report.abstaining(outcome, threshold, chosen, strangers.confidences(classifier))
+    display.show_abstaining(console, abstaining)
     if leak:
         console.print(leak)
     if out is not None:
         intro = [
             f"On {', '.join(file.name for file in files)}, subjects {', '.join(wanted)}, a window every {hop_s:g} s."
         ]
-        publish.write_evaluation(
+        report.write_evaluation(
             out,
             outcome,
             title=name,
@@ -99,11 +152,18 @@ def check_out(out: Path | None) -> None:
 
 
 def _is_report(folder: Path) -> bool:
-    return (folder / publish.REPORT).exists() or not any(folder.iterdir())
+    return (folder / report.REPORT).exists() or not any(folder.iterdir())
 
 
 def _threshold(manifest: Manifest, outcome: Outcome) -> tuple[float, str]:
     own = manifest.training.metrics.get("abstaining")
     if own:
-        return float(own["min_confidence"]), sections.SOURCE_BUNDLE
-    return recommended(outcome.confidence, outcome.right), sections.SOURCE_DATA
+        return float(own["min_confidence"]), markdown.SOURCE_BUNDLE
+    return recommended(outcome.confidence, outcome.right), markdown.SOURCE_DATA
+
+
+def _longest(classifier: Classifier, windows: Labelled) -> int:
+    """Tokens of the longest of these prompts."""
+    manifest = classifier.bundle.manifest
+    features = features_of(windows.xyz, windows.mounting, manifest.window.rate_hz, manifest.prompt.features)
+    return int(classifier.tokens(features)[0].shape[1])

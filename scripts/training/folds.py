@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from hard.model import bundle
-from training import data, publish, sections, split
+from training import data, display, markdown, report, split
 from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
@@ -80,8 +79,8 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
     trials = _trained(recipes, console, jobs)
     told = {"name": recipe.name or recipe.out.name, "command": recipe.command, **summary(trials)}
-    publish.write_folds(recipe.out, told, trials)
-    show(console, told)
+    report.write_folds(recipe.out, told, trials)
+    display.show_folds(console, told)
     console.print(f"wrote {recipe.out}")
     return told
 
@@ -107,7 +106,7 @@ def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Tri
                 raise type(error)(f"fold {recipe.out.name}: {error}") from error
             told = figures(Trial.load(_trial(recipe)).parts["test"])
             console.print(
-                f"fold {recipe.out.name} (subjects {', '.join(recipe.holdout)}): {_told(told)}; "
+                f"fold {recipe.out.name} (subjects {', '.join(recipe.holdout)}): {display.in_short(told)}; "
                 f"{(time.monotonic() - begun) / 60:.1f} min since the beginning",
                 highlight=False,
             )
@@ -126,14 +125,14 @@ def _is_done(recipe: Recipe) -> bool:
 
 def _fold(recipe: Recipe) -> None:
     """One fold, in its own process."""
-    from training import course  # noqa: PLC0415  (seconds that only the child needs)
+    from training import finetuning  # noqa: PLC0415  (seconds that only the child needs)
 
     with (
         recipe.out.with_suffix(".log").open("w", encoding="utf-8", buffering=1) as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
-        course.run(recipe, Console(file=log, soft_wrap=True, width=160), keep=_trial(recipe))
+        finetuning.run(recipe, Console(file=log, soft_wrap=True, width=160), keep=_trial(recipe))
 
 
 def _trial(recipe: Recipe) -> Path:
@@ -156,7 +155,7 @@ def _environment(name: str, value: str) -> Any:
 def summary(trials: Sequence[Trial]) -> dict[str, Any]:
     """Figures of each fold, their mean and standard error over folds, all test windows together, and the comparison."""
     tests, validations = ([trial.parts[part] for trial in trials] for part in ("test", "validation"))
-    each = [{**figures(trial.parts["test"]), "epoch": publish.best_epoch(trial)} for trial in trials]
+    each = [{**figures(trial.parts["test"]), "epoch": report.best_epoch(trial)} for trial in trials]
     chooser = pooled(validations)
     threshold = recommended(chooser.confidence, chooser.right)
     strangers = {kind: np.concatenate([trial.strangers[kind] for trial in trials]) for kind in trials[0].strangers}
@@ -169,7 +168,7 @@ def summary(trials: Sequence[Trial]) -> dict[str, Any]:
         },
         "baselines_over_folds": {name: _over([fold["baselines"][name]["macro_f1"] for fold in each]) for name in names},
         "pooled": figures(pooled(tests)),
-        "abstaining": publish.abstaining(pooled(tests), threshold, sections.SOURCE_OWN, strangers),
+        "abstaining": report.abstaining(pooled(tests), threshold, markdown.SOURCE_OWN, strangers),
         "prompt_tokens": max(trial.tokens for trial in trials),
         "against": {
             name: {"mean": a.mean, "standard_error": a.standard_error, "verdict": a.verdict}
@@ -187,32 +186,3 @@ def against(differences: Sequence[float]) -> Against:
 def _over(values: Sequence[float]) -> dict[str, float]:
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("inf")
     return {"mean": round(float(np.mean(values)), 4), "standard_error": round(spread / np.sqrt(len(values)), 4)}
-
-
-def _told(figures: dict[str, Any]) -> str:
-    others = "".join(f", {name} {b['macro_f1']:.3f}" for name, b in figures.get("baselines", {}).items())
-    return f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}{others}"
-
-
-def show(console: Console, told: dict[str, Any]) -> None:
-    """Folds as a table, then mean and standard error of model and baselines."""
-    names = list(told["baselines_over_folds"])
-    table = Table("fold", "test subjects", "accuracy", "macro-F1", *names, "worst subject")
-    for i, fold in enumerate(told["folds"], 1):
-        worst = fold["worst_subject"]
-        table.add_row(
-            str(i),
-            " ".join(fold["subjects"]),
-            f"{fold['accuracy']:.3f}",
-            f"{fold['macro_f1']:.3f}",
-            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
-            f"{worst}: {fold['macro_f1_by_subject'][worst]:.3f}",
-        )
-    over = told["over_folds"]
-    cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
-    table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
-    Console(file=console.file, width=max(console.width, 130)).print(table)  # a cell in pieces can't be read
-    for name, a in told["against"].items():
-        gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
-        console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)
-    console.print(f"all test windows together: {_told(told['pooled'])}", highlight=False)

@@ -1,85 +1,143 @@
-"""What a person reads while it runs: the table before training, the scores after it. Prints to a console."""
+"""Outcomes → a report on disk: figures as JSON, a page in Markdown, and PNGs.
+
+Of one fine-tune (into its bundle: manifest, card and pictures), of K folds, or of any bundle's evaluation.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from msgspec import structs
 from rich.console import Console
-from rich.table import Table
 
-from hard.recordings import Recording
-from hard.records import Prediction
-from hard.scores import Score
-from hard.scores import table as confusion_table
-from training.data import Labelled
+from hard.model import bundle
+from hard.records import Floats
+from training import card, display, markdown, plots
+from training.abstaining import THRESHOLDS, curve, recommended
+from training.outcome import Outcome, Trial, figures, pooled
 from training.split import Split
 
+REPORT, PAGE = "report.json", "README.md"
+OVERLAP = "Windows overlap, so neighbouring windows are not independent: read the figures by subject."
 
-def show_data(
-    console: Console,
-    runs: Sequence[Recording],
-    rejected: Counter[str],
-    *,
-    labelled: Labelled,
-    labels: Sequence[str],
-    split: Split,
+
+def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[str, Floats]) -> dict[str, Any]:
+    """The curve of `shown` at a few thresholds, and what share of `strangers` is accepted at `threshold`."""
+    found = curve(shown.confidence, shown.right)
+    rows = [int(np.argmin(np.abs(THRESHOLDS - t))) for t in markdown.SHOWN]
+    return {
+        "min_confidence": threshold,
+        "source": source,
+        "curve": [
+            [float(THRESHOLDS[i]), round(float(found.coverage[i]), 4), round(float(found.accuracy[i]), 4)] for i in rows
+        ],
+        "no_activity": {
+            kind: round(float((confidence >= threshold).mean()), 4) for kind, confidence in strangers.items()
+        },
+    }
+
+
+def metrics(trial: Trial, title: Callable[[str], str] = str) -> dict[str, Any]:
+    """What a manifest carries of one fine-tune: figures by part (under its `title`), abstaining, tokens, epoch."""
+    told: dict[str, Any] = {title(part): figures(outcome) for part, outcome in trial.parts.items()}
+    shown = trial.parts.get("test", trial.parts.get("validation"))
+    chooser = trial.parts.get("validation")
+    if shown is not None and chooser is not None:
+        threshold = recommended(chooser.confidence, chooser.right)
+        told["abstaining"] = abstaining(shown, threshold, markdown.SOURCE_OWN, trial.strangers)
+    return {**told, "prompt_tokens": trial.tokens, "epoch": best_epoch(trial)}
+
+
+def best_epoch(trial: Trial) -> float | None:
+    """The epoch with the best validation macro-F1: the one that was kept."""
+    met = [(macro_f1, epoch) for epoch, _, _, macro_f1 in trial.history if not math.isnan(macro_f1)]
+    return max(met, key=lambda pair: pair[0])[1] if met else None
+
+
+def of_folds(folder: Path, trial: Trial) -> dict[str, Any]:
+    """What a bundle takes over from a cross-validation of its recipe: figures, and the threshold chosen over all folds.
+
+    What input that is no activity gets past the threshold is the bundle's own.
+    """
+    told = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    threshold = told["abstaining"]["min_confidence"]
+    own = {kind: round(float((found >= threshold).mean()), 4) for kind, found in trial.strangers.items()}
+    return {
+        "abstaining": told.pop("abstaining") | {"no_activity": own, "source": markdown.SOURCE_FOLDS},
+        "cross_validation": told,
+    }
+
+
+def write_bundle(
+    sealed: bundle.Bundle, trial: Trial, parts: Split, console: Console, crossed: Path | None = None
 ) -> None:
-    """Subjects, hours, rejected records, and the windows of each label in each part."""
-    hours = sum(float(run.time[-1] - run.time[0]) for run in runs) / 3600
-    people = len({run.subject for run in runs})
-    console.print(f"{people} subjects, {hours:.1f} hours in {len(runs)} runs, {len(labelled)} windows of one activity")
-    told = ", ".join(f"{count} × {reason}" for reason, count in rejected.most_common()) or "none"
-    console.print(f"rejected records: {told}")
-    table = Table("part", "subjects", *labels, "windows")
-    for part, subjects in split.parts().items():
-        truth = labelled.of(subjects).truth
-        counts = [
-            f"{(truth == label).sum()} ({(truth == label).mean():.0%})" if len(truth) else "0" for label in labels
-        ]
-        table.add_row(part, " ".join(subjects) or "–", *counts, str(len(truth)))
-    console.print(table)
+    """Figures, card and pictures into the bundle; those of the cross-validation in `crossed`, where there is one."""
+    told = metrics(trial, parts.title)
+    if crossed is not None:
+        told |= of_folds(crossed, trial)
+    for part in trial.parts:
+        display.show_figures(console, told[parts.title(part)])
+    display.show_abstaining(console, told["abstaining"])
+    manifest = structs.replace(sealed.manifest, training=structs.replace(sealed.manifest.training, metrics=told))
+    last = "test" if "test" in trial.parts else "validation"
+    threshold = told["abstaining"]["min_confidence"]
+    if crossed is None:
+        plots.draw(sealed.path, trial.parts[last], [trial.history], threshold, parts.title(f"{last} subjects"))
+    else:
+        for picture in plots.ALL:
+            shutil.copyfile(crossed / picture, sealed.path / picture)
+    (sealed.path / bundle.CARD).write_text(card.model_card(manifest, bool(trial.history or crossed)), encoding="utf-8")
+    bundle.write(sealed.path, manifest)
 
 
-def show_figures(console: Console, metrics: dict[str, Any]) -> None:
-    """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
-    by_subject = metrics["macro_f1_by_subject"]
-    told = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in by_subject.items())
-    console.print(f"macro-F1 by subject {told}; worst {metrics['worst_subject']}", highlight=False)
-    console.print(
-        f"expected calibration error {metrics['calibration_error']:.3f}, before temperature scaling "
-        f"{metrics['calibration_error_before']:.3f}",
-        highlight=False,
-    )
-    if "baselines" in metrics:
-        table = Table("the same windows and split", "accuracy", "macro-F1")
-        for name, figures in (("this model", metrics), *metrics["baselines"].items()):
-            table.add_row(name, f"{figures['accuracy']:.3f}", f"{figures['macro_f1']:.3f}")
-        console.print(table)
+def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> None:
+    """The cross-validation report: `told` as `folds.summary` gives it, the pictures of all test windows together."""
+    tests = pooled([trial.parts["test"] for trial in trials])
+    histories, threshold = [trial.history for trial in trials], told["abstaining"]["min_confidence"]
+    plots.draw(folder, tests, histories, threshold, f"{len(trials)} folds, by subject")
+    parts = [
+        f"# Cross-validation: {told['name']}",
+        f"{len(trials)} folds by subject: every subject is judged once, by a model that never met them. In each fold "
+        "other subjects choose the epoch and the temperature. Beside the model what one would use instead: it learnt "
+        "from the same windows, copies included; the CNN is the mean of three seeds.",
+        f"```sh\n{told['command']}\n```",
+        f"Prompts of {told['prompt_tokens']} tokens.",
+        "## Folds",
+        markdown.folds(told),
+        markdown.figures("All test windows together", told["pooled"]),
+        markdown.abstaining(told["abstaining"]),
+        markdown.pictures(any(trial.history for trial in trials)),
+        OVERLAP,
+    ]
+    _write(folder, told, parts)
 
 
-def show_abstaining(console: Console, told: dict[str, Any]) -> None:
-    """The recommended threshold, what it accepts, and what input that is no activity gets past it."""
-    strangers = ", ".join(f"{kind} {share:.0%}" for kind, share in told["no_activity"].items())
-    console.print(
-        f"recommended labels.min_confidence {told['min_confidence']:.2f}; no activity, yet accepted: {strangers}",
-        highlight=False,
-    )
-
-
-def show_score(console: Console, title: str, result: Score) -> None:
-    """One line and the confusion table."""
-    console.print(f"{title}: accuracy {result.accuracy:.3f}, macro-F1 {result.macro_f1:.3f} on {result.count} windows")
-    console.print(confusion_table(result), highlight=False)
-
-
-def show_samples(
-    console: Console, prompts: Sequence[str], predictions: Sequence[Prediction], truth: Sequence[str]
+def write_evaluation(
+    folder: Path, outcome: Outcome, *, title: str, intro: Sequence[str], leaky: str, told: dict[str, Any]
 ) -> None:
-    """A few prompts with what the model says and what was true."""
-    for prompt, prediction, was in zip(prompts, predictions, truth, strict=True):
-        short = prompt if len(prompt) <= 100 else prompt[:97] + "…"
-        console.print(
-            f"{was:>12} → {prediction.label} ({prediction.confidence:.2f})  {short}", highlight=False, markup=False
-        )
+    """One bundle on any data; `leaky` is the sentence that says so, or empty."""
+    mark = f"{title} (LEAKY)" if leaky else title
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.draw(folder, outcome, [], told["abstaining"]["min_confidence"], mark)
+    parts = [
+        f"# {mark}",
+        *([f"**{leaky}**"] if leaky else []),
+        *intro,
+        markdown.figures("Figures (LEAKY)" if leaky else "Figures", told["figures"]),
+        markdown.baselines("Baselines", told["figures"]),
+        markdown.abstaining(told["abstaining"], "Abstaining (LEAKY)" if leaky else "Abstaining"),
+        markdown.pictures(False),
+        OVERLAP,
+    ]
+    _write(folder, {**told, "leaky": leaky}, parts)
+
+
+def _write(folder: Path, told: dict[str, Any], parts: Sequence[str]) -> None:
+    (folder / REPORT).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")

@@ -152,3 +152,42 @@ def test_a_reader_who_has_seen_enough_is_no_error(recording: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["subject"] == "a"
+
+
+def test_columns_of_another_name_are_read_as_those_of_the_usual_one(
+    recording: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    own = tmp_path / "own.csv"
+    rows = [line.rstrip(";").split(",") for line in recording.read_text().splitlines()]
+    own.write_text(
+        "\n".join(["Time (ms),acc X,acc Y,acc Z,who,doing"]
+                  + [f"{int(t) / 1e6},{x},{y},{z},{subject},{truth}" for subject, truth, t, x, y, z in rows])
+    )  # fmt: skip
+    named = "time=Time (ms),x=acc X,y=acc Y,z=acc Z,subject=who,truth=doing"
+    lines, _ = label(capfdbinary, own, "--columns", named)
+    usual, _ = label(capfdbinary, recording)
+    assert [(line["subject"], line["label"], line.get("truth")) for line in lines] == [
+        (line["subject"], line["label"], line.get("truth")) for line in usual
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ("x=acc Q,y=acc Y", "has no column 'acc Q'; it has t, ax, ay, az"),
+        ("colour=ax", "'colour' is none of time, x, y, z, subject, truth"),
+        ("x", "'x' is not of the form name=name"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused_in_one_sentence(columns: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("t,ax,ay,az\n0.0,1,2,9\n0.02,1,2,9\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "hard", "label", str(tmp_path / "own.csv"), "--columns", columns],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(sentence)
+    assert "Traceback" not in done.stderr

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from training import baselines
-from training.baselines import Lesson, Rules
+from training.baselines import Part, Rules
 
 
 @pytest.fixture
-def lessons() -> list[Lesson]:
+def lessons() -> list[Part]:
     """Still, or waving: all but the majority can tell them apart, in three lots."""
     rng = np.random.default_rng(0)
     made = []
@@ -16,11 +16,11 @@ def lessons() -> list[Lesson]:
         waving = rng.random(count) < 0.4
         wave = np.sin(np.arange(40) * rng.uniform(0.5, 1, (count, 1))) * 3 * waving[:, None]
         xyz = rng.normal(0, 0.3, (count, 40, 3)) + wave[..., None] + [0, 0, 9.8]
-        made.append(Lesson(xyz.astype(np.float32), xyz.std(axis=1), np.where(waving, "Waving", "Still")))
+        made.append(Part(xyz.astype(np.float32), xyz.std(axis=1), np.where(waving, "Waving", "Still")))
     return made
 
 
-def test_what_each_baseline_reaches(lessons: list[Lesson]) -> None:
+def test_what_each_baseline_reaches(lessons: list[Part]) -> None:
     torch.set_num_threads(1)
     told: list[str] = []
     said = baselines.predict(*lessons, Rules(epochs=8, patience=4, seed=0), told.append)
@@ -32,13 +32,13 @@ def test_what_each_baseline_reaches(lessons: list[Lesson]) -> None:
     assert len(told) == 3
 
 
-def test_the_same_seed_gives_the_same_cnn(lessons: list[Lesson]) -> None:
+def test_the_same_seed_gives_the_same_cnn(lessons: list[Part]) -> None:
     rules = Rules(epochs=1, patience=1, seed=3)
     first, second = (baselines._cnn(*lessons, rules, seed=3) for _ in range(2))
     assert (first == second).all()
 
 
-def test_the_cnn_leaves_torch_s_own_randomness_alone(lessons: list[Lesson]) -> None:
+def test_the_cnn_leaves_torch_s_own_randomness_alone(lessons: list[Part]) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

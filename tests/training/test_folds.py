@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from training import folds, publish, split
+from training import display, folds, report, split
 from training.guards import RefusedError
 from training.outcome import Outcome, Trial
 from training.recipe import Recipe
@@ -87,7 +87,7 @@ def test_the_report_tells_folds_baselines_and_abstaining(tmp_path: Path) -> None
     assert [fold["epoch"] for fold in told["folds"]] == [2.0, 2.0, 2.0]
     mean = np.mean([fold["macro_f1"] for fold in told["folds"]])
     assert told["over_folds"]["macro_f1"]["mean"] == pytest.approx(mean, abs=1e-4)
-    publish.write_folds(tmp_path, told, trials)
+    report.write_folds(tmp_path, told, trials)
     page = (tmp_path / "README.md").read_text()
     for piece in ("| coin | +0.", "above", "Worst subject", "--folds 3", "min_confidence`: **", "all zeros"):
         assert piece in page
@@ -95,7 +95,7 @@ def test_the_report_tells_folds_baselines_and_abstaining(tmp_path: Path) -> None
         assert f"({picture})" in page
         assert 2_000 < (tmp_path / picture).stat().st_size < 40_000
     shown = io.StringIO()
-    folds.show(Console(file=shown, width=160), told)
+    display.show_folds(Console(file=shown, width=160), told)
     assert "coin: above, macro-F1 +0." in shown.getvalue()
 
 

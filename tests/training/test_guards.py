@@ -129,7 +129,7 @@ def test_weights_that_do_not_move_stop() -> None:
 
 
 def test_a_truth_that_is_no_label_is_refused() -> None:
-    from training.pupil import indices
+    from training.learner import indices
 
     assert indices(["b", "a"], ["a", "b"]).tolist() == [1, 0]
     with pytest.raises(RefusedError, match="the recordings hold 'c', which is none of the labels a, b"):

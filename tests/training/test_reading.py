@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training import data, pairs
+from training import data
 from training.guards import RefusedError
+
+from hard import cli
 
 N = 100
 TIME = np.arange(N) * 0.02
@@ -25,7 +27,7 @@ def columns_of_their_own() -> dict[str, list[object]]:
     }
 
 
-NAMED = pairs.columns("time=Time (ms),x=acc X,y=acc Y,z=acc Z,subject=who")
+NAMED = cli.columns("time=Time (ms),x=acc X,y=acc Y,z=acc Z,subject=who")
 
 
 def as_csv(path: Path, delimiter: str = ",") -> Path:
@@ -68,7 +70,7 @@ def test_what_parquet_lacks_is_counted(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="has no column 'acc Q'; it has Time"):
-        data.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=pairs.columns("x=acc Q"))
+        data.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=cli.columns("x=acc Q"))
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_wisdm_2019_has_letters_for_activities(tmp_path: Path) -> None:
 
 def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
     path = as_csv(tmp_path / "own.csv")
-    labels = pairs.pairs("Stairs=up,Stairs=down")
+    labels = cli.pairs("Stairs=up,Stairs=down")
     runs, _ = data.load([path], None, None, "m/s2", columns=NAMED, labels=labels)
     assert runs[0].truth is not None
     assert runs[0].truth.tolist() == ["walk"] * 40 + ["Stairs"] * 60
@@ -117,10 +119,10 @@ def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
 )
 def test_labels_that_make_no_sense_are_refused(tmp_path: Path, labels: str, sentence: str) -> None:
     with pytest.raises(RefusedError, match=sentence):
-        data.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=NAMED, labels=pairs.pairs(labels))
+        data.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=NAMED, labels=cli.pairs(labels))
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "speed=v", "x=a,x=b"])
 def test_pairs_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
-        pairs.columns(text)
+        cli.columns(text)

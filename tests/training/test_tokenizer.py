@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training.examples import UNKNOWN_ID
-from training.pieces import sentencepiece_model
-from training.tokenizer import train_tokenizer
+from training.tokenizer import sentencepiece_model, train_tokenizer
 
 from hard.model.encoder import Encoder
 from hard.model.prompts import SEED_FEATURES, PromptSpec

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2 as spm
 from training.guards import RefusedError
-from training.pieces import check_ids, sentencepiece_model
-from training.tokenizer import train_tokenizer
+from training.tokenizer import check_ids, sentencepiece_model, train_tokenizer
 from transformers import AutoTokenizer, T5Tokenizer
 
 from hard.model.prompts import SEED_TEXT

@@ -122,7 +122,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     import io
 
     from rich.console import Console
-    from training import course
+    from training import finetuning
     from training.guards import RefusedError
     from training.recipe import Recipe
 
@@ -133,7 +133,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     for crossing in ("folds", "jobs"):
         options.pop(crossing)
     with pytest.raises(RefusedError, match=re.escape(sentence)) as caught:
-        course.run(Recipe(**{**options, "data": tuple(options["data"])}), Console(file=io.StringIO()))
+        finetuning.run(Recipe(**{**options, "data": tuple(options["data"])}), Console(file=io.StringIO()))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 

@@ -9,14 +9,14 @@ from rich.console import Console
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import Recording
-from training import augment, data, report, split
+from training import augment, data, display, split
 from training.data import Labelled
 from training.guards import RefusedError
 from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class Dataset:
     """The data, cut and parted. `stretches` are longer windows of those to learn from, for augmented copies."""
 
     labelled: Labelled
@@ -25,15 +25,15 @@ class Material:
     parts: split.Split
     usual: Frame
 
-    def all_learnt(self) -> Material:
+    def all_learnt(self) -> Dataset:
         """The same, with the validation subjects among those to learn from, and nobody to validate on."""
         learnt = (*self.parts.train, *self.parts.validation)
         usual = data.usual(self.labelled.of(learnt))
         parts = replace(self.parts, train=learnt, validation=())
-        return Material(self.labelled.under(usual), self.stretches.under(usual), self.labels, parts, usual)
+        return Dataset(self.labelled.under(usual), self.stretches.under(usual), self.labels, parts, usual)
 
 
-def prepare(recipe: Recipe, console: Console) -> Material:
+def prepare(recipe: Recipe, console: Console) -> Dataset:
     """Reads, cuts and splits the recordings, and shows what there is."""
     runs, rejected = data.load(
         recipe.data,
@@ -53,11 +53,11 @@ def prepare(recipe: Recipe, console: Console) -> Material:
         labelled, parts = split.at_random(labelled, recipe.seed)
     else:
         parts = split.covering(labelled, labels, recipe.holdout, recipe.validation, recipe.seed)
-    report.show_data(console, runs, rejected, labelled=labelled, labels=labels, split=parts)
+    display.show_data(console, runs, rejected, labelled=labelled, labels=labels, split=parts)
     split.check_classes(labelled, parts, labels)
     usual = data.usual(labelled.of(parts.train))
     stretches = _stretches(recipe, runs, parts, len(grid.offsets)) if recipe.copies else labelled.of(())
-    return Material(labelled.under(usual), stretches.under(usual), labels, parts, usual)
+    return Dataset(labelled.under(usual), stretches.under(usual), labels, parts, usual)
 
 
 def _stretches(recipe: Recipe, runs: list[Recording], parts: split.Split, points: int) -> Labelled:

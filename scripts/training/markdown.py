@@ -88,7 +88,7 @@ def compared(against: dict[str, dict[str, Any]]) -> str:
 
 
 def abstaining(told: dict[str, Any], title: str = "Abstaining") -> str:
-    """`told` as `publish.abstaining` gives it."""
+    """`told` as `report.abstaining` gives it."""
     curve = table(
         ("labels.min_confidence", "windows accepted", "of these, right"),
         ((f"{t:.2f}", f"{coverage:.1%}", f"{accuracy:.1%}") for t, coverage, accuracy in told["curve"]),

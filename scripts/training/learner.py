@@ -1,4 +1,4 @@
-"""Material → the model to be trained with all that turns features into its input, and its examples. Trains nothing."""
+"""Dataset → the model to be trained with all that turns features into its input, and its examples. Trains nothing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from hard.model.tokens import Ids, WordTokenizer
 from hard.records import Singles
 from training import augment, checkpoint
 from training.data import Labelled
+from training.dataset import Dataset
 from training.examples import Examples, features_of
 from training.guards import RefusedError, check_labels, check_prompt_length
-from training.material import Material
-from training.pieces import check_ids, sentencepiece_model
 from training.recipe import SCRATCH, Recipe
-from training.tokenizer import train_tokenizer
+from training.tokenizer import check_ids, sentencepiece_model, train_tokenizer
 
 CHECKED = 300  # prompts whose ids must be transformers' own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pupil:
+class Learner:
     """The model to be trained, with all that turns features into its input."""
 
     model: Any
@@ -39,9 +38,9 @@ class Pupil:
     tree: LabelTree
 
 
-def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil, Singles]:
+def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learner, Singles]:
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
-    learnt = material.labelled.of(material.parts.train)
+    learnt = dataset.labelled.of(dataset.parts.train)
     features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
     edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
     spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
@@ -51,7 +50,7 @@ def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil,
         raise RefusedError(f"{error}: leave such a feature out of --features") from error
     if recipe.base == SCRATCH:
         vocabulary = style.vocabulary if isinstance(style, CompactPrompt) else []
-        made = train_tokenizer(style.render(features), [w for words in vocabulary for w in words], material.labels)
+        made = train_tokenizer(style.render(features), [w for words in vocabulary for w in words], dataset.labels)
         model = checkpoint.scratch(made, vocabulary)
     else:
         model, made = checkpoint.pretrained(recipe.base)
@@ -61,41 +60,41 @@ def make_pupil(recipe: Recipe, material: Material, folder: Path) -> tuple[Pupil,
         words_of = WordTokenizer(str(folder / bundle.TOKENIZER))
         encoder = Encoder(words_of, spec)
         sample = features[np.linspace(0, len(features) - 1, min(CHECKED, len(features))).astype(int)]
-        check_ids(words_of, made, [*style.render(sample), *material.labels])
+        check_ids(words_of, made, [*style.render(sample), *dataset.labels])
     except ValueError as error:
         raise RefusedError(f"--base {recipe.base}: {error}") from error
-    label_tokens = [words_of.encode(label) for label in material.labels]
-    return Pupil(model, made, spec, encoder, label_tokens, check_labels(label_tokens, material.labels)), features
+    label_tokens = [words_of.encode(label) for label in dataset.labels]
+    return Learner(model, made, spec, encoder, label_tokens, check_labels(label_tokens, dataset.labels)), features
 
 
-def training_examples(recipe: Recipe, material: Material, pupil: Pupil, features: Singles) -> Examples:
+def training_examples(recipe: Recipe, dataset: Dataset, learner: Learner, features: Singles) -> Examples:
     """The training windows, whose `features` are known, and their augmented copies."""
     rng = np.random.default_rng(recipe.seed)
-    stretches = material.stretches.of(material.parts.train)
-    truth = [material.labelled.of(material.parts.train).truth]
+    stretches = dataset.stretches.of(dataset.parts.train)
+    truth = [dataset.labelled.of(dataset.parts.train).truth]
     columns = [features]
     for _ in range(recipe.copies or 0):
         copies = augment.augment(stretches.xyz, round(recipe.length_s * recipe.rate_hz), rng)
         columns.append(features_of(copies, stretches.mounting, recipe.rate_hz, recipe.features))
         truth.append(stretches.truth)
     made = np.concatenate(columns), np.concatenate(truth)
-    return _examples(made, recipe, material, pupil, word_dropout=recipe.word_dropout or 0.0)
+    return _examples(made, recipe, dataset, learner, word_dropout=recipe.word_dropout or 0.0)
 
 
-def examples_of(recipe: Recipe, material: Material, pupil: Pupil, windows: Labelled) -> Examples:
+def examples_of(recipe: Recipe, dataset: Dataset, learner: Learner, windows: Labelled) -> Examples:
     """`windows` as they are, no word dropped: to validate or test on."""
     features = features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
-    return _examples((features, windows.truth), recipe, material, pupil, word_dropout=0.0)
+    return _examples((features, windows.truth), recipe, dataset, learner, word_dropout=0.0)
 
 
 def _examples(
-    columns: tuple[Singles, Sequence[str]], recipe: Recipe, material: Material, pupil: Pupil, *, word_dropout: float
+    columns: tuple[Singles, Sequence[str]], recipe: Recipe, dataset: Dataset, learner: Learner, *, word_dropout: float
 ) -> Examples:
     features, truth = columns
-    ids, mask = pupil.encoder.tokens(features)
+    ids, mask = learner.encoder.tokens(features)
     check_prompt_length(ids.shape[1], recipe.max_tokens)
-    label = indices(truth, material.labels)
-    return Examples(ids, mask, label, pupil.label_tokens, word_dropout=word_dropout, seed=recipe.seed)
+    label = indices(truth, dataset.labels)
+    return Examples(ids, mask, label, learner.label_tokens, word_dropout=word_dropout, seed=recipe.seed)
 
 
 def indices(truth: Sequence[str], labels: Sequence[str]) -> Ids:

@@ -1,0 +1,115 @@
+"""What a person reads on the console: the table before training, the scores after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hard.recordings import Recording
+from hard.records import Prediction
+from hard.scores import Score
+from hard.scores import table as confusion_table
+from training.data import Labelled
+from training.split import Split
+
+
+def show_data(
+    console: Console,
+    runs: Sequence[Recording],
+    rejected: Counter[str],
+    *,
+    labelled: Labelled,
+    labels: Sequence[str],
+    split: Split,
+) -> None:
+    """Subjects, hours, rejected records, and the windows of each label in each part."""
+    hours = sum(float(run.time[-1] - run.time[0]) for run in runs) / 3600
+    people = len({run.subject for run in runs})
+    console.print(f"{people} subjects, {hours:.1f} hours in {len(runs)} runs, {len(labelled)} windows of one activity")
+    told = ", ".join(f"{count} × {reason}" for reason, count in rejected.most_common()) or "none"
+    console.print(f"rejected records: {told}")
+    table = Table("part", "subjects", *labels, "windows")
+    for part, subjects in split.parts().items():
+        truth = labelled.of(subjects).truth
+        counts = [
+            f"{(truth == label).sum()} ({(truth == label).mean():.0%})" if len(truth) else "0" for label in labels
+        ]
+        table.add_row(part, " ".join(subjects) or "–", *counts, str(len(truth)))
+    console.print(table)
+
+
+def show_figures(console: Console, metrics: dict[str, Any]) -> None:
+    """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
+    by_subject = metrics["macro_f1_by_subject"]
+    told = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in by_subject.items())
+    console.print(f"macro-F1 by subject {told}; worst {metrics['worst_subject']}", highlight=False)
+    console.print(
+        f"expected calibration error {metrics['calibration_error']:.3f}, before temperature scaling "
+        f"{metrics['calibration_error_before']:.3f}",
+        highlight=False,
+    )
+    if "baselines" in metrics:
+        table = Table("the same windows and split", "accuracy", "macro-F1")
+        for name, figures in (("this model", metrics), *metrics["baselines"].items()):
+            table.add_row(name, f"{figures['accuracy']:.3f}", f"{figures['macro_f1']:.3f}")
+        console.print(table)
+
+
+def show_abstaining(console: Console, told: dict[str, Any]) -> None:
+    """The recommended threshold, what it accepts, and what input that is no activity gets past it."""
+    strangers = ", ".join(f"{kind} {share:.0%}" for kind, share in told["no_activity"].items())
+    console.print(
+        f"recommended labels.min_confidence {told['min_confidence']:.2f}; no activity, yet accepted: {strangers}",
+        highlight=False,
+    )
+
+
+def show_score(console: Console, title: str, result: Score) -> None:
+    """One line and the confusion table."""
+    console.print(f"{title}: accuracy {result.accuracy:.3f}, macro-F1 {result.macro_f1:.3f} on {result.count} windows")
+    console.print(confusion_table(result), highlight=False)
+
+
+def show_samples(
+    console: Console, prompts: Sequence[str], predictions: Sequence[Prediction], truth: Sequence[str]
+) -> None:
+    """A few prompts with what the model says and what was true."""
+    for prompt, prediction, was in zip(prompts, predictions, truth, strict=True):
+        short = prompt if len(prompt) <= 100 else prompt[:97] + "…"
+        console.print(
+            f"{was:>12} → {prediction.label} ({prediction.confidence:.2f})  {short}", highlight=False, markup=False
+        )
+
+
+def show_folds(console: Console, told: dict[str, Any]) -> None:
+    """Folds as a table, then mean and standard error of model and baselines."""
+    names = list(told["baselines_over_folds"])
+    table = Table("fold", "test subjects", "accuracy", "macro-F1", *names, "worst subject")
+    for i, fold in enumerate(told["folds"], 1):
+        worst = fold["worst_subject"]
+        table.add_row(
+            str(i),
+            " ".join(fold["subjects"]),
+            f"{fold['accuracy']:.3f}",
+            f"{fold['macro_f1']:.3f}",
+            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
+            f"{worst}: {fold['macro_f1_by_subject'][worst]:.3f}",
+        )
+    over = told["over_folds"]
+    cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
+    table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
+    Console(file=console.file, width=max(console.width, 130)).print(table)  # a cell in pieces can't be read
+    for name, a in told["against"].items():
+        gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
+        console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)
+    console.print(f"all test windows together: {in_short(told['pooled'])}", highlight=False)
+
+
+def in_short(figures: dict[str, Any]) -> str:
+    """Accuracy and macro-F1 in a few words, baselines after."""
+    others = "".join(f", {name} {b['macro_f1']:.3f}" for name, b in figures.get("baselines", {}).items())
+    return f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}{others}"

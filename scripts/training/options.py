@@ -1,0 +1,15 @@
+"""Options that say how recordings are written, the same for all scripts. Imports nothing that is slow."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from hard.cli import columns, pairs
+
+
+def add_source(p: ArgumentParser) -> None:
+    p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
+    p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
+    p.add_argument("--columns", type=columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
+    p.add_argument("--labels", type=pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings")
+    p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
