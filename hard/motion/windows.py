@@ -2,7 +2,8 @@
 
 The grid counts from the first sample of a run: windows start at `first + k·hop`, `end = start + length`, grid points at
 `start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends the
-run. Knows no arrival times and no other device.
+run. Samples denser than the grid are averaged around its points, so that what swings faster than the grid can show
+does not come back as something slower; others are interpolated. Knows no arrival times and no other device.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hard.records import Floats, Singles, Tally
 SHORTEST_HOP_S = 0.001
 SAME_TIME_S = 1e-6  # two samples closer than this are one
 MOST = 100_000  # of everything about a grid: beyond lie only mistakes
+DENSE = 4 / 3  # samples a grid point, above which they are averaged
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
 
@@ -32,6 +34,7 @@ class Grid:
     min_coverage: float = 0.8
     max_rate_hz: float = 1000.0
     offsets: Floats = field(init=False, repr=False, compare=False)
+    edges: Floats = field(init=False, repr=False, compare=False)  # (T - 1,) halfway between the points
     covered_step_s: float = field(init=False, repr=False, compare=False)
     max_samples: int = field(init=False, repr=False, compare=False)  # of one buffer
     max_piece: int = field(init=False, repr=False, compare=False)  # what a buffer has room for beside an open window
@@ -45,7 +48,9 @@ class Grid:
         points = round(self.length_s * self.rate_hz)
         if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MOST:
             raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
-        object.__setattr__(self, "offsets", np.arange(points) / self.rate_hz)
+        offsets = np.arange(points) / self.rate_hz
+        object.__setattr__(self, "offsets", offsets)
+        object.__setattr__(self, "edges", (offsets[1:] + offsets[:-1]) / 2)
         object.__setattr__(self, "covered_step_s", COVERED_STEPS / self.rate_hz + SAME_TIME_S)
         object.__setattr__(self, "max_samples", int(self.max_rate_hz * (self.length_s + self.max_gap_s)) + 1)
         object.__setattr__(self, "max_piece", int(self.max_rate_hz * self.max_gap_s) + 1)
@@ -199,8 +204,9 @@ class WindowBuffer:
         return cuts, low, used, drop - used
 
     def _cut(self, start: float) -> Cut:
-        """Interpolates the buffer at the grid points of the window that starts at `start`."""
-        points = start + self._grid.offsets
+        """The window that starts at `start`: interpolated, or where samples are dense means around the grid points."""
+        grid = self._grid
+        points = start + grid.offsets
         right = np.minimum(np.maximum(self._time.searchsorted(points), 1), len(self._time) - 1)
         left = right - 1
         before, after = self._time[left], self._time[right]
@@ -208,7 +214,22 @@ class WindowBuffer:
         weight = np.minimum(np.maximum((points - before) / step, 0.0), 1.0)
         low = self._xyz[left]
         xyz = low + weight[:, None] * (self._xyz[right] - low)
-        covered = step <= self._grid.covered_step_s
+        if right[-1] - right[0] > DENSE * len(points):
+            xyz[1:-1] = self._means(start + grid.edges)
+        covered = step <= grid.covered_step_s
         if not covered.all():
             covered |= np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S
-        return Cut(start, start + self._grid.length_s, xyz.astype(np.float32), float(covered.mean()))
+        return Cut(start, start + grid.length_s, xyz.astype(np.float32), float(covered.mean()))
+
+    def _means(self, edges: Floats) -> Floats:
+        """Means (n - 1, 3) of the interpolated samples between `edges` (n,), by their integral."""
+        begin, stop = self._time.searchsorted((edges[0], edges[-1]))
+        time, xyz = self._time[begin - 1 : stop + 1], self._xyz[begin - 1 : stop + 1]
+        steps = (time[1:] - time[:-1])[:, None]
+        slopes = (xyz[1:] - xyz[:-1]) / steps
+        areas = (xyz[1:] + xyz[:-1]) / 2 * steps
+        sums = np.concatenate((np.zeros((1, 3)), areas.cumsum(axis=0)))
+        at = time.searchsorted(edges) - 1
+        past = (edges - time[at])[:, None]
+        integral = sums[at] + past * (xyz[at] + past / 2 * slopes[at])
+        return np.asarray((integral[1:] - integral[:-1]) / (edges[1:] - edges[:-1])[:, None])

@@ -124,6 +124,28 @@ def test_a_line_is_resampled_exactly(rate: float, jitter: float) -> None:
         assert c.coverage == 1
 
 
+@pytest.mark.parametrize("rate", [40, 50, 100, 200])
+def test_what_swings_faster_than_the_grid_does_not_come_back_slow(rate: float) -> None:
+    time = NOW + np.arange(round(5 * rate)) / rate
+    fast = np.sin(2 * np.pi * 17.0 * (time - NOW))[:, None] * [1.0, 1.0, 1.0]  # at 20 Hz as 3 Hz
+    cuts, _ = WindowBuffer(GRID).push(time, fast)
+    assert cuts
+    assert all(np.abs(c.xyz[1:-1]).max() < 0.35 for c in cuts)
+
+
+def test_dense_samples_are_averaged_around_the_grid_points() -> None:
+    rng = np.random.default_rng(3)
+    time = NOW + np.cumsum(rng.uniform(0.005, 0.03, 400))
+    xyz = rng.normal(size=(400, 3))
+    (first, *_), _ = WindowBuffer(GRID).push(time, xyz)
+    points = first.start + GRID.offsets
+    fine = (np.arange(2000) + 0.5) / 2000 - 0.5
+    for axis in range(3):
+        around = np.interp(points[:, None] + fine / GRID.rate_hz, time, xyz[:, axis]).mean(axis=1)
+        np.testing.assert_allclose(first.xyz[1:-1, axis], around[1:-1], atol=2e-3)
+        np.testing.assert_allclose(first.xyz[[0, -1], axis], np.interp(points[[0, -1]], time, xyz[:, axis]), atol=1e-5)
+
+
 @pytest.mark.parametrize("start", [NOW, NOW + 0.1, NOW + 1 / 3, 1.0e9 + 0.7])
 @pytest.mark.parametrize("rate", [20.0, 50.0, 100.0])
 def test_a_window_closes_on_the_sample_that_reaches_its_last_grid_point(start: float, rate: float) -> None:
