@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--word-dropout", type=float, help="share of words dropped in training (0.15; 0 for the seed prompt)"
     )
+    p.add_argument(
+        "--outliers", type=float, help="share of examples that are no activity, labelled by lot (0.05; 0 for seed)"
+    )
     p.add_argument("--label-smoothing", type=float, help="0.05 from scratch, else 0")
     p.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="fp16 is refused")
     p.add_argument("--max-tokens", type=int, default=512, help="a longer prompt is refused (512)")

@@ -15,7 +15,7 @@ from hard.model.labels import LabelTree
 from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
 from hard.records import Singles
-from training import augment, checkpoint
+from training import augment, checkpoint, outliers
 from training.data import Labelled
 from training.dataset import Dataset
 from training.examples import Examples, features_of
@@ -68,15 +68,21 @@ def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learne
 
 
 def training_examples(recipe: Recipe, dataset: Dataset, learner: Learner, features: Singles) -> Examples:
-    """The training windows, whose `features` are known, and their augmented copies."""
-    rng = np.random.default_rng(recipe.seed)
-    stretches = dataset.stretches.of(dataset.parts.train)
-    truth = [dataset.labelled.of(dataset.parts.train).truth]
+    """The training windows, whose `features` are known, their augmented copies, and windows that are no activity."""
+    rng, points = np.random.default_rng(recipe.seed), round(recipe.length_s * recipe.rate_hz)
+    learnt, stretches = dataset.labelled.of(dataset.parts.train), dataset.stretches.of(dataset.parts.train)
+    truth = [learnt.truth]
     columns = [features]
     for _ in range(recipe.copies or 0):
-        copies = augment.augment(stretches.xyz, round(recipe.length_s * recipe.rate_hz), rng)
+        copies = augment.augment(stretches.xyz, points, rng)
         columns.append(features_of(copies, stretches.mounting, recipe.rate_hz, recipe.features))
         truth.append(stretches.truth)
+    if dealt := round((recipe.outliers or 0.0) * sum(map(len, truth))):
+        worn = rng.integers(len(learnt.xyz), size=dealt)
+        up, forward = learnt.mounting
+        xyz = outliers.windows(dealt, points, recipe.rate_hz, rng)
+        columns.append(features_of(xyz, (up[worn], forward[worn]), recipe.rate_hz, recipe.features))
+        truth.append(rng.choice(dataset.labels, dealt))
     made = np.concatenate(columns), np.concatenate(truth)
     return _examples(made, recipe, dataset, learner, word_dropout=recipe.word_dropout or 0.0)
 

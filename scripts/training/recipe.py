@@ -46,6 +46,7 @@ class Recipe:
     schedule: str | None = None
     copies: int | None = None
     word_dropout: float | None = None
+    outliers: float | None = None
     label_smoothing: float | None = None
     patience: int = 4
     refit: bool = False
@@ -86,6 +87,7 @@ class Recipe:
             "schedule": "cosine" if scratch else "constant",
             "copies": 3 if self.prompt == "compact" else 0,
             "word_dropout": 0.15 if self.prompt == "compact" else 0.0,
+            "outliers": 0.05 if self.prompt == "compact" else 0.0,
             "label_smoothing": 0.05 if scratch else 0.0,
         }
         choices = {key: value for key, value in defaults.items() if getattr(self, key) is None}
