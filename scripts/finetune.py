@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--length-s", type=float, default=4.0, help="window length in s (4)")
     p.add_argument("--rate", type=float, default=20.0, dest="rate_hz", help="window rate in Hz (20)")
     p.add_argument("--hop", type=float, default=1.0, dest="hop_s", help="from one window to the next in s (1)")
-    p.add_argument("--epochs", type=int, help="at most so many (6 from scratch, else 4)")
+    p.add_argument("--epochs", type=int, help="at most so many (4)")
     p.add_argument("--patience", type=int, default=4, help="stop after so many epochs without gain (4)")
     p.add_argument("--refit", action="store_true", help="then train again on the validation subjects too, as long")
     p.add_argument("--resume", action="store_true", help="go on with an interrupted run; its state is in OUT.work")

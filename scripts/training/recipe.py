@@ -80,7 +80,7 @@ class Recipe:
         if unknown := set(features) - set(names()):
             raise RefusedError(f"there is no feature {min(unknown)!r}: hard/motion/features.py lists them")
         defaults = {
-            "epochs": 6 if scratch else 4,
+            "epochs": 4,
             "batch": 64 if scratch else 8,
             "accumulate": 1 if scratch else 2,
             "lr": 3e-3 if scratch else 1e-3,
