@@ -14,7 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableError
 
@@ -38,6 +47,18 @@ def default_state_dir() -> Path:
         return Path("/var/lib/hard")
 
 
+def given_by_systemd(path: Path) -> Path:
+    """`$CREDENTIALS_DIRECTORY/name` as systemd's LoadCredential gave it; any other path as it is."""
+    if path.parts[:1] != ("$CREDENTIALS_DIRECTORY",):
+        return path
+    if not (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
+        raise ValueError(f"{path}: $CREDENTIALS_DIRECTORY is not set; systemd sets it where a unit has LoadCredential")
+    return Path(folder, *path.parts[1:])
+
+
+SecretPath = Annotated[Path, AfterValidator(given_by_systemd)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,11 +72,11 @@ class Mqtt(Section):
     client_id: Annotated[str, Field(max_length=128)] = ""
     username: str = ""
     password: SecretStr = SecretStr("")
-    password_file: Path | None = None
+    password_file: SecretPath | None = None
     tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: SecretPath | None = None
+    cert_file: SecretPath | None = None
+    key_file: SecretPath | None = None
     keepalive_s: Annotated[int, Field(ge=5, le=65535)] = 60
     reconnect_max_s: Positive = 30.0
     session_expiry_s: Annotated[int, Field(ge=0, le=2**32 - 1)] = 86_400
@@ -207,10 +228,13 @@ class Settings(BaseSettings):
         if self.mqtt.password_file is None:
             return self.mqtt.password.get_secret_value() or None
         try:
-            return self.mqtt.password_file.read_text().rstrip("\r\n")
+            password = self.mqtt.password_file.read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SettingsError(f"mqtt.password_file: {self.mqtt.password_file} can't be read: {reason}") from error
+        if not password:
+            raise SettingsError(f"mqtt.password_file: {self.mqtt.password_file} is empty")
+        return password
 
 
 def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:

@@ -121,3 +121,20 @@ def test_an_instance_has_its_own_client_and_topics() -> None:
 def test_the_state_directory_is_the_service_managers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/hard:/elsewhere")
     assert load().state.dir == Path("/var/lib/hard")
+
+
+def test_what_systemd_gave_is_found_in_its_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    given = ("mqtt.username=u", "mqtt.password_file=$CREDENTIALS_DIRECTORY/password")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load(overrides=given).password() == "secret"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    with pytest.raises(SettingsError, match=r"password_file.*CREDENTIALS_DIRECTORY is not set"):
+        load(overrides=given)
+
+
+def test_an_empty_password_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("\n")  # what systemd gives where there is none
+    settings = load(overrides=("mqtt.username=u", f"mqtt.password_file={tmp_path}/password"))
+    with pytest.raises(SettingsError, match="is empty"):
+        settings.password()

@@ -143,6 +143,15 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
         eventually(lambda: f"the {stage} thread is stuck" in running.log)
 
 
+def test_the_journal_gets_levels_as_numbers(mosquitto: Mosquitto) -> None:
+    code = "import os\nerr = os.fstat(2)\nos.environ['JOURNAL_STREAM'] = f'{err.st_dev}:{err.st_ino}'"
+    with daemon(mosquitto.port, code=code) as running:
+        running.ready()
+        assert running.stop() == 0
+        assert {line[:3] for line in running.lines} == {"<6>"}
+        assert any(line.startswith("<6>hard.daemon: ready") for line in running.lines)
+
+
 def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     with Systemd(tmp_path / "notify") as heard:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
 from hard.daemon import Daemon
 from hard.model.bundle import BundleError
 from hard.settings import Settings, SettingsError, load
+
+LEVELS = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -23,7 +26,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def configure_logging(settings: Settings) -> None:
-    """One line a record on stderr; the journal adds the time."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
-    )
+    """One line a record on stderr. The journal adds the time; it wants the level as a number in front, sd-daemon(3)."""
+    stderr = os.fstat(2)
+    to_journal = os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+    for level, priority in LEVELS.items() if to_journal else ():
+        logging.addLevelName(level, f"<{priority}>")
+    line = "%(levelname)s%(name)s: %(message)s" if to_journal else "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), format=line, stream=sys.stderr, force=True)
