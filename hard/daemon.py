@@ -41,9 +41,11 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        model = settings.model
         self._classifier = load(
-            settings.model.bundle or bundle.default_path(), settings.model.backend, settings.model.threads
-        )
+            model.bundle or bundle.default_path(), model.backend, model.threads,
+            None if model.precision == "bundle" else model.precision,
+        )  # fmt: skip
         self._model = self._classifier.bundle.model
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
         self._messages: Messages = queue.Queue(settings.ingest.max_queued_messages)

@@ -144,6 +144,7 @@ class Model(Section):
 
     bundle: Path | None = None
     backend: Literal["onnx", "torch"] = "onnx"
+    precision: Literal["bundle", "fp32", "int8"] = "bundle"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     max_batch: Annotated[int, Field(ge=1, le=4096)] = 128
     max_age_s: Positive = 30.0

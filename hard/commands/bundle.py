@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hard.commands import Refusal
-from hard.model.bundle import Bundle, BundleError, default_path, read, verify
+from hard.model.bundle import Bundle, BundleError, Int8, default_path, read, verify
 from hard.model.classifier import Classifier
 
 
@@ -48,6 +48,7 @@ def _account(bundle: Bundle) -> str:
         "window": f"{manifest.window.length_s:g} s at {manifest.window.rate_hz:g} Hz, {manifest.window.unit}",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
         "temperature": f"{manifest.temperature:g}",
+        "served in": manifest.precision + (f"; int8: {_weighed(manifest.int8)}" if manifest.int8 else ""),
         "made by": training.command,
         "base": training.base,
         "data": training.data,
@@ -60,3 +61,8 @@ def _account(bundle: Bundle) -> str:
     }
     width = max(map(len, rows))
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items())
+
+
+def _weighed(int8: Int8) -> str:
+    lost = int8.macro_f1_fp32 - int8.macro_f1
+    return f"macro-F1 {-lost:+.4f} on the validation subjects, {int8.speed:g} times as fast where it was trained"

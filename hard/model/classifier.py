@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from hard.model.bundle import GRAPH, TOKENIZER, WEIGHTS, Bundle, BundleError
+from hard.model.bundle import GRAPHS, TOKENIZER, WEIGHTS, Bundle, BundleError, Manifest, Precision
 from hard.model.encoder import Encoder
 from hard.model.labels import label_tree
 from hard.model.tokens import Ids, WordTokenizer
@@ -17,7 +17,6 @@ from hard.motion.features import extract
 from hard.records import Prediction, Singles, Window
 
 Backend = Literal["onnx", "torch"]
-BACKEND_FILES: dict[Backend, tuple[str, ...]] = {"onnx": (GRAPH,), "torch": WEIGHTS}
 
 
 class Scorer(Protocol):
@@ -31,10 +30,13 @@ class Scorer(Protocol):
 class Classifier:
     """A bundle made ready: loaded, its parts checked against one another, warm. Thread-safe as its scorer is.
 
-    Raises BundleError when the parts disagree.
+    `precision` is that of the compiled scorer, by default the one that the bundle serves. Raises BundleError when the
+    parts disagree.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend = "onnx", threads: int = 1) -> None:
+    def __init__(
+        self, bundle: Bundle, backend: Backend = "onnx", threads: int = 1, precision: Precision | None = None
+    ) -> None:
         self.bundle, self.labels = bundle, bundle.manifest.labels
         self._temperature = np.float32(bundle.manifest.temperature)
         self._wanted = bundle.manifest.prompt.features
@@ -45,6 +47,7 @@ class Classifier:
             tree = label_tree([tokenizer.encode(label) for label in self.labels], self.labels)
         except (ValueError, RuntimeError) as error:  # sentencepiece raises the latter
             raise BundleError(f"{bundle.path}: {error}") from error
+        used = _used(bundle.manifest, backend, precision)
         self._scorer: Scorer
         try:
             if backend == "torch":
@@ -54,7 +57,7 @@ class Classifier:
             else:
                 from hard.model.scorer_onnx import OnnxScorer  # noqa: PLC0415  (symmetry: only what is used is loaded)
 
-                self._scorer = OnnxScorer(bundle.path / GRAPH, threads)
+                self._scorer = OnnxScorer(bundle.path / used[0], threads)
             still = extract(
                 np.zeros((1, round(bundle.manifest.window.length_s * self._rate_hz), 3), np.float32),
                 bundle.usual().up[None],
@@ -110,11 +113,26 @@ class Classifier:
         return extract(xyz, up, forward, self._rate_hz, self._wanted)
 
 
-def load(path: Path | str, backend: Backend = "onnx", threads: int = 1) -> Classifier:
+def load(
+    path: Path | str, backend: Backend = "onnx", threads: int = 1, precision: Precision | None = None
+) -> Classifier:
     """Reads and verifies what `backend` uses of the bundle at `path`, and makes it ready. Raises BundleError."""
     from hard.model import bundle  # noqa: PLC0415
 
-    return Classifier(bundle.read(path, only=BACKEND_FILES[backend]), backend, threads)
+    manifest = bundle.read(path, only=()).manifest
+    return Classifier(bundle.read(path, only=_used(manifest, backend, precision)), backend, threads, precision)
+
+
+def _used(manifest: Manifest, backend: Backend, precision: Precision | None) -> tuple[str, ...]:
+    """The bundle's files that hold the weights as they are asked for. Raises BundleError."""
+    if backend == "torch":
+        if precision == "int8":
+            raise BundleError("the torch backend has no int8: leave model.precision out or choose the onnx backend")
+        return WEIGHTS
+    graph = GRAPHS[precision or manifest.precision]
+    if precision and graph not in manifest.files:
+        raise BundleError(f"the bundle {manifest.name!r} has no {graph}, so it can't serve {precision}")
+    return (graph,)
 
 
 def _first_line(error: Exception) -> str:

@@ -48,6 +48,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         "Precision": training.precision,
         "Seed": training.seed,
         "Temperature": f"{manifest.temperature:g}",
+        "Served in": _served(manifest),
         "Versions": ", ".join(f"{k} {v}" for k, v in training.versions.items()),
         **{f"Subjects, {part}": ", ".join(names) or "none" for part, names in training.subjects.items()},
     }
@@ -69,6 +70,17 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         title = f"Abstaining ({LEAKY})" if marked else "Abstaining"
         parts += [markdown.abstaining(told["abstaining"], title), markdown.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
+
+
+def _served(manifest: Manifest) -> str:
+    told = manifest.int8
+    if told is None:
+        return manifest.precision
+    return (
+        f"{manifest.precision}. On the validation subjects fp32 reaches macro-F1 {told.macro_f1_fp32:.4f}, int8 "
+        f"{told.macro_f1:.4f}; no probability differs by more than {told.greatest_difference:.3f}; int8 was "
+        f"{told.speed:.2f} times as fast where the model was trained"
+    )
 
 
 def _crossed(told: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from transformers import set_seed
 
 from hard.model import bundle
 from hard.model.bundle import FORMAT, Manifest, Training, WindowSpec
-from training import calibrate, export, report, work
+from training import calibrate, export, quantised, report, work
 from training.dataset import Dataset, prepare
 from training.evaluation import judge
 from training.examples import Examples
@@ -50,10 +50,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A trained learner, the examples it was validated on (some it learnt from where there were none), what the
-    training came to, and the bundle's folder, which holds the tokenizer so far."""
+    """A trained learner, the examples it learnt from and was validated on (where there were none, some it learnt from),
+    what the training came to, and the bundle's folder, which holds the tokenizer so far."""
 
     learner: Learner
+    learnt: Examples
     shown: Examples
     trained: Trained
     folder: Path
@@ -154,22 +155,31 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
             f"epochs; kept are the weights after {trained.epochs:.3g}",
             highlight=False,
         )
-    return Fitted(learner, shown, trained, made_in)
+    return Fitted(learner, examples, shown, trained, made_in)
 
 
 def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundle | None = None) -> bundle.Bundle:
-    """Saves the trained model beside its tokenizer and compiles it. The temperature is fitted on the validation
-    examples; a refit has none and takes that of the `first` bundle. Raises StoppedError."""
+    """Saves the trained model beside its tokenizer and compiles it, in fp32 and in int8. The temperature is fitted and
+    int8 weighed on the validation examples; a refit has none and takes both from the `first` bundle. Raises
+    StoppedError."""
     recipe, learner, folder = session.recipe, fitted.learner, fitted.folder
     learner.model.cpu().float().eval().save_pretrained(folder)
-    export.export(learner.model, learner.tree, learner.encoder.length, folder / bundle.GRAPH)
-    scores, apart = export.compare(learner.model, learner.tree, folder / bundle.GRAPH, fitted.shown)
+    compiled = (learner.model, learner.tree, learner.encoder.length)
+    export.export(*compiled, folder / bundle.GRAPHS["fp32"])
+    quantised.write(*compiled, fitted.learnt, folder)
+    scores, apart = export.compare(learner.model, learner.tree, folder / bundle.GRAPHS["fp32"], fitted.shown)
     if not apart <= AGREEMENT:
         raise StoppedError(
             f"the compiled scorer is {apart:.1e} away from transformers' own forward, over {AGREEMENT:g}: this "
             "version of transformers computes T5 otherwise than scripts/training/export.py"
         )
     temperature = first.manifest.temperature if first else calibrate.fit_temperature(scores, fitted.shown.label)
+    int8 = first.manifest.int8 if first else quantised.weigh(folder, dataset.labels, fitted.shown, scores)
+    assert int8 is not None
+    session.console.print(
+        f"int8: macro-F1 {int8.macro_f1:.4f}, fp32 {int8.macro_f1_fp32:.4f}; {int8.speed:.2f} times as fast",
+        highlight=False,
+    )
     learnt = dataset.labelled.of(dataset.parts.train).truth
     subjects = dataset.parts.parts()
     if first:  # they chose the epoch all the same
@@ -199,6 +209,8 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
             forward=tuple(dataset.usual.forward.tolist()),
             temperature=temperature,
             training=training,
+            precision="int8" if quantised.pays(int8) else "fp32",
+            int8=int8,
         ),
     )
 

@@ -108,6 +108,14 @@ def test_a_file_that_the_manifest_does_not_list_is_refused_where_it_is_used(fold
     assert bundle.verify(folder) == [f"{folder}: hard.json lists no model.onnx"]
 
 
+def test_the_graph_that_is_served_must_be_there(folder: Path) -> None:
+    bundle.write(folder, msgspec.structs.replace(MANIFEST, precision="int8"))
+    assert bundle.verify(folder) == [f"{folder}: hard.json lists no model.int8.onnx"]
+    (folder / "model.int8.onnx").write_text("")
+    bundle.write(folder, msgspec.structs.replace(MANIFEST, format=2, precision="int8"))
+    assert bundle.verify(folder) == []
+
+
 def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
     (folder / "weights.pickle").write_text("x")
     bundle.read(folder)
@@ -117,7 +125,9 @@ def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format": 2}, "has format 2, this version of HARD reads format 1"),
+        ({"format": 3}, "has format 3, this version of HARD reads 1 and 2"),
+        ({"format": 3, "colour": "red"}, "has format 3, this version of HARD reads 1 and 2"),
+        ({"precision": "int4"}, "is not a manifest"),
         ({"labels": ["Walking"]}, "at least two labels"),
         ({"labels": ["Walking", "Walking"]}, "each once"),
         ({"window__unit": "g"}, "windows in 'g'"),

@@ -74,7 +74,8 @@ def test_each_window_gets_a_probability_for_each_label(classifier: Classifier) -
 def test_torch_and_onnx_agree() -> None:
     pytest.importorskip("transformers", reason="transformers is not installed")
     batch = windows(300, seed=1)
-    apart = np.abs(probabilities(load(PATH, "onnx"), batch) - probabilities(load(PATH, "torch"), batch))
+    onnx = load(PATH, "onnx", precision="fp32")
+    apart = np.abs(probabilities(onnx, batch) - probabilities(load(PATH, "torch"), batch))
     assert apart.max() < 1e-4
 
 
@@ -143,13 +144,24 @@ def test_parts_that_disagree_are_refused_in_one_sentence(change: dict[str, Any],
     assert "\n" not in str(refusal.value)
 
 
+def test_a_precision_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(PATH, tmp_path / "copy")
+    (tmp_path / "copy" / "model.int8.onnx").unlink(missing_ok=True)
+    bundle.write(tmp_path / "copy", msgspec.structs.replace(bundle.read(PATH).manifest, precision="fp32"))
+    load(tmp_path / "copy", precision="fp32")
+    with pytest.raises(BundleError, match=r"has no model\.int8\.onnx"):
+        load(tmp_path / "copy", precision="int8")
+    with pytest.raises(BundleError, match="the torch backend has no int8"):
+        load(PATH, "torch", precision="int8")
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "spiece.model"])
 def test_files_that_are_none_of_their_kind_are_refused(tmp_path: Path, name: str) -> None:
     shutil.copytree(PATH, tmp_path / "copy")
     (tmp_path / "copy" / name).write_text("{}")
     bundle.write(tmp_path / "copy", bundle.read(PATH).manifest)
     with pytest.raises(BundleError, match="copy"):
-        load(tmp_path / "copy")
+        load(tmp_path / "copy", precision="fp32")
 
 
 # torch's scorer alone, on a tiny T5 with random weights
