@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     for name, summary, add_arguments in (
         ("run", "the daemon", _settings),
         ("check-config", "print the effective settings, secrets masked", _settings),
+        ("health", "how a daemon is, from what it says on its broker; exit code 1 where unhealthy", _health),
         ("demo", "broker, simulated wearers and the daemon in one terminal", _demo),
         ("simulate", "publish simulated wearers to a broker", _simulate),
         ("replay", "publish a recording to a broker as live messages", _replay),
@@ -143,6 +144,11 @@ def _settings(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--log-level", dest="overrides", action="append", type=log_level, metavar="LEVEL", help="--set log_level=LEVEL"
     )
+
+
+def _health(command: argparse.ArgumentParser) -> None:
+    _settings(command)
+    command.add_argument("--json", action="store_true", help="the verdict and the whole health record")
 
 
 def _broker(command: argparse.ArgumentParser, default: str | None, note: str) -> None:

@@ -109,7 +109,7 @@ class Daemon:
 
     def _tick_until_told(self, signals: Signals) -> int:
         """The only clock. Each second every room gets its turn."""
-        health_at = monotonic()
+        health_at, well = monotonic(), True
         while True:
             told = signals.wait(1.0)
             if told:
@@ -120,7 +120,7 @@ class Daemon:
                 log.error("%s", trouble)
                 return FAILED
             self._assembler.tick(now)
-            if now >= health_at:
+            if now >= health_at or well != (well := not self._vitals.problems()):
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
 

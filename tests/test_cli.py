@@ -16,7 +16,7 @@ from hard import __version__, cli
 from hard.commands import Failure, Refusal
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("run", "check-config", "demo", "simulate", "replay", "label", "watch", "bundle")
+COMMANDS = ("run", "check-config", "health", "demo", "simulate", "replay", "label", "watch", "bundle")
 HEAVY = (
     "numpy",
     "onnxruntime",

@@ -54,6 +54,15 @@ class Broker:
     max_outbox: int = 20_000
 
 
+def tls_context(broker: Broker) -> ssl.SSLContext:
+    """TLS 1.2 or later, the broker's certificate checked, ours shown where there is one."""
+    context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if broker.cert_file and broker.key_file:
+        context.load_cert_chain(broker.cert_file, broker.key_file)
+    return context
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message to publish. `render` makes its bytes at hand-over, so that a latency in it is the true one.
@@ -226,11 +235,7 @@ class Session:
         if broker.username:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls:
-            context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if broker.cert_file and broker.key_file:
-                context.load_cert_chain(broker.cert_file, broker.key_file)
-            client.tls_set_context(context)
+            client.tls_set_context(tls_context(broker))
         client.max_inflight_messages_set(broker.max_inflight)
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._guarded(self._on_connect)

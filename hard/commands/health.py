@@ -1,0 +1,137 @@
+"""`hard health`: how a daemon is, from what it says on its broker. For people one screen, for scripts an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from hard import wiring
+from hard.commands import Failure, Refusal
+from hard.health import Health
+from hard.ledger import MessageBook, SampleBook, WindowBook
+from hard.settings import Settings, SettingsError, load
+from hard.stream.mqtt import Broker, tls_context
+
+ANSWER_S = 5.0  # a broker that has said nothing by then has nothing to say
+OVERDUE = 2.5  # health records that may be missing before the daemon counts as silent
+
+
+class Verdict(msgspec.Struct):
+    """What `--json` prints. Healthy is a daemon without `problems`, a sentence each."""
+
+    healthy: bool
+    problems: list[str]
+    status: str | None = None
+    health: Health | None = None
+
+
+def main(args: argparse.Namespace) -> int:
+    """Exit code 0 when healthy, 1 when not or when the broker can't be asked, 2 on bad settings."""
+    try:
+        settings = load(args.config, args.overrides)
+        broker = wiring.broker(settings)
+    except SettingsError as error:
+        raise Refusal(str(error)) from error
+    try:
+        found = ask(broker, settings)
+    except Failure as failure:
+        found = Verdict(False, [str(failure)])
+    print(msgspec.json.encode(found).decode() if args.json else "\n".join(screen(found)))
+    return 0 if found.healthy else 1
+
+
+def ask(broker: Broker, settings: Settings) -> Verdict:
+    """The verdict from the retained status and health; waits a moment for a daemon that has just started."""
+    until = time.monotonic() + ANSWER_S
+    status, health, found = None, None, judge(None, None, time.time())
+    for topic, payload in retained(broker, settings.own_topic, until):
+        if topic.endswith("/status"):
+            status = payload.decode(errors="replace")
+        else:
+            health = payload
+        found = judge(status, health, time.time())
+        if found.healthy or (status == "offline" and health is not None):
+            break
+    return found
+
+
+def judge(status: str | None, payload: bytes | None, now: float) -> Verdict:
+    """Status, health payload and the Unix time → verdict."""
+    if status is None:
+        return Verdict(False, ["no daemon has spoken on this broker under this name"])
+    if status != "online":
+        return Verdict(False, [f"the daemon is {status}"], status)
+    if payload is None:
+        return Verdict(False, ["the daemon is online and has not told its health"], status)
+    try:
+        health = msgspec.json.decode(payload, type=Health)
+    except msgspec.MsgspecError as error:
+        return Verdict(False, [f"the health record is of another version: {error}"], status)
+    problems = list(health.problems)
+    if (age_s := now - health.at) > OVERDUE * health.every_s:
+        problems.insert(0, f"the daemon's last word is {age_s:.0f} s old, though one is due every {health.every_s:g} s")
+    return Verdict(not problems, problems, status, health)
+
+
+def retained(broker: Broker, own_topic: str, until: float) -> Iterator[tuple[str, bytes]]:
+    """Messages on the daemon's own topics until the monotonic time `until`. Raises Failure where nobody lets us in."""
+    came: queue.Queue[tuple[str, bytes] | Failure] = queue.Queue()
+    where = f"{broker.host}:{broker.port}"
+    client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+
+    def connected(_: paho.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
+        if reason.is_failure:
+            came.put(Failure(f"the broker at {where} does not let us in: {reason}"))
+        client.subscribe([(f"{own_topic}/{name}", 1) for name in ("status", "health")])
+
+    client.on_connect = connected
+    client.on_message = lambda _, __, message: came.put((message.topic, bytes(message.payload)))
+    client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.tls_set_context(tls_context(broker))
+    try:
+        client.connect(broker.host, broker.port)
+    except OSError as error:
+        raise Failure(f"no broker answers at {where}: {error.strerror or error}") from error
+    client.loop_start()
+    try:
+        while (left_s := until - time.monotonic()) > 0:
+            message = came.get(timeout=left_s)
+            if isinstance(message, Failure):
+                raise message
+            yield message
+    except queue.Empty:
+        return
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def screen(found: Verdict) -> Iterator[str]:
+    """The verdict for people."""
+    yield "healthy" if found.healthy else "unhealthy: " + "; ".join(found.problems)
+    if (h := found.health) is None:
+        return
+    hours, seconds = divmod(h.uptime_s, 3600)
+    ms = ["–" if s is None else f"{s * 1000:.1f} ms" for s in (h.latency_s.p50, h.latency_s.p99)]
+    yield f"{'version':10}{h.version}, model {h.model}" + (f", instance {h.instance}" if h.instance else "")
+    yield f"{'up':10}{hours:.0f} h {seconds / 60:.0f} min, {h.rss_bytes / 1e6:.0f} MB"
+    yield f"{'devices':10}{h.devices.active} of {h.devices.known} active"
+    yield f"{'a second':10}{h.rates.messages:.1f} messages, {h.rates.samples:.1f} samples, {h.rates.labels:.1f} labels"
+    yield f"{'waiting':10}{h.queues.messages} messages, {h.queues.windows} windows, {h.queues.outbox} for the broker"
+    yield f"{'latency':10}p50 {ms[0]}, p99 {ms[1]}"
+    for name in ("messages", "samples", "windows"):
+        yield f"{name:10}{book(getattr(h.books, name))}"
+
+
+def book(counts: MessageBook | SampleBook | WindowBook) -> str:
+    """What a book counted, without its zeros."""
+    counted = {name: n for name, n in msgspec.structs.asdict(counts).items() if n}
+    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counted.items()) or "none yet"
