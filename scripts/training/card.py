@@ -64,6 +64,8 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
         parts.append(markdown.figures(f"Figures, {part}", told[part]))
         parts.append(markdown.baselines(f"The same windows and split, other models, {part}", told[part]))
+    last = min(name for name in told if name.startswith(("test", "validation")))
+    parts.append(markdown.promises(told, told[last]["accuracy"]))
     if "cross_validation" in told:
         parts += _crossed(told["cross_validation"])
     if "abstaining" in told:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hard.recordings import Recording
-from hard.records import Prediction
 from hard.scores import Score
 from hard.scores import table as confusion_table
 from training.data import Labelled
+from training.promises import promises, shortened
 from training.split import Split
 
 
@@ -74,15 +74,17 @@ def show_score(console: Console, title: str, result: Score) -> None:
     console.print(confusion_table(result), highlight=False)
 
 
-def show_samples(
-    console: Console, prompts: Sequence[str], predictions: Sequence[Prediction], truth: Sequence[str]
-) -> None:
-    """A few prompts with what the model says and what was true."""
-    for prompt, prediction, was in zip(prompts, predictions, truth, strict=True):
-        short = prompt if len(prompt) <= 100 else prompt[:97] + "…"
-        console.print(
-            f"{was:>12} → {prediction.label} ({prediction.confidence:.2f})  {short}", highlight=False, markup=False
-        )
+def show_promises(console: Console, told: dict[str, Any], accuracy: float) -> None:
+    """What every fine-tune must show, with a sample of each label, as `promises` has it."""
+    table = Table("every fine-tune must show", "this one", "kept")
+    for row in promises(told, accuracy):
+        table.add_row(*row)
+    wide = _wide(console)
+    wide.print(table)
+    samples = Table("a window of", "is labelled", "writes freely", "prompt")
+    for s in told["samples"]:
+        samples.add_row(s["truth"], f"{s['label']} ({s['confidence']:.2f})", s["generated"], shortened(s["prompt"]))
+    wide.print(samples)
 
 
 def show_folds(console: Console, told: dict[str, Any]) -> None:
@@ -102,7 +104,7 @@ def show_folds(console: Console, told: dict[str, Any]) -> None:
     over = told["over_folds"]
     cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
     table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
-    Console(file=console.file, width=max(console.width, 130)).print(table)  # a cell in pieces can't be read
+    _wide(console).print(table)
     for name, a in told["against"].items():
         gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
         console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)
@@ -113,3 +115,8 @@ def in_short(figures: dict[str, Any]) -> str:
     """Accuracy and macro-F1 in a few words, baselines after."""
     others = "".join(f", {name} {b['macro_f1']:.3f}" for name, b in figures.get("baselines", {}).items())
     return f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}{others}"
+
+
+def _wide(console: Console) -> Console:
+    """For tables whose cells, in pieces, can't be read."""
+    return Console(file=console.file, width=max(console.width, 130))

@@ -6,6 +6,7 @@ baselines: they need what the bundle was trained on, which its own card tells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,14 +21,15 @@ from training.abstaining import recommended
 from training.card import leaky
 from training.data import Labelled
 from training.dataset import Dataset
-from training.examples import features_of
+from training.examples import Examples
 from training.guards import RefusedError
-from training.outcome import Epoch, Outcome, Texts, Trial, figures, outcome_of
+from training.learner import Learner, examples_of
+from training.outcome import Outcome, Sample, Texts, Trial, figures, outcome_of
 from training.recipe import Recipe
 from training.split import LEAKY, Split
+from training.trainer import generated, loss_on
 
 BATCH = 256
-SAMPLES = 5
 
 
 def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
@@ -41,37 +43,53 @@ def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
 
 def judge(
     sealed: Bundle,
+    learner: Learner,
     recipe: Recipe,
     dataset: Dataset,
     parts: Split,
     *,
     console: Console,
-    history: Sequence[Epoch] = (),
     beside: bool = False,
 ) -> Trial:
-    """The trial of a bundle that was made by `recipe` from `dataset`: what it says to the validation and test windows
-    of `parts`, and with `beside` what baselines say to the latter."""
+    """The trial of the bundle that `recipe` made of `learner` and `dataset`: what it says to the validation and test
+    windows of `parts`, and with `beside` what baselines say to the latter. Its history is yet to be filled in."""
     classifier = Classifier(sealed)
     others: dict[str, list[Texts]] = {}
     if beside and len(dataset.labelled.of(parts.test)):
         rules = baselines.Rules(recipe.epochs or 1, recipe.patience, recipe.seed)
         others = baselines.predict(*baselines.parts_of(recipe, dataset, parts), rules, console.print)
-    met, outcomes, shown, was = 0, {}, [], []
+    longest, test_loss, outcomes, samples = 0, math.nan, {}, []
     for part in ("validation", "test"):
         windows = dataset.labelled.of(parts.groups()[part])
         if not len(windows):
             continue
-        truth = windows.truth.tolist()
-        predictions = classify(classifier, windows)
-        said = others if part == "test" else {}
+        predictions, examples = classify(classifier, windows), examples_of(recipe, dataset, learner, windows)
+        said, truth = others if part == "test" else {}, windows.truth.tolist()
         outcomes[part] = outcome_of(predictions, truth, classifier.labels, sealed.manifest.temperature, said)
         display.show_score(console, parts.title(f"{part} subjects"), outcomes[part].score)
-        rows = np.linspace(0, len(predictions) - 1, SAMPLES).astype(int)
-        shown, was = [predictions[i] for i in rows], [truth[i] for i in rows]
-        met = max(met, _longest(classifier, windows))
-    trial = Trial(outcomes, list(history), met, strangers.confidences(classifier))
-    display.show_samples(console, classifier.prompts([p.window for p in shown]), shown, was)
-    return trial
+        longest = max(longest, examples.longest)
+        if part == "test":
+            test_loss = loss_on(learner.model, learner.tokenizer, examples, recipe.label_smoothing or 0.0)
+        samples = _samples(classifier, learner, examples, windows, predictions)
+    return Trial(outcomes, [], longest, strangers.confidences(classifier), test_loss, samples)
+
+
+def _samples(
+    classifier: Classifier,
+    learner: Learner,
+    examples: Examples,
+    windows: Labelled,
+    predictions: Sequence[Prediction],
+) -> list[Sample]:
+    """Of each label the window in the middle."""
+    by_label = [np.flatnonzero(windows.truth == label) for label in classifier.labels]
+    rows = [int(rows[len(rows) // 2]) for rows in by_label if len(rows)]
+    texts = generated(learner.model, learner.tokenizer, examples.__getitems__(rows))
+    prompts = classifier.prompts([predictions[row].window for row in rows])
+    return [
+        Sample(str(windows.truth[row]), predictions[row].label, round(predictions[row].confidence, 4), text, prompt)
+        for row, text, prompt in zip(rows, texts, prompts, strict=True)
+    ]
 
 
 def evaluate(
@@ -160,10 +178,3 @@ def _threshold(manifest: Manifest, outcome: Outcome) -> tuple[float, str]:
     if own:
         return float(own["min_confidence"]), markdown.SOURCE_BUNDLE
     return recommended(outcome.confidence, outcome.right), markdown.SOURCE_DATA
-
-
-def _longest(classifier: Classifier, windows: Labelled) -> int:
-    """Tokens of the longest of these prompts."""
-    manifest = classifier.bundle.manifest
-    features = features_of(windows.xyz, windows.mounting, manifest.window.rate_hz, manifest.prompt.features)
-    return int(classifier.tokens(features)[0].shape[1])

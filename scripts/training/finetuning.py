@@ -102,15 +102,16 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     sealed = seal(session, dataset, fitted)
     parts = replace(dataset.parts, test=()) if refit else dataset.parts
     beside = recipe.baselines and not refit
-    trial = judge(sealed, recipe, dataset, parts, console=session.console, history=fitted.trained.curve, beside=beside)
+    trial = judge(sealed, fitted.learner, recipe, dataset, parts, console=session.console, beside=beside)
+    trial = replace(trial, history=list(fitted.trained.curve))
     if refit:
         session.console.print("once more, from the validation subjects too", highlight=False)
         everyone = dataset.all_learnt()
         fitted = fit(session, everyone, "refit", epochs=fitted.trained.epochs)
         sealed = seal(session, everyone, fitted, first=sealed)
         if everyone.parts.test:
-            again = judge(sealed, recipe, everyone, everyone.parts, console=session.console)
-            trial = replace(trial, parts=trial.parts | again.parts, strangers=again.strangers)
+            again = judge(sealed, fitted.learner, recipe, everyone, everyone.parts, console=session.console)
+            trial = replace(again, parts=trial.parts | again.parts, history=trial.history)
     report.write_bundle(sealed, trial, dataset.parts, session.console, recipe.cross_validation)
     return sealed.path, trial
 

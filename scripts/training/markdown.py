@@ -7,6 +7,8 @@ from typing import Any
 
 from training import plots
 from training.abstaining import RULE
+from training.promises import promises as kept
+from training.promises import shortened
 
 MODEL = "this model"
 SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the coverage table
@@ -51,6 +53,23 @@ def baselines(title: str, told: dict[str, Any]) -> str:
     rows = [(MODEL, told), *told["baselines"].items()]
     return f"## {title}\n\n" + table(
         ("", "accuracy", "macro-F1"), ((name, f"{f['accuracy']:.3f}", f"{f['macro_f1']:.3f}") for name, f in rows)
+    )
+
+
+def promises(told: dict[str, Any], accuracy: float) -> str:
+    """What every fine-tune must show, and a sample of each label; nothing where a bundle does not tell."""
+    if "losses" not in told:
+        return ""
+    samples = (
+        (s["truth"], f"{s['label']} ({s['confidence']:.2f})", s["generated"], f"`{shortened(s['prompt'])}`")
+        for s in told["samples"]
+    )
+    return "\n\n".join(
+        (
+            "## What every fine-tune must show",
+            table(("", "this one", "kept"), kept(told, accuracy)),
+            table(("a window of", "is labelled", "writes freely", "prompt"), samples),
+        )
     )
 
 

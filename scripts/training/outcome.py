@@ -6,8 +6,9 @@ A `Trial` is what one fine-tune leaves for a report; it goes to disk as one .npz
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +69,34 @@ class Outcome:
         return np.asarray(raised.max(axis=1) / raised.sum(axis=1))
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A window of `truth`: its prompt, the label it is given, and the text that the model writes for it freely."""
+
+    truth: str
+    label: str
+    confidence: float
+    generated: str
+    prompt: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Outcomes by part ("validation", "test"), the epochs of its training, the prompt's tokens, and the confidence (N,)
-    with which each kind of input that is no activity was labelled."""
+    """Outcomes by part ("validation", "test"), the epochs of its training, the prompt's tokens, the confidence (N,)
+    with which each kind of input that is no activity was labelled, the loss on the test windows (nan without any), and
+    a sample of each label."""
 
     parts: dict[str, Outcome]
     history: list[Epoch]
     tokens: int
     strangers: dict[str, Floats]
+    test_loss: float = math.nan
+    samples: list[Sample] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         arrays: dict[str, Any] = {f"strangers/{kind}": found for kind, found in self.strangers.items()}
-        about: dict[str, Any] = {"history": self.history, "tokens": self.tokens, "parts": {}}
+        about: dict[str, Any] = {"history": self.history, "tokens": self.tokens, "test_loss": self.test_loss}
+        about |= {"samples": [asdict(sample) for sample in self.samples], "parts": {}}
         for part, outcome in self.parts.items():
             for name in ("truth", "subject", "probabilities", "temperature"):
                 arrays[f"{part}/{name}"] = getattr(outcome, name)
@@ -108,7 +124,8 @@ class Trial:
                 for part, held in about["parts"].items()
             }
             strangers = {name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith("strangers/")}
-        return cls(parts, [tuple(epoch) for epoch in about["history"]], about["tokens"], strangers)
+        history, samples = ([tuple(epoch) for epoch in about["history"]], [Sample(**s) for s in about["samples"]])
+        return cls(parts, history, about["tokens"], strangers, about["test_loss"], samples)
 
 
 def outcome_of(

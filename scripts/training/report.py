@@ -21,6 +21,7 @@ from hard.records import Floats
 from training import card, display, markdown, plots
 from training.abstaining import THRESHOLDS, curve, recommended
 from training.outcome import Outcome, Trial, figures, pooled
+from training.promises import training_figures
 from training.split import Split
 
 REPORT, PAGE = "report.json", "README.md"
@@ -44,14 +45,15 @@ def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[st
 
 
 def metrics(trial: Trial, title: Callable[[str], str] = str) -> dict[str, Any]:
-    """What a manifest carries of one fine-tune: figures by part (under its `title`), abstaining, tokens, epoch."""
+    """What a manifest carries of one fine-tune: figures by part (under its `title`), losses, samples, abstaining,
+    tokens, epoch."""
     told: dict[str, Any] = {title(part): figures(outcome) for part, outcome in trial.parts.items()}
     shown = trial.parts.get("test", trial.parts.get("validation"))
     chooser = trial.parts.get("validation")
     if shown is not None and chooser is not None:
         threshold = recommended(chooser.confidence, chooser.right)
         told["abstaining"] = abstaining(shown, threshold, markdown.SOURCE_OWN, trial.strangers)
-    return {**told, "prompt_tokens": trial.tokens, "epoch": best_epoch(trial)}
+    return {**told, **training_figures(trial), "prompt_tokens": trial.tokens, "epoch": best_epoch(trial)}
 
 
 def best_epoch(trial: Trial) -> float | None:
@@ -87,6 +89,7 @@ def write_bundle(
     manifest = structs.replace(sealed.manifest, training=structs.replace(sealed.manifest.training, metrics=told))
     last = "test" if "test" in trial.parts else "validation"
     threshold = told["abstaining"]["min_confidence"]
+    display.show_promises(console, told, trial.parts[last].score.accuracy)
     if crossed is None:
         plots.draw(sealed.path, trial.parts[last], [trial.history], threshold, parts.title(f"{last} subjects"))
     else:

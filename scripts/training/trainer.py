@@ -17,6 +17,7 @@ from transformers import (
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
 )
+from transformers.trainer_pt_utils import LabelSmoother
 from transformers.utils import logging
 
 from hard.model.tokens import PAD_ID
@@ -27,6 +28,7 @@ from training.progress import Clock, Progress
 from training.recipe import Recipe
 
 BEST = "eval_macro_f1"
+MAX_GENERATED = 16  # tokens: a label has few
 BIG = 10_000_000  # parameters from which on evaluation goes in small batches
 
 
@@ -129,8 +131,9 @@ def curve(log: Sequence[dict[str, float]]) -> tuple[tuple[float, float, float, f
     )
 
 
-def loss_on(model: Any, tokenizer: Any, examples: Examples, batch: int = 64) -> float:
-    """Mean cross entropy of the label tokens, unsmoothed: what Trainer calls a validation loss."""
+def loss_on(model: Any, tokenizer: Any, examples: Examples, smoothing: float = 0.0, batch: int = 64) -> float:
+    """Mean cross entropy of the label tokens, smoothed as in training: just what Trainer calls a validation loss."""
+    smoother = LabelSmoother(epsilon=smoothing, ignore_index=IGNORED)
     collate = DataCollatorForSeq2Seq(tokenizer, model=model, label_pad_token_id=IGNORED)
     total, tokens = 0.0, 0
     model.eval()
@@ -138,9 +141,26 @@ def loss_on(model: Any, tokenizer: Any, examples: Examples, batch: int = 64) -> 
         for i in range(0, len(examples), batch):
             inputs = collate(examples.__getitems__(range(i, min(i + batch, len(examples)))))
             counted = int((inputs["labels"] != IGNORED).sum())
-            total += float(model(**inputs.to(model.device)).loss) * counted
+            said = model(**inputs.to(model.device))
+            total += float(smoother(said, inputs["labels"]) if smoothing else said.loss) * counted
             tokens += counted
     return total / tokens
+
+
+def generated(model: Any, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[str]:
+    """What `model` writes freely, token by token, for each of a few examples."""
+    collate = DataCollatorForSeq2Seq(tokenizer, model=model, label_pad_token_id=IGNORED)
+    inputs = collate(list(examples)).to(model.device)
+    model.eval()
+    with torch.inference_mode():
+        ids = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_length=MAX_GENERATED,
+            num_beams=1,
+            do_sample=False,
+        )
+    return [text.strip() for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
 
 def arguments(
@@ -170,7 +190,7 @@ def arguments(
         greater_is_better=True if evaluate else None,
         restore_callback_states_from_checkpoint=True,  # the patience that is left
         predict_with_generate=True,
-        generation_max_length=16,
+        generation_max_length=MAX_GENERATED,
         generation_num_beams=1,
         seed=recipe.seed,
         data_seed=recipe.seed,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training.promises import promises
 
 from hard import recordings
 from hard.model import bundle
@@ -35,12 +36,12 @@ def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
     )
 
 
-def check_serves(out: Path, recording: Path, at_least: float) -> None:
+def check_serves(out: Path, recording: Path, at_least: float, hop_s: float = 1.0) -> None:
     """Both backends serve the bundle, agree, and know subjects 5 and 6."""
     assert bundle.verify(out) == []
     found, manifest = [], bundle.read(out).manifest
     runs = [run for run in recordings.read(recording)[0] if run.subject in ("5", "6")]
-    devices = Devices(bundle.read(out).grid(), bundle.read(out).usual())
+    devices = Devices(bundle.read(out).grid(hop_s=hop_s), bundle.read(out).usual())
     windows, truth = zip(*((w, t) for w, t in recordings.windows(runs, devices) if t), strict=True)
     for backend in ("onnx", "torch"):
         predictions = load(str(out), backend).classify(windows)  # type: ignore[arg-type]
@@ -85,17 +86,29 @@ def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_flan_t5_s_architecture_and_the_seed_prompt(
-    recording: Path, tiny_flan: Callable[..., Path], tmp_path: Path
-) -> None:
-    out = tmp_path / "flan"
-    done = script(
-        "finetune.py", recording, "--out", out, "--base", tiny_flan(), "--prompt", "seed", *QUICK, "--epochs", "8"
-    )
+def test_the_seed_s_recipe_keeps_what_it_promises(recording: Path, tmp_path: Path) -> None:
+    """FLAN-T5's architecture with random weights, the seed prompt, batch 8 × 2, Adafactor."""
+    base, out = tmp_path / "tiny-flan", tmp_path / "flan"
+    sizes = ("--d-model", "64", "--d-ff", "128", "--d-kv", "16", "--heads", "4", "--layers", "2", "--vocabulary", "300")
+    assert script("random_checkpoint.py", base, *sizes).returncode == 0
+    assert "exists: choose another folder" in script("random_checkpoint.py", base, *sizes).stderr
+    options = ("--prompt", "seed", "--hop", "0.25", "--no-baselines", *QUICK[:4], "--threads", "1", "--epochs", "8")
+    done = script("finetune.py", recording, "--out", out, "--base", base, *options)
     assert done.returncode == 0, done.stderr[-2000:]
-    check_serves(out, recording, 0.4)
+    check_serves(out, recording, 0.7, hop_s=0.25)
     manifest = bundle.read(out).manifest
     assert manifest.name == "tiny-flan-seed"
+    told = manifest.training.metrics
+    training, validation = told["losses"]["training"], told["losses"]["validation"]
+    assert len(training) == len(validation) == 8
+    assert all(0 < loss < float("inf") for loss in (*training, *validation, told["losses"]["test"]))
+    assert training[-1] < training[0]
+    assert min(validation[1:]) < validation[0]
+    assert {sample["generated"] for sample in told["samples"]} <= set(manifest.labels)
+    for promise in promises(told, told["test"]["accuracy"]):
+        assert "NO" not in promise
+        assert f"| {promise[0]} | {promise[1]} |" in (out / "README.md").read_text()
+        assert promise[0] in done.stdout
     for file in out.iterdir():
         assert str(tmp_path.parent) not in file.read_bytes().decode(errors="replace").replace(
             manifest.training.command, ""
