@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from scratch import SCRIPT, install
 
 from hard.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-SCRIPT = DEPLOY / "install.sh"
 MOST_MB = 250
-
-
-def install(*options: str, root: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHON": sys.executable, **({"DESTDIR": str(root)} if root else {})}
-    return subprocess.run(
-        [SCRIPT, *options], check=check, env=environment, capture_output=True, text=True, timeout=900
-    )  # fmt: skip
 
 
 def everything(folder: Path) -> set[str]:
@@ -114,16 +105,6 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, options: tuple[str, ...]
     assert done.returncode == 1
     assert sentence in done.stderr
     assert everything(tmp_path) == set()
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scratch root with HARD, really installed."""
-    if shutil.which("systemd-sysusers") is None:
-        pytest.skip("systemd-sysusers is not installed (Debian: apt install systemd)")
-    root = tmp_path_factory.mktemp("root")
-    install(root=root)
-    return root
 
 
 @pytest.mark.slow

@@ -1,0 +1,19 @@
+"""What was really installed, once for all tests that need it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from scratch import install
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scratch root with HARD, really installed."""
+    if shutil.which("systemd-sysusers") is None:
+        pytest.skip("systemd-sysusers is not installed (Debian: apt install systemd)")
+    root = tmp_path_factory.mktemp("root")
+    install(root=root)
+    return root
