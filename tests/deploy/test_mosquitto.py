@@ -1,0 +1,240 @@
+"""deploy/mosquitto on a real mosquitto, with real certificates: who may do what, what is kept, labels through it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+import trustme
+from broker import Mosquitto
+from paho.mqtt.enums import CallbackAPIVersion
+from stream.test_mqtt import eventually
+from test_daemon import batch, daemon
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "mosquitto"
+ROLES = ("belt-7", "wrist-1", "hard", "reader")
+TOPICS = (
+    "sensors/belt-7/accel", "sensors/wrist-1/accel", "sensors/hard/accel", "sensors/reader/accel",
+    "hard/belt-7/activity", "hard/status", "homeassistant/device/x/config", "anything",
+)  # fmt: skip
+SAMPLES = {"sensors/belt-7/accel", "sensors/wrist-1/accel"}
+LABELS = {"hard/belt-7/activity", "hard/status"}
+WRITES = {"belt-7": {"sensors/belt-7/accel"}, "wrist-1": {"sensors/wrist-1/accel"}, "hard": LABELS, "reader": set()}
+READS = {"belt-7": set(), "wrist-1": set(), "hard": SAMPLES | LABELS | {"sensors/reader/accel"}, "reader": LABELS}
+
+
+def settings(folder: Path) -> list[str]:
+    """hard.conf with its files in `folder`. Without its listener: the rest belongs to the one that tests start with."""
+    lines = (DEPLOY / "hard.conf").read_text().replace("/etc/mosquitto/", f"{folder}/").splitlines()
+    assert "listener 8883" in lines
+    return [line for line in lines if line and not line.startswith(("#", "listener"))]
+
+
+def passwords(file: Path, *names: str) -> None:
+    """Users whose passwords are `{name}-secret`."""
+    file.touch(mode=0o600)
+    for name in names:
+        subprocess.run(["mosquitto_passwd", "-b", file, name, f"{name}-secret"], check=True, timeout=60)
+
+
+@pytest.fixture
+def guarded(mosquitto: Mosquitto) -> Mosquitto:
+    """The broker as deployed, with one more user, `observer`, who may do everything."""
+    mosquitto.stop()
+    folder = mosquitto.folder
+    (folder / "certs").mkdir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "certs/ca.pem")
+    server = authority.issue_cert("127.0.0.1", "localhost")
+    server.private_key_pem.write_to_path(folder / "certs/server.key")
+    for n, pem in enumerate(server.cert_chain_pems):
+        pem.write_to_path(folder / "certs/server.pem", append=n > 0)
+    passwords(folder / "hard.passwords", *ROLES, "observer")
+    (folder / "hard.acl").write_text((DEPLOY / "hard.acl").read_text() + "\nuser observer\ntopic readwrite #\n")
+    mosquitto.config = [*settings(folder), f"persistence_location {folder}/"]
+    mosquitto.start()
+    return mosquitto
+
+
+class Client:
+    """A client by name, over TLS: what it received, and whether the broker let it in."""
+
+    def __init__(self, broker: Mosquitto, name: str, password: str | None = None, **options: Any) -> None:
+        self.came: list[tuple[str, bytes]] = []
+        self.answer: Any = None
+        self.subscribed = 0
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, **options)
+        self.client.max_inflight_messages_set(1000)
+        self.client.username_pw_set(name, password or f"{name}-secret")
+        self.client.tls_set_context(ssl.create_default_context(cafile=str(broker.folder / "certs/ca.pem")))
+        self.client.on_connect = self._on_connect
+        self.client.on_subscribe = self._on_subscribe
+        self.client.on_message = lambda _, __, message: self.came.append((message.topic, bytes(message.payload)))
+        self._where = (broker.host, broker.port)
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self.answer = reason
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self.subscribed += 1
+
+    def __enter__(self) -> Client:
+        self.client.connect(*self._where)
+        self.client.loop_start()
+        eventually(lambda: self.answer is not None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def subscribe(self, *topics: str) -> None:
+        before = self.subscribed
+        for topic in topics:
+            self.client.subscribe(topic, 1)
+        eventually(lambda: self.subscribed == before + len(topics))
+
+    def publish(self, topic: str, payload: str | bytes) -> None:
+        """Returns when the broker has acknowledged, which it also does for what it drops."""
+        self.client.publish(topic, payload, qos=1).wait_for_publish(15)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_writes_its_own_and_nothing_else(guarded: Mosquitto, role: str) -> None:
+    with Client(guarded, "observer") as observer, Client(guarded, role) as client:
+        observer.subscribe("#")
+        for topic in TOPICS:
+            client.publish(topic, role)
+        observer.publish("end", "end")
+        eventually(lambda: ("end", b"end") in observer.came)
+        assert {topic for topic, payload in observer.came if payload == role.encode()} == WRITES[role]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_reads_its_own_and_nothing_else(guarded: Mosquitto, role: str) -> None:
+    with Client(guarded, "observer") as observer, Client(guarded, role) as client:
+        client.subscribe("#", "sensors/#", "hard/#", *TOPICS)
+        for topic in TOPICS:
+            observer.publish(topic, "x")
+        allowed = READS[role]
+        eventually(lambda: {topic for topic, _ in client.came} >= allowed)
+        client.publish("sensors/none/of/its", "x")  # its answer comes after whatever was on the way
+        assert {topic for topic, _ in client.came} == allowed
+
+
+def test_nobody_gets_in_without_tls_and_a_password(guarded: Mosquitto) -> None:
+    with Client(guarded, "reader", "wrong") as client:
+        assert client.answer.is_failure
+    with Client(guarded, "stranger") as client:
+        assert client.answer.is_failure
+    plain = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    answers: list[Any] = []
+    ended: list[Any] = []
+    plain.on_connect = lambda *arguments: answers.append(arguments)
+    plain.on_disconnect = lambda *arguments: ended.append(arguments)
+    plain.connect(guarded.host, guarded.port)
+    plain.loop_start()
+    eventually(lambda: ended)
+    plain.loop_stop()
+    assert answers == []
+    with (
+        socket.create_connection((guarded.host, guarded.port)) as raw,
+        pytest.raises(ssl.SSLCertVerificationError),
+        ssl.create_default_context().wrap_socket(raw, server_hostname="localhost"),
+    ):
+        pass  # another authority's clients don't trust it
+
+
+def test_hard_labels_through_it(guarded: Mosquitto) -> None:
+    (guarded.folder / "password").write_text("hard-secret\n")
+    overrides = (
+        "mqtt.tls=true", "mqtt.username=hard", f"mqtt.password_file={guarded.folder}/password",
+        f"mqtt.ca_file={guarded.folder}/certs/ca.pem",
+    )  # fmt: skip
+    with (
+        Client(guarded, "reader") as reader,
+        Client(guarded, "belt-7") as sensor,
+        daemon(guarded.port, *overrides) as running,
+    ):
+        reader.subscribe("hard/#")
+        running.ready()
+        for second in range(6):
+            sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
+        eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3)
+        eventually(lambda: {"hard/belt-7/state", "hard/health", "hard/status"} <= {topic for topic, _ in reader.came})
+        assert running.stop() == 0
+        assert "WARNING" not in running.log
+
+
+def offline(broker: Mosquitto, messages: int) -> int:
+    """Messages sent for an absent session, over a broker killed meanwhile; how many it gets when it returns."""
+    options: dict[str, Any] = {"client_id": "away", "clean_session": False}
+    with Client(broker, "observer", **options) as away:
+        away.subscribe("sensors/#")
+    with Client(broker, "observer") as sender:
+        for n in range(messages):
+            info = sender.client.publish("sensors/belt-7/accel", str(n), qos=1)
+        info.wait_for_publish(30)
+    broker.stop()  # cleanly: what is saved before a kill is another test's
+    broker.start()
+    with Client(broker, "observer", **options) as back:
+        eventually(lambda: not more(back))
+        return len(back.came)
+
+
+def more(client: Client) -> bool:
+    """Whether messages come within a moment."""
+    before = len(client.came)
+    time.sleep(0.7)
+    return len(client.came) != before
+
+
+@pytest.mark.slow
+def test_what_the_defaults_lose_is_kept(guarded: Mosquitto) -> None:
+    messages = 3000
+    assert offline(guarded, messages) == messages
+    kept = ("persistence", "autosave", "max_", "persistent")
+    guarded.stop()
+    guarded.config = [line for line in guarded.config if not line.startswith(kept)]
+    guarded.start()
+    assert offline(guarded, messages) == 0  # no persistence, mosquitto's own default
+    guarded.stop()
+    guarded.config += ["persistence true", f"persistence_location {guarded.folder}/"]
+    guarded.start()
+    assert offline(guarded, messages) == 1000  # Debian's
+
+
+@pytest.mark.slow
+def test_a_killed_broker_has_saved_what_is_older_than_the_interval(guarded: Mosquitto) -> None:
+    with Client(guarded, "observer") as client:
+        client.client.publish("hard/status", b"online", qos=1, retain=True).wait_for_publish(15)
+    store = guarded.folder / "mosquitto.db"
+    eventually(lambda: store.exists() and b"online" in store.read_bytes())
+    guarded.stop(kill=True)
+    guarded.start()
+    with Client(guarded, "observer") as client:
+        client.subscribe("hard/status")
+        eventually(lambda: client.came == [("hard/status", b"online")])
+
+
+def test_the_written_commands_make_certificates_that_hold(guarded: Mosquitto, tmp_path: Path) -> None:
+    """The README's own lines, run as they stand, make a chain that strict checks accept and mosquitto serves."""
+    commands = re.findall(r"```sh\n(openssl.*?)```", (DEPLOY / "README.md").read_text(), flags=re.S)[0]
+    folder = tmp_path / "authority"
+    folder.mkdir()
+    subprocess.run(["sh", "-euc", commands], cwd=folder, check=True, capture_output=True, timeout=120)
+    verify = ["openssl", "verify", "-x509_strict", "-verify_ip", "127.0.0.1", "-CAfile", "ca.pem", "server.pem"]
+    subprocess.run(verify, cwd=folder, check=True, capture_output=True, timeout=60)
+    guarded.stop()
+    for name in ("ca.pem", "server.pem", "server.key"):
+        (guarded.folder / "certs" / name).write_bytes((folder / name).read_bytes())
+    guarded.start()
+    with Client(guarded, "reader") as reader:
+        assert not reader.answer.is_failure
