@@ -26,7 +26,7 @@ def show_data(
     labels: Sequence[str],
     split: Split,
 ) -> None:
-    """Subjects, hours, rejected records, and the windows of each label in each part."""
+    """Subjects; hours of each activity; the windows of each label in each part; rejected records by reason."""
     hours = sum(float(run.time[-1] - run.time[0]) for run in runs) / 3600
     people = len({run.subject for run in runs})
     console.print(f"{people} subjects, {hours:.1f} hours in {len(runs)} runs, {len(labelled)} windows of one activity")

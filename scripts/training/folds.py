@@ -1,12 +1,13 @@
 """One recipe, several fine-tunes: every subject is judged once by a model that never met him. Subject-wise K folds.
 
-Each fold is a whole fine-tune in its own process, which leaves its bundle, its log and its trial in `out`/folds; the
+Each fold is a whole fine-tune in its own process, which leaves its bundle, log, trial and plan in `out`/folds; the
 report is drawn from the trials.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import time
@@ -25,7 +26,7 @@ from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
 from training.recipe import Recipe
-from training.work import work_path
+from training.work import difference, plan, work_path
 
 FOLDS = "folds"
 
@@ -48,7 +49,8 @@ class Against:
 def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str, Any]:
     """Trains `folds` times, `jobs` at a time, and writes the report to `recipe.out`; gives its figures.
 
-    With `recipe.resume` the folds that an interrupted run ended are kept, and those it began go on. A fold has the
+    With `recipe.resume` the folds that an interrupted run ended are kept, and those it began go on; all must have been
+    told the same. A fold has the
     cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
     """
     recipe.settled()
@@ -114,13 +116,16 @@ def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Tri
 
 
 def _is_done(recipe: Recipe) -> bool:
-    """Whether an earlier run has trained this fold, with the same subjects held out, to its end."""
+    """Whether an earlier run has trained this fold to its end. Raises RefusedError where it was told otherwise."""
     try:
-        return bundle.read(recipe.out).manifest.training.subjects["test"] == list(recipe.holdout) and bool(
-            Trial.load(_trial(recipe)).parts
-        )
+        made = json.loads(_plan(recipe).read_text(encoding="utf-8"))
+        done = bool(Trial.load(_trial(recipe)).parts)
+        bundle.read(recipe.out)
     except (bundle.BundleError, OSError, ValueError):
         return False
+    if told := difference(made, plan(recipe.settled())):
+        raise RefusedError(f"{recipe.out} was made with {told}: resume with the same options, or choose another --out")
+    return done
 
 
 def _fold(recipe: Recipe) -> None:
@@ -132,11 +137,17 @@ def _fold(recipe: Recipe) -> None:
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
+        _plan(recipe).unlink(missing_ok=True)  # until the end the fold counts as not done
         finetuning.run(recipe, Console(file=log, soft_wrap=True, width=160), keep=_trial(recipe))
+        _plan(recipe).write_text(json.dumps(plan(recipe.settled()), indent=1), encoding="utf-8")
 
 
 def _trial(recipe: Recipe) -> Path:
     return recipe.out.with_suffix(".npz")
+
+
+def _plan(recipe: Recipe) -> Path:
+    return recipe.out.with_suffix(".json")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ Knows no data and no optimiser.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import fields
@@ -34,12 +35,12 @@ def work_path(out: Path) -> Path:
 
 def begin(recipe: Recipe) -> Path:
     """The work folder of a settled recipe, new or to be resumed. Raises RefusedError where the two are mixed up."""
-    folder, plan = work_path(recipe.out), _plan(recipe)
+    folder, asked = work_path(recipe.out), plan(recipe)
     if not folder.exists():
         if recipe.resume:
             raise RefusedError(f"there is nothing to resume: {folder} isn't there")
         folder.mkdir(parents=True)
-        (folder / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        (folder / PLAN).write_text(json.dumps(asked, indent=1), encoding="utf-8")
         return folder
     if not recipe.resume:
         raise RefusedError(f"{folder} holds an interrupted fine-tune: go on with --resume, or remove it")
@@ -47,12 +48,8 @@ def begin(recipe: Recipe) -> Path:
         begun = json.loads((folder / PLAN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RefusedError(f"{folder} is not the folder of a fine-tune, or it broke off at once: remove it") from error
-    if differing := [name for name in plan if plan[name] != begun.get(name)]:
-        name = differing[0]
-        raise RefusedError(
-            f"{folder} was begun with {name} {begun.get(name)}, not {plan[name]}: resume with the same options, "
-            "or remove it"
-        )
+    if told := difference(begun, asked):
+        raise RefusedError(f"{folder} was begun with {told}: resume with the same options, or remove it")
     return folder
 
 
@@ -81,12 +78,24 @@ def finish(folder: Path, model: Any, trained: Trained) -> None:
         shutil.rmtree(path)
 
 
-def _plan(recipe: Recipe) -> dict[str, str]:
-    """What must be the same when it is resumed, the sizes of the recordings included."""
-    plan = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
+def plan(recipe: Recipe) -> dict[str, str]:
+    """What must be the same when a settled recipe is resumed, the recordings included."""
+    asked = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
     files = [file for path in recipe.data for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    plan["data"] = ", ".join(f"{file.name} of {file.stat().st_size} bytes" for file in files if file.is_file())
-    return plan
+    asked["data"] = ", ".join(f"{file.name} (sha256 {_digest(file)})" for file in files if file.is_file())
+    return asked
+
+
+def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
+    """In what two plans differ, for a sentence; empty where they don't."""
+    return next(
+        (f"{name} {begun.get(name)}, not {asked[name]}" for name in asked if asked[name] != begun.get(name)), ""
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 
 def _is_json(path: Path) -> bool:

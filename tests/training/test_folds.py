@@ -1,6 +1,9 @@
 """Folds deal every subject once; above is claimed only where the mean difference exceeds its standard error."""
 
 import io
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from training import display, folds, report, split
+from training import display, folds, report, split, work
 from training.guards import RefusedError
 from training.outcome import Outcome, Trial
 from training.recipe import Recipe
+
+from hard.model.bundle import default_path
 
 LABELS = ("Walking", "Sitting")
 
@@ -107,3 +112,20 @@ def test_folds_refuse_what_contradicts_them(tmp_path: Path, options: dict[str, o
     recipe = Recipe(data=(), out=tmp_path / "cv", **options)  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match=sentence):
         folds.run(recipe, Console(file=io.StringIO()), folds=3, jobs=1)
+
+
+def test_a_fold_of_another_recipe_or_other_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("one")
+    recipe = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "folds" / "1", holdout=("1",), resume=True)
+    assert not folds._is_done(recipe)
+    shutil.copytree(default_path(), recipe.out)
+    trial(("1",), 0.9).save(recipe.out.with_suffix(".npz"))
+    assert not folds._is_done(recipe)  # made before plans were kept, or broken off
+    recipe.out.with_suffix(".json").write_text(json.dumps(work.plan(recipe.settled())))
+    assert folds._is_done(recipe)
+    assert folds._is_done(replace(recipe, threads=7, command="python finetune.py --jobs 3"))
+    with pytest.raises(RefusedError, match=r"was made with lr 0\.003, not 0\.1: resume with the same options"):
+        folds._is_done(replace(recipe, lr=0.1))
+    (tmp_path / "data.csv").write_text("two")
+    with pytest.raises(RefusedError, match=r"was made with data data\.csv \(sha256 .*\), not data\.csv"):
+        folds._is_done(recipe)
