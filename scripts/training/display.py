@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -26,20 +27,43 @@ def show_data(
     labels: Sequence[str],
     split: Split,
 ) -> None:
-    """Subjects; hours of each activity; the windows of each label in each part; rejected records by reason."""
-    hours = sum(float(run.time[-1] - run.time[0]) for run in runs) / 3600
-    people = len({run.subject for run in runs})
-    console.print(f"{people} subjects, {hours:.1f} hours in {len(runs)} runs, {len(labelled)} windows of one activity")
-    told = ", ".join(f"{count} × {reason}" for reason, count in rejected.most_common()) or "none"
-    console.print(f"rejected records: {told}")
-    table = Table("part", "subjects", *labels, "windows")
-    for part, subjects in split.parts().items():
-        truth = labelled.of(subjects).truth
-        counts = [
-            f"{(truth == label).sum()} ({(truth == label).mean():.0%})" if len(truth) else "0" for label in labels
-        ]
-        table.add_row(part, " ".join(subjects) or "–", *counts, str(len(truth)))
-    console.print(table)
+    """Hours of each activity, its windows in each part, who is in each part, and rejected records by reason."""
+    hours = hours_of(runs)
+    people, groups = split.parts(), split.groups()
+    console.print(
+        f"{len({run.subject for run in runs})} subjects, {sum(hours.values()):.1f} hours in {len(runs)} runs, "
+        f"{len(labelled)} windows of one activity",
+        highlight=False,
+    )
+    table = Table("", "hours", *people, highlight=False)
+    table.add_row(
+        "subjects", "", *(f"{len(names)}: {' '.join(names)}" if names else "none" for names in people.values())
+    )
+    truths = [labelled.of(group).truth for group in groups.values()]
+    for label in labels:
+        counts = [int((truth == label).sum()) for truth in truths]
+        shares = (f"{n} ({n / len(t):.0%})" if n else "0" for n, t in zip(counts, truths, strict=True))
+        table.add_row(label, f"{hours[label]:.2f}", *shares)
+    table.add_row("windows", "", *(str(len(truth)) for truth in truths))
+    _wide(console).print(table)
+    if not +rejected:
+        console.print("rejected records: none")
+        return
+    refused = Table("rejected records", "", highlight=False)
+    for reason, count in (+rejected).most_common():
+        refused.add_row(reason, str(count))
+    console.print(refused)
+
+
+def hours_of(runs: Sequence[Recording]) -> Counter[str]:
+    """Hours recorded of each truth."""
+    found: Counter[str] = Counter()
+    for run in runs:
+        if run.truth is not None and len(run.time) > 1:
+            each_s = (run.time[-1] - run.time[0]) / (len(run.time) - 1)
+            for truth, count in zip(*np.unique(run.truth, return_counts=True), strict=True):
+                found[str(truth)] += float(count * each_s) / 3600
+    return found
 
 
 def show_figures(console: Console, metrics: dict[str, Any]) -> None:
