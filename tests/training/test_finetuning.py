@@ -92,7 +92,7 @@ def test_the_seed_s_recipe_keeps_what_it_promises(recording: Path, tmp_path: Pat
     sizes = ("--d-model", "64", "--d-ff", "128", "--d-kv", "16", "--heads", "4", "--layers", "2", "--vocabulary", "300")
     assert script("random_checkpoint.py", base, *sizes).returncode == 0
     assert "exists: choose another folder" in script("random_checkpoint.py", base, *sizes).stderr
-    options = ("--prompt", "seed", "--hop", "0.25", "--no-baselines", *QUICK[:4], "--threads", "1", "--epochs", "8")
+    options = ("--prompt", "seed", "--hop", "0.25", "--no-baselines", *QUICK[:4], "--threads", "1", "--epochs", "4")
     done = script("finetune.py", recording, "--out", out, "--base", base, *options)
     assert done.returncode == 0, done.stderr[-2000:]
     check_serves(out, recording, 0.7, hop_s=0.25)
@@ -100,7 +100,7 @@ def test_the_seed_s_recipe_keeps_what_it_promises(recording: Path, tmp_path: Pat
     assert manifest.name == "tiny-flan-seed"
     told = manifest.training.metrics
     training, validation = told["losses"]["training"], told["losses"]["validation"]
-    assert len(training) == len(validation) == 8
+    assert len(training) == len(validation) == 4
     assert all(0 < loss < float("inf") for loss in (*training, *validation, told["losses"]["test"]))
     assert training[-1] < training[0]
     assert min(validation[1:]) < validation[0]
