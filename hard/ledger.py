@@ -15,6 +15,11 @@ import msgspec
 from hard.records import Tally
 
 Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown"]
+# Why messages are rejected: each is counted from zero, for a counter that begins at one shows no increase.
+REASONS = (
+    *("json", "csv", "fields", "empty", "not_finite", "rate", "time_unit", "content_type", "topic", "oversized"),
+    "internal",
+)
 
 
 class MessageBook(msgspec.Struct):
@@ -86,7 +91,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = Lock()
         self._messages, self._samples, self._windows = MessageBook(), SampleBook(), WindowBook()
-        self._reasons: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self._runs = self._jumps = 0
 
     def received(self) -> None:

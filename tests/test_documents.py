@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from test_metrics import exposition
 
 from hard import cli
+from hard.ledger import REASONS
 from hard.settings import Settings
 from hard.stream import payloads, publisher
 
@@ -92,7 +93,7 @@ def test_every_reason_of_refusal_is_documented() -> None:
     shown = set(
         re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section("Payloads"), flags=re.M)))
     )
-    assert shown == raised
+    assert shown == raised == set(REASONS)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import numpy as np
-import pytest
+from prometheus import installed
 from prometheus_client import CollectorRegistry, generate_latest
 
-from hard.ledger import Ledger
+from hard.ledger import REASONS, Ledger
 from hard.metrics import Gauges, Metrics, Model
 from hard.records import Prediction, Window
 
@@ -39,16 +38,14 @@ def exposition() -> str:
     return generate_latest(metrics()[0]).decode()
 
 
-def promtool() -> str:
-    executable = shutil.which("promtool")
-    if executable is None:
-        pytest.skip("promtool is not installed (Debian: apt install prometheus)")
-    return executable
-
-
 def test_promtool_finds_nothing_to_say() -> None:
     done = subprocess.run(
-        [promtool(), "check", "metrics"], check=False, input=exposition(), capture_output=True, text=True, timeout=60
+        [installed("promtool"), "check", "metrics"],
+        check=False,
+        input=exposition(),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -57,6 +54,12 @@ def test_every_label_is_counted_from_zero() -> None:
     for label in LABELS:
         for accepted in ("true", "false"):
             assert f'hard_labels_total{{accepted="{accepted}",label="{label}"}} 0.0\n' in exposition()
+
+
+def test_every_reason_of_rejection_is_counted_from_zero() -> None:
+    assert 'hard_rejected_messages_total{reason="json"} 1.0\n' in exposition()
+    for reason in set(REASONS) - {"json"}:
+        assert f'hard_rejected_messages_total{{reason="{reason}"}} 0.0\n' in exposition()
 
 
 def test_a_label_is_counted_with_all_that_is_known_of_it() -> None:

@@ -1,0 +1,166 @@
+"""The dashboards: what a reader of a panel needs is there, and every query has an answer from a live daemon.
+
+`pytest tests/deploy/test_grafana.py --draw` watches longer and draws the dashboards to scripts/figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from broker import Mosquitto, free_port
+from dashboards import FILES, FOLDER, Panel, panels
+from prometheus import Prometheus
+from stream.test_mqtt import Listener, eventually
+from test_daemon import daemon
+from test_metrics import exposition
+from test_prometheus import alerts
+
+ROOT = Path(__file__).resolve().parents[2]
+PANELS = [panel for file in FILES for panel in panels(file)]
+# Panels and alerts that may have nothing to show while a daemon is under load. None has: what is rare is provoked.
+QUIET: set[str] = set()
+
+
+def test_there_are_four_dashboards() -> None:
+    assert [file.stem for file in FILES] == ["hard-delivery", "hard-fleet", "hard-latency", "hard-model"]
+    assert len({panel.json["id"] for panel in panels(FILES[0])}) == len(panels(FILES[0]))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_dashboard_asks_for_data_source_and_instance(file: Path) -> None:
+    read = json.loads(file.read_text())
+    assert (read["uid"], read["tags"]) == (file.stem, ["hard"])
+    assert {v["name"]: v["type"] for v in read["templating"]["list"]} == {
+        "datasource": "datasource",
+        "instance": "query",
+    }
+    assert "label_values(hard_uptime_seconds, instance)" in read["templating"]["list"][1]["query"]["query"]
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=str)
+def test_a_panel_has_title_description_unit_and_variables(panel: Panel) -> None:
+    assert panel.json["title"]
+    assert panel.json["description"].endswith(".")
+    assert panel.json["fieldConfig"]["defaults"]["unit"]
+    for target in panel.json["targets"]:
+        assert target["datasource"]["uid"] == panel.json["datasource"]["uid"] == "${datasource}"
+        assert 'instance=~"$instance"' in target["expr"] or target["expr"].startswith("count(ALERTS")
+        windows = re.findall(r"\[(.*?)\]", target["expr"])
+        assert set(windows) <= {"$__rate_interval", "$__range", "1h"}
+        assert "1h" not in windows or "last hour" in panel.json["description"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_panels_lie_side_by_side(file: Path) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels(file):
+        at = panel.json["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken, panel
+        taken |= cells
+
+
+def test_every_metric_is_on_a_dashboard_or_of_no_use_there() -> None:
+    text = "".join(file.read_text() for file in FILES)
+    names = set(re.findall(r"^# TYPE (hard_\w+)", exposition(), flags=re.M))
+    unseen = {name for name in names if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", text)}
+    assert unseen == {"hard_accepted_samples_total"}  # an account between samples and windows, for whoever asks
+
+
+def test_grafana_is_provisioned_from_the_folder_that_the_page_names() -> None:
+    provider = yaml.safe_load((FOLDER / "provisioning/dashboards/hard.yml").read_text())["providers"][0]
+    assert provider["options"]["path"] in (FOLDER / "README.md").read_text()
+    source = yaml.safe_load((FOLDER / "provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
+    assert (source["type"], source["isDefault"]) == ("prometheus", True)
+
+
+@contextlib.contextmanager
+def load(mosquitto: Mosquitto, devices: int) -> Iterator[None]:
+    """Simulated wearers."""
+    wearers = subprocess.Popen(
+        [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url, "--devices", str(devices)],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        wearers.terminate()
+        wearers.wait(20)
+
+
+def nonsense(mosquitto: Mosquitto) -> None:
+    """Three messages that can't be read, for the panels that show such."""
+    with Listener(mosquitto, "none") as sender:
+        for payload in (b"{", b'{"t0": 1, "rate": 50}', b'{"t0": 5e10, "rate": 50, "xyz": [[1, 2, 3]]}'):
+            sender.client.publish("sensors/broken/accel", payload, qos=1).wait_for_publish(10)
+
+
+def looked_at(expression: str) -> str:
+    """An alert's expression without its thresholds: what it looks at, be it healthy or not."""
+    return re.sub(r"\s(==|>)\s*[\d.]+", "", expression)
+
+
+@pytest.mark.slow
+def test_every_panel_and_every_alert_sees_a_live_daemon(
+    mosquitto: Mosquitto, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    drawing = pytestconfig.getoption("--draw")
+    port = free_port()
+    with (
+        daemon(mosquitto.port, f"metrics.port={port}", "labels.min_confidence=0.5") as running,
+        Prometheus(tmp_path, [f"127.0.0.1:{port}"]) as prometheus,
+        load(mosquitto, devices=40 if drawing else 10),
+    ):
+        running.ready()
+        begin = time.time()
+        eventually(lambda: prometheus.query("sum(hard_labels_total) > 100"), 60)
+        nonsense(mosquitto)
+        eventually(lambda: prometheus.query('increase(hard_rejected_messages_total{reason="fields"}[1m]) > 0'), 60)
+        if drawing:
+            time.sleep(100)
+            mosquitto.stop(kill=True)
+            time.sleep(5)
+            mosquitto.start()
+            time.sleep(80)
+        silent = {
+            f"{panel}: {query}"
+            for panel in PANELS
+            for query, _ in panel.queries("10s", "5m")
+            if str(panel) not in QUIET and not prometheus.query(query)
+        }
+        silent |= {
+            f"{name}: {looked_at(alert['expr'])}"
+            for name, alert in alerts().items()
+            if name not in QUIET and not prometheus.query(looked_at(alert["expr"]))
+        }
+        assert silent == set()
+        eventually(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), 30)
+        assert [rule["name"] for rule in prometheus.rules() if rule.get("state", "inactive") == "firing"] == []
+        if drawing:
+            from drawing import Drawing
+
+            shown = Drawing(prometheus, (begin, time.time()))
+            for file in FILES:
+                shown.draw(panels(file), ROOT / "scripts" / "figures" / f"{file.stem}.png")
+        assert running.stop() == 0
+        eventually(lambda: down(prometheus) == "pending", 30)
+
+
+def down(prometheus: Prometheus) -> str:
+    return str(next(rule["state"] for rule in prometheus.rules() if rule["name"] == "HardDown"))
+
+
+def test_a_threshold_is_taken_off() -> None:
+    assert looked_at('up{job="hard"} == 0 or absent(up{job="hard"})') == 'up{job="hard"} or absent(up{job="hard"})'
+    assert looked_at("a > 0.5\nand b > 5000\n") == "a\nand b\n"
