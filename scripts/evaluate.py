@@ -15,6 +15,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("data", nargs="+", type=Path, help="WISDM text, CSV or Parquet, or a folder of them")
     p.add_argument("--subjects", help="only these, comma-separated")
     p.add_argument("--out", type=Path, help="folder of a report with tables and pictures")
+    p.add_argument(
+        "--changed", action="store_true", help="score them also as other phones and placements would have given them"
+    )
     p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
     p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
     add_source(p)
@@ -36,6 +39,7 @@ def main(arguments: list[str]) -> int:
             backend=options.backend,
             hop_s=options.hop,
             out=options.out,
+            changed=options.changed,
             columns=options.columns,
             labels=options.labels,
             source=(options.time_unit, options.recorded_hz, options.unit),

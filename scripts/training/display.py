@@ -92,6 +92,15 @@ def show_abstaining(console: Console, told: dict[str, Any]) -> None:
     )
 
 
+def show_conditions(console: Console, macro_f1: dict[str, float]) -> None:
+    """macro-F1 by condition, the first as recorded, and how far each lies from that."""
+    table = Table("the same recordings", "macro-F1", "change")
+    plain = next(iter(macro_f1.values()))
+    for name, reached in macro_f1.items():
+        table.add_row(name, f"{reached:.3f}", f"{reached - plain:+.3f}")
+    console.print(table)
+
+
 def show_score(console: Console, title: str, result: Score) -> None:
     """One line and the confusion table."""
     console.print(f"{title}: accuracy {result.accuracy:.3f}, macro-F1 {result.macro_f1:.3f} on {result.count} windows")

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from hard.model.bundle import Bundle, Manifest
 from hard.model.classifier import Backend, Classifier, load
+from hard.recordings import Recording
 from hard.records import Prediction
-from training import baselines, data, display, markdown, report, strangers
+from training import baselines, conditions, data, display, markdown, report, strangers
 from training.abstaining import recommended
 from training.card import leaky
 from training.data import Labelled
@@ -103,12 +104,14 @@ def evaluate(
     columns: data.Pairs = (),
     labels: data.Pairs = (),
     out: Path | None = None,
+    changed: bool = False,
     console: Console | None = None,
 ) -> Outcome:
     """Prints the scores of the bundle at `path` on `files`, and writes the report to `out`.
 
     `source` is time unit, rate and unit of the recordings, `columns` and `labels` as `data.load` has
-    them. Whatever it says of a subject who helped to make the bundle it marks as leaky.
+    them. With `changed`, the recordings also as other phones and placements would have given them. Whatever it says
+    of a subject who helped to make the bundle it marks as leaky.
     Raises BundleError and RefusedError.
     """
     console = console or Console(soft_wrap=True)
@@ -120,9 +123,14 @@ def evaluate(
     wanted = present if subjects is None else list(subjects)
     if unknown := [subject for subject in wanted if subject not in present]:
         raise RefusedError(f"subject {unknown[0]!r} is not in the data; there are {', '.join(present)}")
-    labelled = data.cut([run for run in runs if run.subject in wanted], classifier.bundle.grid(hop_s=hop_s))
-    predictions = classify(classifier, labelled)
-    outcome = outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
+    runs, grid = [run for run in runs if run.subject in wanted], classifier.bundle.grid(hop_s=hop_s)
+
+    def outcome_on(runs: list[Recording]) -> Outcome:
+        labelled = data.cut(runs, grid)
+        predictions = classify(classifier, labelled)
+        return outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
+
+    outcome = outcome_on(runs)
     leak = leak_of(manifest, files, wanted)
     told = figures(outcome)
     name = f"{classifier.bundle.model} by {backend}"
@@ -131,6 +139,11 @@ def evaluate(
     threshold, chosen = _threshold(manifest, outcome)
     abstaining = report.abstaining(outcome, threshold, chosen, strangers.confidences(classifier))
     display.show_abstaining(console, abstaining)
+    reached = {"as recorded": outcome.score.macro_f1}
+    for condition, others in conditions.changed(runs) if changed else ():
+        reached[condition] = outcome_on(others).score.macro_f1
+    if changed:
+        display.show_conditions(console, reached)
     if leak:
         console.print(leak)
     if out is not None:
@@ -143,7 +156,13 @@ def evaluate(
             title=name,
             intro=intro,
             leaky=leak,
-            told={"bundle": classifier.bundle.model, "backend": backend, "figures": told, "abstaining": abstaining},
+            told={
+                "bundle": classifier.bundle.model,
+                "backend": backend,
+                "figures": told,
+                "abstaining": abstaining,
+                "conditions": {condition: round(macro_f1, 4) for condition, macro_f1 in reached.items()},
+            },
         )
         console.print(f"wrote {out}")
     return outcome

@@ -73,6 +73,14 @@ def promises(told: dict[str, Any], accuracy: float) -> str:
     )
 
 
+def conditions(told: dict[str, float], title: str = "") -> str:
+    """macro-F1 by condition, the first as recorded; nothing where there is no other."""
+    if len(told) < 2:
+        return ""
+    rows = ((name, f"{macro_f1:.3f}") for name, macro_f1 in told.items())
+    return f"## {title or 'Other phones and placements'}\n\n" + table(("the same recordings", "macro-F1"), rows)
+
+
 def folds(told: dict[str, Any]) -> str:
     """`told` as `folds.summary` gives it: a row a fold, then model against baselines."""
     names = list(told["baselines_over_folds"])

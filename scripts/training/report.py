@@ -134,6 +134,7 @@ def write_evaluation(
         *intro,
         markdown.figures("Figures (LEAKY)" if leaky else "Figures", told["figures"]),
         markdown.baselines("Baselines", told["figures"]),
+        markdown.conditions(told["conditions"], "Other phones and placements (LEAKY)" if leaky else ""),
         markdown.abstaining(told["abstaining"], "Abstaining (LEAKY)" if leaky else "Abstaining"),
         markdown.pictures(False),
         OVERLAP,

@@ -62,7 +62,11 @@ def test_a_random_split_marks_all_that_comes_of_it(recording: Path, tmp_path: Pa
     metrics = bundle.read(out).manifest.training.metrics
     assert "test" not in metrics
     assert "test (LEAKY, windows split at random)" in metrics
-    told = script("evaluate.py", out, recording, "--subjects", "5", "--out", report)
+    told = script("evaluate.py", out, recording, "--subjects", "5", "--out", report, "--changed")
     assert "LEAKY, windows split at random when this bundle was made" in told
     assert (report / "README.md").read_text().partition("\n")[0].endswith("(LEAKY)")
     assert json.loads((report / "report.json").read_text())["leaky"].startswith("LEAKY")
+    reached = json.loads((report / "report.json").read_text())["conditions"]
+    assert {"as recorded", "turned anyhow", "20 Hz, polled"} <= reached.keys()
+    assert abs(reached["turned anyhow"] - reached["as recorded"]) <= 0.02
+    assert "| turned anyhow | " in (report / "README.md").read_text()
