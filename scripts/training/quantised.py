@@ -18,7 +18,7 @@ from training import calibrate, export
 from training.examples import Examples
 
 MOST_LOST = 0.002  # macro-F1
-LEAST_GAIN = 1.1  # windows a second over those of fp32
+LEAST_GAIN = 1.5  # windows a second over those of fp32: below, exact agreement of the backends is worth more
 MEASURED = 2048  # training examples that the ranges are taken from
 ROUNDS, BATCH = 9, 32  # of the timing
 

@@ -57,7 +57,7 @@ def check_serves(out: Path, recording: Path, at_least: float, hop_s: float = 1.0
     np.testing.assert_array_equal(found[0], np.stack([p.probabilities for p in served]))
     assert manifest.int8 is not None
     lost = manifest.int8.macro_f1_fp32 - manifest.int8.macro_f1
-    assert (manifest.precision == "int8") == (lost <= 0.002 and manifest.int8.speed >= 1.1)
+    assert (manifest.precision == "int8") == (lost <= 0.002 and manifest.int8.speed >= 1.5)
     assert manifest.training.metrics["test"]["windows"] == len(windows)
     assert manifest.training.metrics["test"]["accuracy"] >= at_least
 
