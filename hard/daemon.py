@@ -15,12 +15,13 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from hard import __version__, systemd, wiring
 from hard.assembler import Assembler, Messages
-from hard.health import DeviceCounts, Health, Latencies, Queues, RateMeter, rss_bytes
+from hard.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
 from hard.labeller import Labeller
-from hard.ledger import Ledger
+from hard.ledger import Abandoned, Ledger
 from hard.metrics import Gauges, Metrics
 from hard.model import bundle
 from hard.model.classifier import load
+from hard.records import Window
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
 from hard.stream.mqtt import Outgoing, Session
@@ -50,8 +51,9 @@ class Daemon:
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
         self._messages: Messages = queue.Queue(settings.ingest.max_queued_messages)
         self._devices = wiring.devices(settings, self._classifier)  # the assemble thread's own once it runs
+        self._journal = wiring.journal(settings, self._classifier.bundle)
         self._pending = Pending(
-            self._ledger.abandoned, max_age_s=settings.model.max_age_s,
+            self._abandoned, max_age_s=settings.model.max_age_s,
             max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
         )  # fmt: skip
         self._session = Session(
@@ -65,18 +67,18 @@ class Daemon:
         )  # fmt: skip
         self._publisher = Publisher(
             self._session.put,
-            Observers(self._metrics.labelled, self._handed_over, self._settled),
+            Observers(self._metrics.labelled, self._handed_over, self._settled), self._devices.__contains__,
             prefix=settings.publish.prefix, qos=settings.publish.qos, min_confidence=settings.labels.min_confidence,
             smooth_windows=settings.labels.smooth_windows, max_devices=settings.ingest.max_devices,
         )  # fmt: skip
         self._assembler = Assembler(
-            self._messages, decoder=wiring.decoder(settings), devices=self._devices, pending=self._pending,
-            publisher=self._publisher, ledger=self._ledger, metrics=self._metrics,
+            self._messages, decoder=wiring.decoder(settings), devices=self._devices, journal=self._journal,
+            pending=self._pending, publisher=self._publisher, ledger=self._ledger, metrics=self._metrics,
             acknowledge=self._session.acknowledge,
         )  # fmt: skip
         self._labeller = Labeller(
-            self._classifier, pending=self._pending, publisher=self._publisher, ledger=self._ledger,
-            metrics=self._metrics, max_batch=settings.model.max_batch,
+            self._classifier, pending=self._pending, publisher=self._publisher, metrics=self._metrics,
+            max_batch=settings.model.max_batch, failed=lambda window: self._abandoned("failed", [window]),
         )  # fmt: skip
         self._assemble = Worker("assemble", self._assembler.work, lambda: not self._messages.empty())
         self._label = Worker("label", self._labeller.work, lambda: len(self._pending) > 0)
@@ -86,6 +88,7 @@ class Daemon:
         )  # fmt: skip
         self._encoder = msgspec.json.Encoder()
         self._started = monotonic()
+        self._out_of_time = False
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT, or until a worker dies; gives the exit code."""
@@ -120,6 +123,7 @@ class Daemon:
                 log.error("%s", trouble)
                 return FAILED
             self._assembler.tick(now)
+            self._journal.flush()
             if now >= health_at or well != (well := not self._vitals.problems()):
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
@@ -133,12 +137,11 @@ class Daemon:
         self._assemble.join(self._left(deadline))
         self._pending.close()
         self._label.join(self._left(deadline))
-        if self._label.is_alive() or self._label.error:
-            self._ledger.abandoned("shutdown", self._pending.abandon())
+        self._pending.abandon()
         if self._session.connected:
             self._session.drain(self._left(deadline))
-        lost = [outgoing for outgoing in self._session.abandon() if outgoing.settled]
-        self._ledger.abandoned("shutdown", len(lost))
+        self._out_of_time = True
+        self._session.abandon()
         if self._assemble.finished:
             self._assembler.close()
         if self._session.connected:
@@ -155,17 +158,24 @@ class Daemon:
         self._metrics.latency.observe(total_s)
         self._latencies.observe(total_s)
 
-    def _settled(self, taken: bool) -> None:
+    def _settled(self, window: Window, taken: bool) -> None:
         if taken:
             self._ledger.published()
+            self._journal.settled(window)
         else:
-            self._ledger.abandoned("outbox_full")
+            self._abandoned("shutdown" if self._out_of_time else "outbox_full", [window])
+
+    def _abandoned(self, reason: Abandoned, windows: list[Window]) -> None:
+        self._ledger.abandoned(reason, len(windows))
+        for window in windows if reason != "shutdown" else ():  # those the journal keeps for the next start
+            self._journal.settled(window)
 
     def _gauges(self) -> Gauges:
         session = self._session
         return Gauges(
             len(self._devices), self._devices.active(), len(self._pending), session.waiting, session.connected,
             session.subscribed, session.reconnects, monotonic() - self._started, self._vitals.stalled_s,
+            self._journal.writing if self._settings.state.durability == "journal" else None,
         )  # fmt: skip
 
     def _put_health(self) -> None:
@@ -184,8 +194,9 @@ class Daemon:
             queues=Queues(books.messages.queued, gauges.pending, gauges.outbox),
             latency_s=self._latencies.quantiles(),
             subscribed=gauges.subscribed,
+            journal=JournalState(self._settings.state.durability, self._journal.writing, self._journal.problem),
             balanced=not books.imbalances(),
-            problems=self._vitals.problems() + books.imbalances(),
+            problems=[*self._vitals.problems(), *books.imbalances(), *filter(None, [self._journal.problem])],
             books=books,
         )
         payload = self._encoder.encode(health)

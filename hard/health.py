@@ -43,6 +43,14 @@ class DeviceCounts(msgspec.Struct):
     active: int
 
 
+class JournalState(msgspec.Struct):
+    """Whether what comes in is safe, and why not."""
+
+    durability: str
+    writing: bool
+    problem: str
+
+
 class Health(msgspec.Struct):
     """The payload of `hard/health`. `at` is Unix s, the next record follows after `every_s`; no `problems`: healthy."""
 
@@ -58,6 +66,7 @@ class Health(msgspec.Struct):
     queues: Queues
     latency_s: Quantiles
     subscribed: bool
+    journal: JournalState
     balanced: bool
     problems: list[str]
     books: Books

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
-from hard.ledger import Ledger
 from hard.logs import LimitedLog
 from hard.metrics import Metrics
 from hard.model.classifier import Classifier
@@ -19,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class Labeller:
-    """Windows → predictions → publisher, with no timer: busy time is batching time."""
+    """Windows → predictions → publisher, with no timer: busy time is batching time. `failed` is told what can't be."""
 
     def __init__(
-        self, classifier: Classifier, *, pending: Pending, publisher: Publisher, ledger: Ledger, metrics: Metrics,
-        max_batch: int,
+        self, classifier: Classifier, *, pending: Pending, publisher: Publisher, metrics: Metrics, max_batch: int,
+        failed: Callable[[Window], None],
     ) -> None:  # fmt: skip
         self._classifier, self._pending, self._publisher = classifier, pending, publisher
-        self._ledger, self._metrics, self._max_batch = ledger, metrics, max_batch
+        self._metrics, self._max_batch, self._failed = metrics, max_batch, failed
         self._limited = LimitedLog(log)
 
     def work(self, progress: Progress) -> None:
@@ -60,6 +59,6 @@ class Labeller:
             try:
                 predictions += classifier.classify([window])
             except Exception as error:
-                self._ledger.abandoned("failed")
+                self._failed(window)
                 self._limited.warning("window", "window %s can't be labelled: %s", window.window_id, error)
         return predictions

@@ -14,7 +14,7 @@ import msgspec
 
 from hard.records import Tally
 
-Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown"]
+Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown", "settled_before"]
 # Why messages are rejected: each is counted from zero, for a counter that begins at one shows no increase.
 REASONS = (
     *("json", "csv", "fields", "empty", "not_finite", "rate", "time_unit", "content_type", "topic", "oversized"),
@@ -23,9 +23,10 @@ REASONS = (
 
 
 class MessageBook(msgspec.Struct):
-    """received = decoded + malformed + oversized + shed + queued."""
+    """received + replayed = decoded + malformed + oversized + shed + queued."""
 
     received: int = 0
+    replayed: int = 0
     decoded: int = 0
     malformed: int = 0
     oversized: int = 0
@@ -34,12 +35,13 @@ class MessageBook(msgspec.Struct):
 
 
 class SampleBook(msgspec.Struct):
-    """decoded = accepted + late + duplicate + out_of_range + held; accepted = used + unused + buffered.
+    """decoded + restored = accepted + late + duplicate + out_of_range + held; accepted = used + unused + buffered.
 
     `missing` estimates what devices left out: it is in neither balance.
     """
 
     decoded: int = 0
+    restored: int = 0
     accepted: int = 0
     late: int = 0
     duplicate: int = 0
@@ -52,9 +54,14 @@ class SampleBook(msgspec.Struct):
 
 
 class WindowBook(msgspec.Struct):
-    """closed = published + superseded + stale + failed + low_coverage + outbox_full + shutdown + in_flight."""
+    """closed + restored = published + superseded + stale + failed + low_coverage + outbox_full + shutdown +
+    settled_before + in_flight.
+
+    `settled_before`: closed once more from the journal, and found to have been settled by an earlier process.
+    """
 
     closed: int = 0
+    restored: int = 0
     published: int = 0
     superseded: int = 0
     stale: int = 0
@@ -62,6 +69,7 @@ class WindowBook(msgspec.Struct):
     low_coverage: int = 0
     outbox_full: int = 0
     shutdown: int = 0
+    settled_before: int = 0
     in_flight: int = 0
 
 
@@ -75,12 +83,12 @@ class Books(msgspec.Struct, frozen=True):
     def imbalances(self) -> list[str]:
         """The balances that don't hold, as sentences; empty when all do."""
         m, s, w = self.messages, self.samples, self.windows
-        abandoned = w.superseded + w.stale + w.failed + w.low_coverage + w.outbox_full + w.shutdown
+        abandoned = w.superseded + w.stale + w.failed + w.low_coverage + w.outbox_full + w.shutdown + w.settled_before
         sums = {
-            "messages received": (m.received, m.decoded + m.malformed + m.oversized + m.shed + m.queued),
-            "samples decoded": (s.decoded, s.accepted + s.late + s.duplicate + s.out_of_range + s.held),
+            "messages received": (m.received + m.replayed, m.decoded + m.malformed + m.oversized + m.shed + m.queued),
+            "samples decoded": (s.decoded + s.restored, s.accepted + s.late + s.duplicate + s.out_of_range + s.held),
             "samples accepted": (s.accepted, s.used + s.unused + s.buffered),
-            "windows closed": (w.closed, w.published + abandoned + w.in_flight),
+            "windows closed": (w.closed + w.restored, w.published + abandoned + w.in_flight),
         }
         return [f"{name}: {left} in, {right} accounted for" for name, (left, right) in sums.items() if left != right]
 
@@ -99,6 +107,19 @@ class Ledger:
         with self._lock:
             self._messages.received += 1
             self._messages.queued += 1
+
+    def replayed(self) -> None:
+        """A message comes from the journal of an earlier process."""
+        with self._lock:
+            self._messages.replayed += 1
+            self._messages.queued += 1
+
+    def restored(self, tally: Tally, windows: int) -> None:
+        """Samples in buffers and windows not yet settled that an earlier process left."""
+        with self._lock:
+            self._add(tally)
+            self._windows.restored += windows
+            self._windows.in_flight += windows
 
     def shed(self) -> None:
         """The message that just came found the queue full."""
@@ -158,6 +179,7 @@ class Ledger:
     def _add(self, tally: Tally) -> None:
         samples = self._samples
         samples.decoded += tally.decoded
+        samples.restored += tally.restored
         samples.accepted += tally.accepted
         samples.late += tally.late
         samples.duplicate += tally.duplicate

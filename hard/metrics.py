@@ -22,7 +22,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *SECONDS[:-1])
 BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-STAGES = ("decode", "assemble", "queue", "infer", "publish")
+STAGES = ("decode", "assemble", "journal", "queue", "infer", "publish")
 # Each book: what came in, what became of it, and what is still on its way: metric, field, documentation.
 TOTALS = {
     "messages": ("hard_messages_received", "received", "Messages received"),
@@ -37,6 +37,12 @@ GAUGES = {
         ("hard_samples_missing", "missing", "Samples that devices seem to have left out since the start"),
     ),
     "windows": (("hard_windows_in_flight", "in_flight", "Closed windows neither published nor abandoned yet"),),
+}
+# What an earlier process left comes in as well.
+BEFORE = {
+    "messages": ("hard_messages_replayed", "replayed", "Messages taken from the journal at the start"),
+    "samples": ("hard_samples_restored", "restored", "Samples in buffers that an earlier process left"),
+    "windows": ("hard_windows_restored", "restored", "Windows that an earlier process left unpublished"),
 }
 LEFT = ("used", "unused")  # what became of accepted samples: a balance of its own
 
@@ -54,6 +60,7 @@ class Gauges:
     reconnects: int
     uptime_s: float
     stalled_s: dict[str, float]
+    journal: bool | None  # None where nothing should be journaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,8 @@ class BookCollector(Collector):
             stalled.add_metric([stage], seconds)
         yield stalled
         yield GaugeMetricFamily("hard_uptime_seconds", "Time since the daemon started", gauges.uptime_s)
+        if gauges.journal is not None:
+            yield GaugeMetricFamily("hard_journal_writing", "1 while what comes in is journaled", gauges.journal)
         yield from _model(self._model())
 
 
@@ -168,8 +177,10 @@ def _book(name: str, book: dict[str, int]) -> Iterator[Metric]:
     """The total as a counter, the outcomes as one counter with a label, what is still on its way as gauges."""
     metric, total, documentation = TOTALS[name]
     yield CounterMetricFamily(metric, documentation, book[total])
+    metric, before, documentation = BEFORE[name]
+    yield CounterMetricFamily(metric, documentation, book[before])
     still = {field for _, field, _ in GAUGES[name]}
-    outcomes = {field: n for field, n in book.items() if field not in {total, *still, *LEFT}}
+    outcomes = {field: n for field, n in book.items() if field not in {total, before, *still, *LEFT}}
     yield _counter(f"hard_{name}", f"{name.capitalize()} by what became of them", "outcome", outcomes)
     if name == "samples":
         left = {field: book[field] for field in LEFT}

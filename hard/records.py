@@ -88,8 +88,8 @@ class Prediction:
 class Tally:
     """What became of samples and windows in one step: increments, added up by the ledger.
 
-    Balance: decoded = accepted + late + duplicate + out_of_range + Δheld; accepted = used + unused + Δbuffered;
-    closed windows = those handed out + low_coverage.
+    Balance: decoded + restored = accepted + late + duplicate + out_of_range + Δheld; accepted = used + unused
+    + Δbuffered; closed windows = those handed out + low_coverage.
     """
 
     decoded: int = 0
@@ -105,9 +105,31 @@ class Tally:
     jumps: int = 0
     windows_closed: int = 0
     windows_low_coverage: int = 0
+    restored: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*map(add, _counts(self), _counts(other)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceState:
+    """One device as it stands between two messages: with it a later process goes on as if it had been there.
+
+    `clock` and `mounting` are those rooms' own numbers; the run's `first` time and `next` open window give the grid's
+    phase; `time` (N,), `xyz` (N, 3) and `used` (N,) are the buffer, `held_…` what waits to be overtaken.
+    """
+
+    device: str
+    last_received: float
+    clock: tuple[float | None, ...]
+    mounting: Floats
+    first: float | None
+    next: int
+    time: Floats
+    xyz: Floats
+    used: NDArray[np.bool_]
+    held_time: Floats
+    held_xyz: Floats
 
 
 _counts = attrgetter(*Tally.__slots__)

@@ -176,10 +176,11 @@ class Metrics(Section):
 
 
 class State(Section):
-    """What outlives the process. `durability`: only `none` exists so far."""
+    """What outlives the process."""
 
     dir: Path = Field(default_factory=default_state_dir)
-    durability: Literal["none"] = "none"
+    durability: Literal["journal", "snapshot", "none"] = "journal"
+    synchronous: Literal["normal", "full"] = "normal"
 
 
 class Settings(BaseSettings):

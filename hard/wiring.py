@@ -5,12 +5,14 @@ from __future__ import annotations
 import ssl
 
 from hard import __version__
+from hard.journal import Journal
 from hard.metrics import Model
 from hard.model.bundle import Bundle
 from hard.model.classifier import Classifier
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
 from hard.settings import Settings, SettingsError
+from hard.store import Store
 from hard.stream.mqtt import Broker
 from hard.stream.payloads import Decoder
 
@@ -56,6 +58,17 @@ def model_facts(settings: Settings, classifier: Classifier) -> Model:
         "prompt": f"{manifest.prompt.style} {manifest.prompt.version}",
     }
     return Model(info, manifest.training.windows, classifier.levels)
+
+
+def journal(settings: Settings, bundle: Bundle) -> Journal:
+    """The journal in the state directory; what it holds means something only under the same grid and units."""
+    ingest, window, state = settings.ingest, bundle.manifest.window, settings.state
+    kind: dict[str, object] = {
+        "length_s": window.length_s, "rate_hz": window.rate_hz, "hop_s": settings.labels.hop_s,
+        "format": ingest.format, "unit": ingest.unit, "time_unit": ingest.time_unit, "topics": ingest.topics,
+    }  # fmt: skip
+    name = f"journal-{settings.instance}.db" if settings.instance else "journal.db"
+    return Journal(Store(state.dir / name, state.synchronous), state.durability, kind)
 
 
 def broker(settings: Settings) -> Broker:

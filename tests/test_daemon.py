@@ -76,7 +76,13 @@ def command(port: int, *overrides: str, code: str | None = None) -> list[str]:
         if code
         else ["-m", "hard"]
     )
-    sets = (f"mqtt.port={port}", "mqtt.host=127.0.0.1", "metrics.port=0", "mqtt.reconnect_max_s=0.3", *overrides)
+    sets = (
+        f"mqtt.port={port}",
+        "mqtt.host=127.0.0.1",
+        "metrics.port=0",
+        "mqtt.reconnect_max_s=0.3",
+        *overrides,
+    )
     return [sys.executable, *start, "run", *(part for s in sets for part in ("--set", s))]
 
 
@@ -118,10 +124,19 @@ def books(running: Running) -> dict[str, float]:
     accepted = m['hard_samples_total{outcome="accepted"}']
     left = sum(v for k, v in m.items() if k.startswith("hard_accepted_samples_total{"))
     return {
-        "messages": m["hard_messages_received_total"] - outcomes["messages"] - m["hard_messages_queued"],
-        "samples": m["hard_samples_decoded_total"] - outcomes["samples"] - m["hard_samples_held"],
+        "messages": m["hard_messages_received_total"]
+        + m["hard_messages_replayed_total"]
+        - outcomes["messages"]
+        - m["hard_messages_queued"],
+        "samples": m["hard_samples_decoded_total"]
+        + m["hard_samples_restored_total"]
+        - outcomes["samples"]
+        - m["hard_samples_held"],
         "accepted": accepted - left - m["hard_samples_buffered"],
-        "windows": m["hard_windows_closed_total"] - outcomes["windows"] - m["hard_windows_in_flight"],
+        "windows": m["hard_windows_closed_total"]
+        + m["hard_windows_restored_total"]
+        - outcomes["windows"]
+        - m["hard_windows_in_flight"],
     }
 
 
@@ -220,6 +235,84 @@ def test_what_was_sent_while_it_was_away_is_labelled_later(mosquitto: Mosquitto)
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         with daemon(mosquitto.port, "mqtt.client_id=stable"):
             eventually(lambda: len(labels(listener, "a")) == 3)
+
+
+def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) -> None:
+    start, seconds = time.time() - 100, 20
+    options = ("mqtt.client_id=stable", "ingest.silent_after_s=3")
+
+    def starts() -> list[int]:
+        return sorted({round(label["start"] - start) for label in labels(listener, "a")})
+
+    with Listener(mosquitto) as listener:
+        for first in range(0, seconds, 5):
+            with daemon(mosquitto.port, *options) as running:
+                running.ready()
+                for second in range(first, first + 5):
+                    listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+                # Windows span the kill. The last messages are taken in and labelled, or sent again by the broker.
+                eventually(lambda second=second: starts() == list(range(second - 2)))
+                time.sleep(1)  # until it is written that the broker took them
+                running.stop(signal.SIGKILL)
+        given = labels(listener, "a")
+        assert len(given) == seconds - 3, "each once"
+        assert given[-1]["calibrated"]
+        with daemon(mosquitto.port, *options) as running:
+            running.ready()
+            assert "restored 1 devices" in running.log
+            # Nobody heard of it since: that is told.
+            eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
+            assert not any(books(running).values())
+            assert running.stop() == 0
+        health = json.loads(listener.last["hard/health"])
+        assert (health["balanced"], health["problems"], health["journal"]["writing"]) == (True, [], True)
+
+
+def test_labels_that_the_broker_did_not_take_are_published_by_the_next_start(mosquitto: Mosquitto) -> None:
+    """The daemon is killed while it labels."""
+    start = time.time() - 100
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, "mqtt.client_id=stable") as running:
+        running.ready()
+        for second in range(3):
+            listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+        eventually(lambda: running.metrics()['hard_messages_total{outcome="decoded"}'] == 3)
+        hold = "import hard.model.classifier as c, time\nc.Classifier.classify = lambda *_: time.sleep(99)"
+        running.stop(signal.SIGKILL)
+        with daemon(mosquitto.port, "mqtt.client_id=stable", code=hold) as holding:
+            holding.ready()
+            for second in range(3, 8):
+                listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+            eventually(lambda: holding.metrics()['hard_messages_total{outcome="decoded"}'] == 8)  # 3 from the journal
+            holding.stop(signal.SIGKILL)
+        assert labels(listener, "a") == []
+        with daemon(mosquitto.port, "mqtt.client_id=stable") as again:
+            again.ready()
+            eventually(lambda: len(labels(listener, "a")) == 5)
+            assert [label["replayed"] for label in labels(listener, "a")] == [True] * 5
+            assert again.metrics()["hard_latency_seconds_count"] == 0
+            assert again.metrics()["hard_messages_received_total"] == 0
+            assert not any(books(again).values())
+
+
+@pytest.mark.parametrize("how", ["in the way", "full"])
+def test_without_a_usable_state_directory_it_goes_on_and_tells(mosquitto: Mosquitto, tmp_path: Path, how: str) -> None:
+    code = None
+    if how == "full":
+        code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    else:
+        (tmp_path / "here").write_text("a file")
+    options = (f"state.dir={tmp_path / 'here'}", "publish.health_every_s=1")
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, *options, code=code) as running:
+        running.ready()
+        start = time.time() - 200
+        for second in range(100):
+            listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 97)
+        eventually(lambda: running.metrics()["hard_journal_writing"] == 0)
+        eventually(lambda: json.loads(listener.last.get("hard/health", b"{}")).get("problems"))
+        assert running.log.count("nothing is journaled") == 1
+        assert not any(books(running).values())
+        assert running.stop() == 0
 
 
 def test_a_killed_daemon_is_offline_by_its_last_will(mosquitto: Mosquitto) -> None:

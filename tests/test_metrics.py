@@ -16,7 +16,7 @@ from hard.records import Prediction, Window
 LABELS = ("Walking", "Sitting")
 INFO = {"version": "1", "model": "m", "backend": "onnx", "base": "scratch", "prompt": "compact 1"}
 MODEL = Model(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01": (0, 0.75)})
-GAUGES = Gauges(3, 2, 1, 0, True, False, 4, 5.5, {"label": 6.0, "assemble": 0.0})
+GAUGES = Gauges(3, 2, 1, 0, True, False, 4, 5.5, {"label": 6.0, "assemble": 0.0}, True)
 
 
 def prediction(label: str, confidence: float, *, degraded: bool = False, calibrated: bool = True) -> Prediction:

@@ -31,6 +31,18 @@ class Clock:
         self._pace = 1.0  # true spacing of unstamped samples over the nominal one
         self._streak: tuple[float, float, float] | None = None  # device start, gateway start, last device time
 
+    def state(self) -> tuple[float | None, ...]:
+        """What `restore` needs."""
+        return self.offset_s, self._stamped, self._arrived, self._pace, *(self._streak or ())
+
+    def restore(self, state: tuple[float | None, ...], shift_s: float) -> None:
+        """Goes on from `state`; the gateway's monotonic clock has moved by `shift_s` since."""
+        self.offset_s, self._stamped, arrived, pace, *streak = state
+        self._arrived, self._pace = arrived or 0.0, pace or 1.0
+        if streak:
+            device_start, gateway_start, newest = (value or 0.0 for value in streak)
+            self._streak = (device_start, gateway_start + shift_s, newest)
+
     def stamp(self, samples: Samples, nominal_hz: float, max_gap_s: float) -> Floats:
         """Device times (N,) of `samples`, N above 0, not sorted; made from the time of arrival where there are none.
 

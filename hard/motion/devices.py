@@ -7,6 +7,7 @@ Not thread-safe: one thread owns it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from hard.motion.clock import Clock
 from hard.motion.mounting import Frame, Mounting
 from hard.motion.windows import Cut, Grid, WindowBuffer
-from hard.records import DeviceEvent, Floats, Samples, Tally, Window
+from hard.records import DeviceEvent, DeviceState, Floats, Samples, Tally, Window
 
 NOTHING = Tally()
 
@@ -56,8 +57,11 @@ class Devices:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._devices
+
     def active(self) -> int:
-        """How many devices aren't silent; like `len`, safe to ask from any thread."""
+        """How many devices aren't silent; like `len` and `in`, safe to ask from any thread."""
         return len(self._devices) - self._silent
 
     def push(self, samples: Samples) -> tuple[list[Window], Tally]:
@@ -103,6 +107,31 @@ class Devices:
         device = self._devices.get(name)
         return self._flush(device) + device.buffer.end_run() if device else Tally()
 
+    def states(self, names: Iterable[str] | None = None) -> Iterator[DeviceState]:
+        """Those of the devices `names` that are known, or all, each as it stands now."""
+        for name in list(self._devices) if names is None else names:
+            if device := self._devices.get(name):
+                buffer = device.buffer.state()
+                held = device.held_time, device.held_xyz
+                yield DeviceState(
+                    name, device.last_received, device.clock.state(), device.mounting.state(), *buffer, *held
+                )
+
+    def restore(self, states: Iterable[DeviceState], shift_s: float, *, whole: bool) -> Tally:
+        """Goes on from `states`, whose monotonic times are `shift_s` behind; not `whole`: from the mountings alone."""
+        tally = Tally()
+        newest = sorted(states, key=lambda state: state.last_received)[-self._rules.max_devices :]
+        for state in newest:
+            device = self._new(state.device, state.last_received + shift_s)
+            device.mounting.restore(state.mounting)
+            if whole:
+                device.clock.restore(state.clock, shift_s)
+                device.buffer.restore((state.first, state.next, state.time, state.xyz, state.used))
+                device.held_time, device.held_xyz = state.held_time, state.held_xyz
+                accepted, held = len(state.time), len(state.held_time)
+                tally += Tally(restored=accepted + held, accepted=accepted, held=held)
+        return tally
+
     def close(self) -> Tally:
         """Lets go of every buffered sample, for the books at the end."""
         tally = Tally()
@@ -118,8 +147,7 @@ class Devices:
         if device is None:
             if len(self._devices) >= self._rules.max_devices:
                 tally = self._forget(next(iter(self._devices)), now)
-            device = self._devices[name] = Device(WindowBuffer(self.grid), Mounting(self.usual, self.grid.rate_hz), now)
-            self._events.append(DeviceEvent(name, "new", now))
+            device = self._new(name, now)
         else:
             self._devices.move_to_end(name)
             if device.silent:
@@ -128,6 +156,12 @@ class Devices:
                 self._events.append(DeviceEvent(name, "back", now))
         device.last_received = now
         return device, tally
+
+    def _new(self, name: str, now: float) -> Device:
+        device = Device(WindowBuffer(self.grid), Mounting(self.usual, self.grid.rate_hz), now)
+        self._devices[name] = device
+        self._events.append(DeviceEvent(name, "new", now))
+        return device
 
     def _forget(self, name: str, now: float) -> Tally:
         device = self._devices.pop(name)

@@ -88,6 +88,19 @@ class Mounting:
             self.frame = self._learnt()
         return remounted
 
+    def state(self) -> Floats:
+        """What `restore` needs: (21,)."""
+        counts = (self._n, self._astray_n, self._since)
+        return np.concatenate((self._up, self._back, *self._astray, self.frame.up, self.frame.forward, counts))
+
+    def restore(self, state: Floats) -> None:
+        """Goes on from `state`. Without enough evidence the usual frame stays."""
+        self._up, self._back, *astray, up, forward, counts = np.split(state, range(3, 19, 3))
+        self._astray = (astray[0], astray[1])
+        self._n, self._astray_n, self._since = (int(count) for count in counts)
+        if self._n >= EVIDENCE:
+            self.frame = Frame(up.astype(np.float32), forward.astype(np.float32), True)
+
     def _learnt(self) -> Frame:
         up = self._up / np.linalg.norm(self._up)
         level: Floats = np.asarray(self._back - (self._back @ up) * up)

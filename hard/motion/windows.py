@@ -20,6 +20,7 @@ SHORTEST_HOP_S = 0.001
 SAME_TIME_S = 1e-6  # two samples closer than this are one
 MOST = 100_000  # of everything about a grid: beyond lie only mistakes
 DENSE = 4 / 3  # samples a grid point, above which they are averaged
+BufferState = tuple[float | None, int, Floats, Floats, NDArray[np.bool_]]  # first, next, time, xyz, used
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
 
@@ -75,6 +76,9 @@ class WindowBuffer:
         self._grid = grid
         self._first: float | None = None  # time of the run's first sample
         self._next = 0  # index of the oldest open window
+        self._time: Floats
+        self._xyz: Floats
+        self._used: NDArray[np.bool_]
         self._clear()
 
     def __len__(self) -> int:
@@ -89,6 +93,14 @@ class WindowBuffer:
     def late_before(self) -> float:
         """Samples before it serve no window any more. Where windows don't overlap, one in order is never late."""
         return min(self.open_start, float(self._time[-1])) if len(self._time) else -np.inf
+
+    def state(self) -> BufferState:
+        """What `restore` needs."""
+        return self._first, self._next, self._time, self._xyz, self._used
+
+    def restore(self, state: BufferState) -> None:
+        """Goes on from the `state` of a buffer with the same grid."""
+        self._first, self._next, self._time, self._xyz, self._used = state
 
     def push(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
         """Adds samples `time` (N,) sorted, `xyz` (N, 3) m/s²; gives the windows that they close, oldest first."""
@@ -114,9 +126,7 @@ class WindowBuffer:
         return tally
 
     def _clear(self) -> None:
-        self._time: Floats = np.empty(0)
-        self._xyz: Floats = np.empty((0, 3))
-        self._used: NDArray[np.bool_] = np.empty(0, dtype=bool)
+        self._time, self._xyz, self._used = np.empty(0), np.empty((0, 3)), np.empty(0, dtype=bool)
 
     def _push_part(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
         """Adds samples with no gap between them."""

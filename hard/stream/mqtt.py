@@ -138,7 +138,7 @@ class Session:
         self._room_for = broker.max_inflight
         self._pumping, self._putting = Lock(), Lock()
         self._drained = Event()
-        self._connected = self._taking = False
+        self._connected = self._taking = self._abandoned = False
         self._failures = 0
         self._limited = LimitedLog(log)
         self.reconnects = 0
@@ -199,8 +199,11 @@ class Session:
     def put(self, outgoing: Outgoing) -> None:
         """Queues a message; when the outbox is full the oldest is dropped. Never blocks on the network."""
         with self._putting:
-            dropped = self._outbox.popleft() if len(self._outbox) >= self._broker.max_outbox else None
-            self._outbox.append(outgoing)
+            if self._abandoned and outgoing.settled:
+                dropped: Outgoing | None = outgoing
+            else:
+                dropped = self._outbox.popleft() if len(self._outbox) >= self._broker.max_outbox else None
+                self._outbox.append(outgoing)
         if dropped and dropped.settled:
             dropped.settled(False)
         self._pump()
@@ -215,13 +218,16 @@ class Session:
         self._pump()
         return not self.waiting or self._drained.wait(timeout_s)
 
-    def abandon(self) -> list[Outgoing]:
-        """Gives up what the broker hasn't taken, for the books at the end."""
+    def abandon(self) -> None:
+        """Gives up what the broker hasn't taken, and from now on whatever is in a book, for these end."""
         with self._pumping, self._putting:
             left = [*self._unacknowledged.values(), *self._outbox]
             self._outbox.clear()
             self._unacknowledged.clear()
-        return left
+            self._abandoned = True
+        for outgoing in left:
+            if outgoing.settled:
+                outgoing.settled(False)
 
     def _make_client(self) -> TurningClient:
         broker, five = self._broker, self._broker.protocol == "5"

@@ -16,7 +16,7 @@ from hard.records import Window
 
 RECOVERED_S = 1.0  # a degraded device is well again when its window waits less than this
 PATIENCE_S = 1.0  # how long `put` waits for room: a burst that is caught up in this time loses nothing
-Shed = Callable[[Literal["superseded", "stale"], int], None]
+Shed = Callable[[Literal["superseded", "stale", "shutdown"], list[Window]], None]
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Pending:
     A device's line that is full, or a full store, makes `put` wait a moment, which holds a burst back in the message
     queue and at the broker. Where that doesn't help, or a window has waited longer than `max_age_s`, the device is
     degraded: only its newest window is kept, the rest are shed, until one gets through quickly. Its labels say so.
-    `shed` is told the reason and how many.
+    `shed` is told the reason and which.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Pending:
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
         self._degraded: set[str] = set()
         self._size = 0
-        self._closed = False
+        self._closed = self._abandoned = False
         self._changed = Condition()
 
     def __len__(self) -> int:
@@ -52,6 +52,9 @@ class Pending:
     def put(self, windows: Iterable[Window]) -> None:
         """Adds closed windows, oldest first. Waits up to PATIENCE_S for room, though not for a degraded device."""
         with self._changed:
+            if self._abandoned:
+                self._shed("shutdown", list(windows))
+                return
             for window in windows:
                 if not self._room(window.device) and window.device not in self._degraded:
                     self._changed.notify_all()
@@ -98,12 +101,15 @@ class Pending:
             self._closed = True
             self._changed.notify_all()
 
-    def abandon(self) -> int:
-        """Drops all that waits; gives how many."""
+    def abandon(self) -> None:
+        """Sheds all that waits, and all that still comes."""
         with self._changed:
-            dropped, self._size = self._size, 0
+            self._abandoned = True
+            waiting = [window for line in self._lines.values() for _, window in line.waiting]
+            self._size = 0
             self._lines.clear()
-            return dropped
+        if waiting:
+            self._shed("shutdown", waiting)
 
     def _room(self, device: str) -> bool:
         line = self._lines.get(device)
@@ -113,10 +119,9 @@ class Pending:
 
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         self._degraded.add(device)
-        dropped = len(line.waiting) - 1
+        *dropped, newest = line.waiting
         if dropped:
-            newest = line.waiting[-1]
             line.waiting.clear()
             line.waiting.append(newest)
-            self._size -= dropped
-            self._shed(reason, dropped)
+            self._size -= len(dropped)
+            self._shed(reason, [window for _, window in dropped])

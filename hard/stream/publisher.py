@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from time import monotonic, time
 
 import msgspec
 
 from hard.activity import UNKNOWN, Activity, State
-from hard.records import DeviceEvent, Prediction
+from hard.records import DeviceEvent, Prediction, Window
 from hard.stream.mqtt import Outgoing
 
 
@@ -68,22 +69,23 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who is told: each prediction and whether it is accepted, the label's total latency in s, and whether the broker
-    took it."""
+    """Who is told: each prediction and whether it is accepted, the label's total latency in s unless it is replayed,
+    and whether the broker took it."""
 
     labelled: Callable[[Prediction, bool], None]
     handed_over: Callable[[float], None]
-    settled: Callable[[bool], None]
+    settled: Callable[[Window, bool], None]
 
 
 class Publisher:
-    """Makes messages and hands them to `put`."""
+    """Makes messages and hands them to `put`. A device no longer `known` gets no state: nobody would end it."""
 
     def __init__(
-        self, put: Callable[[Outgoing], None], observers: Observers, *, prefix: str = "hard", qos: int = 1,
-        min_confidence: float = 0.0, smooth_windows: int = 5, max_devices: int = 10_000,
+        self, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool], *,
+        prefix: str = "hard", qos: int = 1, min_confidence: float = 0.0, smooth_windows: int = 5,
+        max_devices: int = 10_000,
     ) -> None:  # fmt: skip
-        self._put, self._observers = put, observers
+        self._put, self._observers, self._known = put, observers, known
         self._prefix, self._qos = prefix, qos
         self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
         self._activities: OrderedDict[str, Activity] = OrderedDict()
@@ -101,13 +103,13 @@ class Publisher:
                     f"{self._prefix}/{window.device}/activity",
                     self._activity(prediction, accepted, batch),
                     self._qos,
-                    settled=self._observers.settled,
+                    settled=partial(self._observers.settled, window),
                 )
             )
             with self._lock:
                 activity = self._activity_of(window.device)
                 state = activity.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
-            if state:
+            if state and self._known(window.device):
                 self._put_state(window.device, state)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
@@ -117,10 +119,10 @@ class Publisher:
             if event.kind not in ("silent", "forgotten"):
                 continue
             with self._lock:
-                known = self._activities.pop(event.device, None)
+                self._activities.pop(event.device, None)
             if event.kind == "forgotten":
                 self._put(Outgoing(f"{self._prefix}/{event.device}/state", bytes, self._qos, retain=True))
-            elif known:
+            else:
                 self._put_state(event.device, State(UNKNOWN, round(time(), 3), 0.0))
 
     def _activity_of(self, device: str) -> Activity:
@@ -138,7 +140,8 @@ class Publisher:
             window = prediction.window
             # A replayed window was received by an earlier process: only the wall clock still means something.
             total = time() - window.received_wall if window.replayed else monotonic() - window.received_at
-            self._observers.handed_over(total)
+            if not window.replayed:
+                self._observers.handed_over(total)
             return self._encoder.encode(
                 ActivityPayload(
                     device=window.device,

@@ -182,7 +182,10 @@ def test_a_full_outbox_drops_the_oldest(mosquitto: Mosquitto) -> None:
             made.put(Outgoing("out", lambda: b"x", settled=lambda ok, i=i: dropped.append(i) if not ok else None))  # type: ignore[misc]
         assert dropped == [0, 1, 2]
         assert made.waiting == 10
-        assert len(made.abandon()) == 10
+        made.abandon()
+        assert dropped == list(range(13))
+        made.put(Outgoing("out", lambda: b"x", settled=lambda ok: dropped.append(13) if not ok else None))
+        assert (dropped[-1], made.waiting) == (13, 0)
 
 
 def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto: Mosquitto) -> None:

@@ -37,7 +37,7 @@ def shed() -> Counter[str]:
 
 
 def make(shed: Counter[str], **bounds: float) -> Pending:
-    return Pending(lambda reason, n: shed.update({reason: n}), **bounds)  # type: ignore[arg-type]
+    return Pending(lambda reason, windows: shed.update({reason: len(windows)}), **bounds)  # type: ignore[arg-type]
 
 
 def ends(batch: list[Window], device: str) -> list[float]:
