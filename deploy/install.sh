@@ -112,9 +112,8 @@ install_units() {
   run systemctl daemon-reload
   [ -n "$dry" ] || CREDENTIALS_DIRECTORY=$credentials $home/bin/hard check-config --config "$settings" >/dev/null ||
     fail "installed, and not started: mend $settings, then: systemctl enable --now $unit"
-  [ -z "$start" ] || run systemctl enable "$unit"
-  [ -z "$start" ] || run systemctl restart "$unit"
-  run systemctl try-restart hard.service 'hard@*.service' # every other one that runs gets the new version too
+  run systemctl try-restart hard.service 'hard@*.service' # all that run get the new version
+  [ -z "$start" ] || run systemctl enable --now "$unit"
 }
 
 uninstall() {

@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
         found = ask(broker, settings)
     except Failure as failure:
         found = Verdict(False, [str(failure)])
-    print(msgspec.json.encode(found).decode() if args.json else "\n".join(screen(found)))
+    print(msgspec.json.encode(found).decode() if args.json else "\n".join(screen(found, time.time())))
     return 0 if found.healthy else 1
 
 
@@ -114,15 +114,16 @@ def retained(broker: Broker, own_topic: str, until: float) -> Iterator[tuple[str
         client.loop_stop()
 
 
-def screen(found: Verdict) -> Iterator[str]:
-    """The verdict for people."""
+def screen(found: Verdict, now: float) -> Iterator[str]:
+    """The verdict for people, at the Unix time `now`."""
     yield "healthy" if found.healthy else "unhealthy: " + "; ".join(found.problems)
     if (h := found.health) is None:
         return
     hours, seconds = divmod(h.uptime_s, 3600)
     ms = ["–" if s is None else f"{s * 1000:.1f} ms" for s in (h.latency_s.p50, h.latency_s.p99)]
     yield f"{'version':10}{h.version}, model {h.model}" + (f", instance {h.instance}" if h.instance else "")
-    yield f"{'up':10}{hours:.0f} h {seconds / 60:.0f} min, {h.rss_bytes / 1e6:.0f} MB"
+    yield f"{'told':10}{now - h.at:.0f} s ago"
+    yield f"{'up':10}{hours:.0f} h {seconds // 60:.0f} min, {h.rss_bytes / 1e6:.0f} MB"
     yield f"{'devices':10}{h.devices.active} of {h.devices.known} active"
     yield f"{'a second':10}{h.rates.messages:.1f} messages, {h.rates.samples:.1f} samples, {h.rates.labels:.1f} labels"
     yield f"{'waiting':10}{h.queues.messages} messages, {h.queues.windows} windows, {h.queues.outbox} for the broker"

@@ -109,7 +109,7 @@ def test_what_is_wrong_is_a_sentence(status: str | None, payload: bytes | None, 
     found = judge(status, payload, now)
     assert not found.healthy
     assert problem in "; ".join(found.problems)
-    assert problem in next(screen(found))
+    assert problem in next(screen(found, now))
 
 
 @pytest.mark.parametrize("now", [900, 1001, 1149])
