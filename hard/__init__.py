@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# ONNX Runtime from 1.29 on reports to its maker, under an identifier that it keeps in the home folder, unless told not to
-# before it starts. Nothing leaves a gateway unasked. https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+# ONNX Runtime from 1.29 on reports to its maker, under an identifier that it keeps in the home folder, unless told not
+# to before it starts. Nothing leaves a gateway unasked. github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
