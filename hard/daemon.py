@@ -24,6 +24,7 @@ from hard.model.classifier import load
 from hard.records import Window
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
+from hard.stream.homeassistant import BIRTH_TOPIC
 from hard.stream.mqtt import Outgoing, Session
 from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
@@ -56,9 +57,11 @@ class Daemon:
             self._abandoned, max_age_s=settings.model.max_age_s,
             max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
         )  # fmt: skip
+        self._discovery = wiring.discovery(settings, lambda: self._classifier, self._put)
         self._session = Session(
             wiring.broker(settings), Topics(settings.ingest.topics).filters(), f"{settings.own_topic}/status",
             self._messages, came=self._ledger.received, shed=self._ledger.shed,
+            notices={BIRTH_TOPIC: self._discovery.birth} if self._discovery else None,
         )  # fmt: skip
         self._registry = CollectorRegistry()
         self._metrics = Metrics(
@@ -70,6 +73,7 @@ class Daemon:
             Observers(self._metrics.labelled, self._handed_over, self._settled), self._devices.__contains__,
             prefix=settings.publish.prefix, qos=settings.publish.qos, min_confidence=settings.labels.min_confidence,
             smooth_windows=settings.labels.smooth_windows, max_devices=settings.ingest.max_devices,
+            companion=self._discovery,
         )  # fmt: skip
         self._assembler = Assembler(
             self._messages, decoder=wiring.decoder(settings), devices=self._devices, journal=self._journal,
@@ -124,6 +128,8 @@ class Daemon:
                 return FAILED
             self._assembler.tick(now)
             self._journal.flush()
+            if self._discovery:
+                self._discovery.tick(self._session.connections)
             if now >= health_at or well != (well := not self._vitals.problems()):
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
@@ -153,6 +159,9 @@ class Daemon:
     @staticmethod
     def _left(deadline: float) -> float:
         return max(0.1, deadline - monotonic())
+
+    def _put(self, outgoing: Outgoing) -> None:
+        self._session.put(outgoing)
 
     def _handed_over(self, total_s: float) -> None:
         self._metrics.latency.observe(total_s)

@@ -158,6 +158,7 @@ class Publish(Section):
     prefix: str = "hard"
     qos: Literal[0, 1] = 1
     health_every_s: Positive = 60.0
+    homeassistant: bool = False
 
     @field_validator("prefix")
     @classmethod

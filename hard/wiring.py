@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from hard import __version__
 from hard.journal import Journal
@@ -13,7 +14,8 @@ from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
 from hard.settings import Settings, SettingsError
 from hard.store import Store
-from hard.stream.mqtt import Broker
+from hard.stream.homeassistant import Discovery, Facts
+from hard.stream.mqtt import Broker, Outgoing
 from hard.stream.payloads import Decoder
 
 
@@ -45,6 +47,19 @@ def decoder(settings: Settings) -> Decoder:
         ingest.topics, format=ingest.format, unit=ingest.unit, time_unit=ingest.time_unit,
         max_payload_bytes=ingest.max_payload_bytes, max_rate_hz=ingest.max_rate_hz,
     )  # fmt: skip
+
+
+def discovery(
+    settings: Settings, classifier: Callable[[], Classifier], put: Callable[[Outgoing], None]
+) -> Discovery | None:
+    """What makes devices appear in Home Assistant, where that is wanted."""
+    if not settings.publish.homeassistant:
+        return None
+
+    def facts() -> Facts:
+        return Facts(classifier().bundle.model, tuple(classifier().labels), __version__)
+
+    return Discovery(put, facts, prefix=settings.publish.prefix, status_topic=f"{settings.own_topic}/status")
 
 
 def model_facts(settings: Settings, classifier: Classifier) -> Model:

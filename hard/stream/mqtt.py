@@ -12,7 +12,7 @@ import random
 import ssl
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
@@ -124,12 +124,16 @@ class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
     `incoming` is the bounded queue of messages. `came` is told of each message, `shed` where it found the queue full.
+    `notices` are topics of their own, of which only the newest word counts: their payload is told at once, QoS 0, and
+    counted nowhere.
     """
 
     def __init__(
         self, broker: Broker, topics: Sequence[str], status_topic: str, incoming: queue.Queue[Any], *,
         came: Callable[[], None], shed: Callable[[], None],
+        notices: Mapping[str, Callable[[bytes], None]] | None = None,
     ) -> None:  # fmt: skip
+        self._notices = dict(notices or {})
         self._broker, self._topics, self._status_topic, self._incoming = broker, list(topics), status_topic, incoming
         self._came, self._shed = came, shed
         self._outbox: deque[Outgoing] = deque()
@@ -141,7 +145,7 @@ class Session:
         self._connected = self._taking = self._abandoned = False
         self._failures = 0
         self._limited = LimitedLog(log)
-        self.reconnects = 0
+        self.connections = self.reconnects = 0
         self.subscribed = False
         self.tried = Event()  # the first attempt has ended, well or not
         self.failed: Exception | None = None  # a callback raised: the session is no longer to be trusted
@@ -278,7 +282,8 @@ class Session:
         most = self._broker.max_inflight
         self._room_for = min(most, getattr(properties, "ReceiveMaximum", most))  # MQTT 5: what the broker bears
         self._connected = True
-        client.subscribe([(topic, 1) for topic in self._topics])
+        self.connections += 1
+        client.subscribe([*((topic, 1) for topic in self._topics), *((topic, 0) for topic in self._notices)])
         client.publish(self._status_topic, b"online", qos=1, retain=True)
         log.info("connected to %s:%d", self._broker.host, self._broker.port)
         self._pump()
@@ -314,6 +319,9 @@ class Session:
 
     def _on_message(self, _client: paho.Client, _data: Any, raw: paho.MQTTMessage) -> None:
         if not self._taking:
+            return
+        if notice := self._notices.get(raw.topic):
+            notice(bytes(raw.payload))
             return
         if raw.qos:
             self._receipts.came(raw.mid)

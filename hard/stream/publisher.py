@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from time import monotonic, time
+from typing import Protocol
 
 import msgspec
 
@@ -77,18 +78,30 @@ class Observers:
     settled: Callable[[Window, bool], None]
 
 
+class Companion(Protocol):
+    """Publishes something of its own for each device, and is told of the devices' lives."""
+
+    def live(self, device: str) -> None:
+        """The device has its first label, or one after a silence."""
+
+    def silent(self, device: str) -> None: ...
+
+    def forgotten(self, device: str) -> None: ...
+
+
 class Publisher:
     """Makes messages and hands them to `put`. A device no longer `known` gets no state: nobody would end it."""
 
     def __init__(
         self, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool], *,
         prefix: str = "hard", qos: int = 1, min_confidence: float = 0.0, smooth_windows: int = 5,
-        max_devices: int = 10_000,
+        max_devices: int = 10_000, companion: Companion | None = None,
     ) -> None:  # fmt: skip
-        self._put, self._observers, self._known = put, observers, known
+        self._put, self._observers, self._known, self._companion = put, observers, known, companion
         self._prefix, self._qos = prefix, qos
         self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
         self._activities: OrderedDict[str, Activity] = OrderedDict()
+        self._silent: dict[str, float] = {}  # devices that are, and since when on the monotonic clock
         self._encoder = msgspec.json.Encoder()
         self._lock = Lock()
 
@@ -106,11 +119,23 @@ class Publisher:
                     settled=partial(self._observers.settled, window),
                 )
             )
-            with self._lock:
-                activity = self._activity_of(window.device)
-                state = activity.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
-            if state and self._known(window.device):
+            self._update(prediction, accepted)
+
+    def _update(self, prediction: Prediction, accepted: bool) -> None:
+        """The device's state. A window from before its device fell silent changes none: nobody would take it back."""
+        window = prediction.window
+        with self._lock:
+            late = not window.replayed and window.received_at <= self._silent.get(window.device, 0.0)
+            if late or not self._known(window.device):
+                return
+            self._silent.pop(window.device, None)
+            new = window.device not in self._activities
+            activity = self._activity_of(window.device)
+            state = activity.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
+            if state:
                 self._put_state(window.device, state)
+            if new and self._companion:
+                self._companion.live(window.device)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
         """A silent device's state becomes unknown, for its last label must not stay as if it were live; a forgotten
@@ -120,10 +145,14 @@ class Publisher:
                 continue
             with self._lock:
                 self._activities.pop(event.device, None)
-            if event.kind == "forgotten":
-                self._put(Outgoing(f"{self._prefix}/{event.device}/state", bytes, self._qos, retain=True))
-            else:
-                self._put_state(event.device, State(UNKNOWN, round(time(), 3), 0.0))
+                if event.kind == "silent":
+                    self._silent[event.device] = event.at
+                    self._put_state(event.device, State(UNKNOWN, round(time(), 3), 0.0))
+                else:
+                    self._silent.pop(event.device, None)
+                    self._put(Outgoing(f"{self._prefix}/{event.device}/state", bytes, self._qos, retain=True))
+                if self._companion:
+                    (self._companion.silent if event.kind == "silent" else self._companion.forgotten)(event.device)
 
     def _activity_of(self, device: str) -> Activity:
         activity = self._activities.get(device)

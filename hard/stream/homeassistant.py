@@ -1,0 +1,145 @@
+"""Home Assistant's MQTT device discovery: one retained message a device that makes it appear there with its activity,
+confidence, last seen and availability. Told of devices' lives by the publisher; knows no sample and no model.
+
+Keys: Home Assistant's documentation of the MQTT integration, "Device discovery payload" and "MQTT sensor".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from hard.stream.mqtt import Outgoing
+
+BIRTH_TOPIC = "homeassistant/status"  # Home Assistant says `online` here when it has started
+ANNOUNCED_A_TICK = 100  # so that a fleet's discovery doesn't push labels out of the outbox
+ACTIVITY = "{{ None if value_json.label == 'unknown' else value_json.label }}"  # None is Home Assistant's own `unknown`
+CONFIDENCE = "{{ (100 * value_json.confidence) | round(1) }}"
+# To the minute, on the gateway's clock: Home Assistant stores every change of a state.
+LAST_SEEN = "{{ ((value_json.end - value_json.clock_offset_s) // 60 * 60) | as_datetime }}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is said of every device: the model's name and labels, and HARD's version."""
+
+    model: str
+    labels: tuple[str, ...]
+    version: str
+
+
+class Discovery:
+    """Announces devices that have labels, at most those; thread-safe. `tick` is the main thread's, once a second."""
+
+    def __init__(
+        self, put: Callable[[Outgoing], None], facts: Callable[[], Facts], *, prefix: str, status_topic: str
+    ) -> None:
+        self._put, self._facts, self._prefix, self._status_topic = put, facts, prefix, status_topic
+        self._available: dict[str, bool] = {}  # devices announced, and whether they are heard
+        self._due: dict[str, None] = {}  # devices to be announced again, in order
+        self._announced: tuple[int, Facts] | None = None
+        self._asked = False
+        self._lock = Lock()
+
+    def birth(self, payload: bytes) -> None:
+        """Home Assistant's own status: when it comes online, it wants to hear of everyone."""
+        self._asked = self._asked or payload == b"online"
+
+    def tick(self, connections: int) -> None:
+        """Announces again who is due: all, where Home Assistant asked, the broker was connected anew (`connections`
+        counts), for it may have forgotten, or another model labels."""
+        now = connections, self._facts()
+        with self._lock:
+            if self._asked or now != self._announced:
+                self._asked, self._announced = False, now
+                self._due = dict.fromkeys(self._available)
+            devices = [(device, self._available[device]) for device in list(self._due)[:ANNOUNCED_A_TICK]]
+            for device, available in devices:
+                del self._due[device]
+                self._announce(device, available)
+
+    def live(self, device: str) -> None:
+        """The device has its first label, or one after a silence."""
+        with self._lock:
+            new = device not in self._available
+            self._available[device] = True
+            if new:
+                self._announce(device, available=True)
+            else:
+                self._retain(self._availability_topic(device), b"online")
+
+    def silent(self, device: str) -> None:
+        """The device is heard no more. One that an earlier process announced is no exception."""
+        with self._lock:
+            if device in self._available:
+                self._available[device] = False
+            self._retain(self._availability_topic(device), b"offline")
+
+    def forgotten(self, device: str) -> None:
+        """The device goes from Home Assistant."""
+        with self._lock:
+            self._available.pop(device, None)
+            self._due.pop(device, None)
+            self._retain(self._config_topic(device), b"")
+            self._retain(self._availability_topic(device), b"")
+
+    def _announce(self, device: str, available: bool) -> None:
+        self._retain(self._config_topic(device), msgspec.json.encode(self._config(device)))
+        self._retain(self._availability_topic(device), b"online" if available else b"offline")
+
+    def _retain(self, topic: str, payload: bytes) -> None:
+        self._put(Outgoing(topic, lambda: payload, 1, retain=True))
+
+    def _config_topic(self, device: str) -> str:
+        return f"homeassistant/device/{self._id(device)}/config"
+
+    def _availability_topic(self, device: str) -> str:
+        return f"{self._prefix}/{device}/availability"
+
+    def _id(self, device: str) -> str:
+        """Of letters, digits, _ and - only, as Home Assistant wants it; one to one."""
+        if self._prefix == "hard" and re.fullmatch("[A-Za-z0-9_-]+", device):
+            return f"hard_{device}"
+        topic = f"{self._prefix}/{device}"
+        return f"hard_{re.sub('[^A-Za-z0-9_-]', '_', device)}_{hashlib.sha256(topic.encode()).hexdigest()[:12]}"
+
+    def _config(self, device: str) -> dict[str, Any]:
+        facts, own = self._facts(), self._id(device)
+        topic = f"{self._prefix}/{device}"
+
+        def sensor(name: str, key: str, state: str, template: str, **more: Any) -> dict[str, Any]:
+            return {
+                "platform": "sensor", "name": name, "unique_id": f"{own}_{key}",
+                "state_topic": f"{topic}/{state}", "value_template": template, **more,
+            }  # fmt: skip
+
+        return {
+            "device": {
+                "identifiers": [own], "name": device, "manufacturer": "HARD", "model": facts.model,
+                "sw_version": facts.version,
+            },
+            "origin": {"name": "HARD", "sw_version": facts.version},
+            "availability": [{"topic": self._status_topic}, {"topic": self._availability_topic(device)}],
+            "availability_mode": "all",
+            "qos": 1,
+            "components": {
+                "activity": sensor(
+                    "Activity", "activity", "state", ACTIVITY, device_class="enum", options=list(facts.labels),
+                    icon="mdi:walk",
+                ),
+                "confidence": sensor(
+                    "Confidence", "confidence", "state", CONFIDENCE, unit_of_measurement="%",
+                    state_class="measurement", suggested_display_precision=0, entity_category="diagnostic",
+                ),
+                "last_seen": sensor(
+                    "Last seen", "last_seen", "activity", LAST_SEEN, device_class="timestamp",
+                    entity_category="diagnostic",
+                ),
+            },
+        }  # fmt: skip
