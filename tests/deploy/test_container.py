@@ -127,6 +127,20 @@ def test_prometheus_reads_its_configuration(tmp_path: Path) -> None:
     assert job["static_configs"] == [{"targets": [f"hard:{instructions('EXPOSE')[0]}"]}]
 
 
+def test_grafana_finds_the_dashboards_and_its_data_source() -> None:
+    targets = dict(reversed(volume.split(":")[:2]) for volume in SERVICES["grafana"]["volumes"])
+    provisioning = ROOT / "deploy/grafana/provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards/hard.yml").read_text())["providers"]
+    assert list((FOLDER / targets[provider["options"]["path"]]).glob("*.json"))
+    ours, gateway = (
+        yaml.safe_load(file.read_text())["datasources"][0]
+        for file in (FOLDER / "datasource.yml", provisioning / "datasources/prometheus.yml")
+    )
+    assert ours.pop("url") == "http://prometheus:9090"
+    del gateway["url"]
+    assert ours == gateway
+
+
 def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitto) -> None:  # noqa: F811
     """mosquitto.conf as it is but for paths and ports; HARD under the environment it would have."""
     guarded.stop()
