@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import prometheus
 import pytest
 import yaml
 from broker import Mosquitto
 from stream.test_mqtt import eventually
 from test_daemon import ROOT, batch, daemon
-from test_metrics import promtool
 from test_mosquitto import Client, guarded  # noqa: F401  (a fixture)
 
 from hard import __version__, cli, settings
@@ -118,7 +118,11 @@ def test_prometheus_reads_its_configuration(tmp_path: Path) -> None:
         source, target, _ = volume.split(":")
         shutil.copy(FOLDER / source, tmp_path / Path(target).name)
     done = subprocess.run(
-        [promtool(), "check", "config", "prometheus.yml"], check=False, cwd=tmp_path, capture_output=True, timeout=60
+        [prometheus.installed("promtool"), "check", "config", "prometheus.yml"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
