@@ -1,0 +1,140 @@
+"""Ways to get labels from a T5 on a CPU: each takes token ids (B, L) and gives label probabilities (B, K), or nothing.
+
+All use the same weights, ids and number of threads.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+from transformers import AutoTokenizer
+
+from benchmarks.models import Subject
+from hard.model.bundle import GRAPHS
+from hard.model.scorer_onnx import OnnxScorer
+from hard.model.scorer_torch import label_scores
+from hard.model.tokens import PAD_ID, Ids
+from hard.records import Singles
+
+NOTEBOOK_LENGTH = 512
+Contender = Callable[[Ids], Singles | None]
+NOTEBOOK, GENERATE, SCORING = "generate, one by one, padded to 512", "generate, batched", "transformers, labels scored"
+CTRANSLATE2, PLAIN = "CTranslate2 int8", "ONNX Runtime, exported plainly"
+OURS_FP32, OURS_INT8 = "HARD fp32", "HARD int8"
+ALL = (NOTEBOOK, GENERATE, SCORING, CTRANSLATE2, PLAIN, OURS_FP32, OURS_INT8)
+
+
+def contenders(subject: Subject, folder: Path, threads: int) -> dict[str, Contender]:
+    """All of them, by name; `folder` takes what some of them need converted."""
+    return {
+        NOTEBOOK: _notebook(subject),
+        GENERATE: _generate(subject),
+        SCORING: _scoring(subject),
+        CTRANSLATE2: _ctranslate2(subject, folder, threads),
+        PLAIN: _plain(subject, folder, threads),
+        OURS_FP32: _ours(subject.folder / GRAPHS["fp32"], threads),
+        OURS_INT8: _ours(subject.folder / GRAPHS["int8"], threads),
+    }
+
+
+def _notebook(subject: Subject) -> Contender:
+    """As the notebook that HARD began with: a window at a time, prompts padded to 512."""
+
+    def label(ids: Ids) -> None:
+        padded = torch.full((1, NOTEBOOK_LENGTH), PAD_ID)
+        padded[0, : ids.shape[1]] = torch.from_numpy(ids[0])
+        with torch.inference_mode():
+            subject.model.generate(padded, attention_mask=(padded != PAD_ID).long(), max_new_tokens=_longest(subject))
+
+    return label
+
+
+def _generate(subject: Subject) -> Contender:
+    """Greedy, with cache; no longer than the longest label and its end token."""
+
+    def label(ids: Ids) -> None:
+        given = torch.from_numpy(ids)
+        with torch.inference_mode():
+            subject.model.generate(
+                given, attention_mask=torch.ones_like(given), max_new_tokens=_longest(subject)
+            )  # fmt: skip
+
+    return label
+
+
+def _scoring(subject: Subject) -> Contender:
+    def score(ids: Ids) -> Singles:
+        given = torch.from_numpy(ids)
+        with torch.inference_mode():
+            return np.exp(label_scores(subject.model, subject.tree, given, torch.ones_like(given)).numpy())
+
+    return score
+
+
+def _ctranslate2(subject: Subject, folder: Path, threads: int) -> Contender:
+    """One decoding step, the whole vocabulary's logits asked for: the least from which the labels' can be had."""
+    made = folder / "ctranslate2"
+    if not made.exists():
+        converter = ctranslate2.converters.TransformersConverter(str(subject.folder))
+        converter.convert(str(made), quantization="int8")
+    translator = ctranslate2.Translator(str(made), device="cpu", compute_type="int8", intra_threads=threads)
+    names = AutoTokenizer.from_pretrained(subject.folder).convert_ids_to_tokens
+    first = [tokens[0] for tokens in subject.label_tokens]
+
+    def score(ids: Ids) -> Singles:
+        results = translator.translate_batch(
+            [names(row) for row in ids.tolist()], max_decoding_length=1, beam_size=1, return_logits_vocab=True,
+            max_batch_size=0,
+        )  # fmt: skip
+        logits = np.array([np.asarray(result.logits[0][0])[first] for result in results], dtype=np.float32)
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+    return score
+
+
+class _OneStep(nn.Module):
+    """What one would export: transformers' own forward, one decoder step, all of the vocabulary's logits."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.model, self.first = subject.model, torch.tensor([tokens[0] for tokens in subject.label_tokens])
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        start = torch.zeros((ids.shape[0], 1), dtype=torch.int64)
+        logits: Any = self.model(input_ids=ids, attention_mask=mask, decoder_input_ids=start, use_cache=False).logits
+        return torch.softmax(logits[:, 0, self.first], dim=-1)
+
+
+def _plain(subject: Subject, folder: Path, threads: int) -> Contender:
+    made = folder / "plain.onnx"
+    if not made.exists():
+        ids = torch.from_numpy(subject.ids[:2])
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _OneStep(subject).eval(), (ids, torch.ones_like(ids)), str(made), input_names=["ids", "mask"],
+                output_names=["probabilities"], opset_version=17, dynamo=False,
+                dynamic_axes={name: {0: "B", 1: "L"} for name in ("ids", "mask")},
+            )  # fmt: skip
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    session = onnxruntime.InferenceSession(str(made), options, providers=["CPUExecutionProvider"])
+    return lambda ids: np.asarray(session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0])
+
+
+def _ours(graph: Path, threads: int) -> Contender:
+    scorer = OnnxScorer(graph, threads)
+    return lambda ids: np.exp(scorer.score(ids, np.ones_like(ids)))
+
+
+def _longest(subject: Subject) -> int:
+    return max(map(len, subject.label_tokens))
