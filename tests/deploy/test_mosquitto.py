@@ -173,6 +173,36 @@ def test_hard_labels_through_it(guarded: Mosquitto) -> None:
         assert "WARNING" not in running.log
 
 
+def test_home_assistant_is_let_in_by_the_lines_kept_for_it(guarded: Mosquitto) -> None:
+    guarded.stop()
+    rights, passwords_ = guarded.folder / "hard.acl", guarded.folder / "hard.passwords"
+    text, n = re.subn(r"^#(?=user |topic )", "", rights.read_text(), flags=re.M)
+    assert n == 6
+    rights.write_text(text)
+    passwords(passwords_, "homeassistant")
+    guarded.start()
+    (guarded.folder / "password").write_text("hard-secret\n")
+    overrides = (
+        "publish.homeassistant=true", "mqtt.tls=true", "mqtt.username=hard",
+        f"mqtt.password_file={guarded.folder}/password", f"mqtt.ca_file={guarded.folder}/certs/ca.pem",
+    )  # fmt: skip
+    with (
+        Client(guarded, "homeassistant") as home,
+        Client(guarded, "belt-7") as sensor,
+        daemon(guarded.port, *overrides) as running,
+    ):
+        home.subscribe("homeassistant/#", "hard/#")
+        running.ready()
+        for second in range(6):
+            sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
+        eventually(lambda: any(topic.startswith("homeassistant/device/") for topic, _ in home.came))
+        came = len(home.came)
+        home.publish("homeassistant/status", "online")
+        announced = lambda: any(topic.startswith("homeassistant/device/") for topic, _ in home.came[came:])  # noqa: E731
+        eventually(announced)  # HARD has read it, and announces again
+        assert running.stop() == 0
+
+
 def offline(broker: Mosquitto, messages: int) -> int:
     """Messages sent for an absent session, over a broker killed meanwhile; how many it gets when it returns."""
     options: dict[str, Any] = {"client_id": "away", "clean_session": False}
