@@ -1,0 +1,165 @@
+"""Node-RED and MQTT.js, from npm, as clients of a real daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from broker import Mosquitto, free_port
+from stream.test_mqtt import Listener, eventually
+from test_daemon import FIELDS, daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOW = ROOT / "deploy" / "node-red" / "flow.json"
+PACKAGES = {"node-red": "4.1.15", "mqtt": "5.16.0"}
+INSTALL_S = 420
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def node_folder(request: pytest.FixtureRequest) -> Path:
+    """A folder with PACKAGES in node_modules, kept between runs in pytest's cache."""
+    if missing := [tool for tool in ("node", "npm") if shutil.which(tool) is None]:
+        pytest.skip(f"{' and '.join(missing)} not installed (Debian: apt install nodejs npm)")
+    assert request.config.cache
+    folder = request.config.cache.mkdir("-".join(f"{name}-{version}" for name, version in PACKAGES.items()))
+    if not (folder / "complete").exists():
+        wanted = [f"{name}@{version}" for name, version in PACKAGES.items()]
+        options = ["--no-audit", "--no-fund", "--omit=optional", "--no-package-lock", "--ignore-scripts"]
+        try:
+            done = subprocess.run(
+                ["npm", "install", "--prefix", str(folder), *options, *wanted],
+                check=False, capture_output=True, text=True, timeout=INSTALL_S,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"npm did not install {', '.join(wanted)} within {INSTALL_S} s")
+        if done.returncode:
+            pytest.skip(f"npm could not install {', '.join(wanted)}: {done.stderr.strip()[-300:]}")
+        (folder / "complete").touch()
+    return folder
+
+
+class Process:
+    """A process whose lines are kept."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.lines = process, list[str]()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def end(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+        self._reader.join(10)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def started(*command: str | Path, folder: Path) -> Iterator[Process]:
+    own = {**os.environ, "NODE_PATH": str(folder / "node_modules")}
+    process = Process(
+        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=own)
+    )
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+@contextlib.contextmanager
+def walker(mosquitto: Mosquitto, activity: str) -> Iterator[None]:
+    """One simulated wearer, `sim-1`, who does nothing else."""
+    command = [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url, "--devices", "1"]
+    process = subprocess.Popen([*command, "--one-activity", activity], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def imported(port: int) -> list[dict[str, Any]]:
+    """The shipped flow, with the test's broker in it."""
+    flow: list[dict[str, Any]] = json.loads(FLOW.read_text())
+    for node in flow:
+        if node["type"] == "mqtt-broker":
+            node |= {"broker": "127.0.0.1", "port": str(port)}
+    return flow
+
+
+def test_the_flow_in_node_red_tells_who_is_active(mosquitto: Mosquitto, node_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "flow.json").write_text(json.dumps(imported(mosquitto.port)))
+    (tmp_path / "settings.js").write_text(
+        f"module.exports = {{ flowFile: 'flow.json', uiHost: '127.0.0.1', uiPort: {free_port()}, "
+        "credentialSecret: 'test', telemetry: { enabled: false } };"
+    )
+    red = ["node", node_folder / "node_modules/node-red/red.js", "--userDir", tmp_path, "-s", tmp_path / "settings.js"]
+
+    def told() -> list[bool]:
+        return [json.loads(payload)["active"] for topic, payload in listener.all if topic == "active/sim-1"]
+
+    with (
+        Listener(mosquitto) as listener,
+        daemon(mosquitto.port, "ingest.silent_after_s=3") as running,
+        started(*red, folder=node_folder) as node_red,
+    ):
+        running.ready()
+        eventually(lambda: any("Connected to broker" in line for line in node_red.lines), 90)
+        with walker(mosquitto, "Walking"):
+            eventually(lambda: told() == [True], 60)
+        message = json.loads(listener.last["active/sim-1"])
+        assert set(message) == {"device", "active", "label", "confidence"}
+        assert message["device"] == "sim-1"
+        eventually(lambda: told() == [True, False], 30)
+        assert json.loads(listener.last["active/sim-1"])["label"] == "unknown"
+        assert not [line for line in node_red.lines if "[error]" in line], node_red.lines
+
+
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path, version: str) -> None:
+    # A module is looked for from where it lies, not from where it is started.
+    script = shutil.copy(Path(__file__).parent / "subscriber.mjs", node_folder / "subscriber.mjs")
+
+    def messages(end: str) -> list[dict[str, Any]]:
+        seen = [json.loads(line) for line in subscriber.lines]
+        return [message for message in seen if message["topic"].endswith(end)]
+
+    with (
+        daemon(mosquitto.port) as running,
+        started("node", script, mosquitto.url, version, folder=node_folder) as subscriber,
+    ):
+        running.ready()
+        with walker(mosquitto, "Sitting"):
+            eventually(lambda: len(messages("/activity")) >= 2 and messages("/state"), 60)
+        label = messages("/activity")[0]
+        assert (label["topic"], label["qos"], label["retain"]) == ("hard/sim-1/activity", 1, False)
+        assert set(json.loads(label["payload"])) == FIELDS
+        assert set(json.loads(messages("/state")[0]["payload"])) == {"label", "since", "confidence"}
+        assert messages("hard/status")[0]["payload"] == "online"
+
+
+def test_the_flow_holds_no_secret_and_its_wires_lead_somewhere() -> None:
+    flow = json.loads(FLOW.read_text())
+    ids = {node["id"] for node in flow}
+    assert {wired for node in flow for wires in node.get("wires", []) for wired in wires} <= ids
+    assert {node["broker"] for node in flow if "mqtt " in node["type"]} <= ids
+    assert not any("credentials" in node for node in flow)
