@@ -117,8 +117,14 @@ def test_every_panel_and_every_alert_sees_a_live_daemon(
 ) -> None:
     drawing = pytestconfig.getoption("--draw")
     port = free_port()
+    overrides = (
+        f"metrics.port={port}",
+        "labels.min_confidence=0.5",
+        "state.durability=journal",
+        f"state.dir={tmp_path}",
+    )
     with (
-        daemon(mosquitto.port, f"metrics.port={port}", "labels.min_confidence=0.5") as running,
+        daemon(mosquitto.port, *overrides) as running,
         Prometheus(tmp_path, [f"127.0.0.1:{port}"]) as prometheus,
         load(mosquitto, devices=40 if drawing else 10),
     ):
