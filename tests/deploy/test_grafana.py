@@ -13,11 +13,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from broker import Mosquitto, free_port
 from dashboards import FILES, FOLDER, Panel, panels
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus import Prometheus
 from stream.test_mqtt import Listener, eventually
 from test_daemon import daemon
@@ -44,6 +48,26 @@ def test_a_dashboard_asks_for_data_source_and_instance(file: Path) -> None:
         "instance": "query",
     }
     assert "label_values(hard_uptime_seconds, instance)" in read["templating"]["list"][1]["query"]["query"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_grafana_knows_every_key(file: Path) -> None:
+    """Grafana's own models of a dashboard take it in and give it back; a key they don't know would be missing."""
+    read = json.loads(file.read_text())
+    plugins.register_default_plugins()
+    assert set(missing(read, json.loads(JSONEncoder().encode(Dashboard.from_json(read))))) == set()
+
+
+def missing(given: Any, back: Any, path: str = "") -> Iterator[str]:
+    """Where `given` holds something that `back` doesn't."""
+    if isinstance(given, dict) and isinstance(back, dict):
+        for key, value in given.items():
+            yield from missing(value, back.get(key), f"{path}/{key}")
+    elif isinstance(given, list) and isinstance(back, list) and len(given) == len(back):
+        for value, kept in zip(given, back, strict=True):
+            yield from missing(value, kept, path)
+    elif given != back:
+        yield f"{path}: {given!r}"
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=str)

@@ -28,7 +28,11 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "command",
-    [("check", "config", "prometheus.yml"), ("check", "rules", "hard.rules.yml"), ("test", "rules", "hard_test.yml")],
+    [
+        ("check", "config", "prometheus.yml"),
+        ("check", "rules", "hard.rules.yml"),
+        pytest.param(("test", "rules", "hard_test.yml"), marks=pytest.mark.slow),
+    ],
     ids=" ".join,
 )
 def test_promtool_agrees(command: tuple[str, ...]) -> None:
