@@ -89,6 +89,7 @@ class Daemon:
         self._vitals = Vitals(
             settings, (self._assemble, self._label), self._session, books=self._ledger.books,
             devices=lambda: DeviceCounts(len(self._devices), self._devices.active()),
+            others=lambda: [self._journal.problem] if self._journal.problem else [],
         )  # fmt: skip
         self._encoder = msgspec.json.Encoder()
         self._started = monotonic()
@@ -205,7 +206,7 @@ class Daemon:
             subscribed=gauges.subscribed,
             journal=JournalState(self._settings.state.durability, self._journal.writing, self._journal.problem),
             balanced=not books.imbalances(),
-            problems=[*self._vitals.problems(), *books.imbalances(), *filter(None, [self._journal.problem])],
+            problems=[*self._vitals.problems(), *books.imbalances()],
             books=books,
         )
         payload = self._encoder.encode(health)

@@ -18,13 +18,14 @@ CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: 
 
 
 class Vitals:
-    """`books` and `devices` are asked for the numbers of the status line."""
+    """`books` and `devices` are asked for the numbers of the status line, `others` for what other rooms complain of."""
 
     def __init__(
         self, settings: Settings, workers: Sequence[Worker], session: Session, *, books: Callable[[], Books],
-        devices: Callable[[], DeviceCounts],
+        devices: Callable[[], DeviceCounts], others: Callable[[], Sequence[str]],
     ) -> None:  # fmt: skip
         self._workers, self._session, self._books, self._devices = workers, session, books, devices
+        self._others = others
         self._broker = f"{settings.mqtt.host}:{settings.mqtt.port}"
         self._systemd, self._rates = systemd.Reports(), RateMeter()
         self._patience_s = min(settings.stuck_after_s, self._systemd.interval_s or float("inf"))
@@ -38,7 +39,10 @@ class Vitals:
 
     def problems(self) -> list[str]:
         """What an operator should look at, a sentence each; nothing when all is well."""
-        return problems(self._session.connected, self._session.subscribed, self._broker, self._watchdog.told())
+        session = self._session
+        return [
+            *problems(session.connected, session.subscribed, self._broker, self._watchdog.told()), *self._others()
+        ]  # fmt: skip
 
     def tick(self, now: float) -> str | None:
         """Why the process must end, as a sentence; None while it is well, and then systemd's watchdog is fed."""

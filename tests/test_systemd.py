@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from broker import Mosquitto
+from broker import Mosquitto, free_port
 from stream.test_mqtt import Listener, eventually
 from test_daemon import Running, batch, daemon, labels
 
@@ -141,6 +141,17 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
         send(listener, range(10))
         assert running.process.wait(60) == 1
         eventually(lambda: f"the {stage} thread is stuck" in running.log)
+
+
+@pytest.mark.slow
+def test_a_network_thread_that_no_longer_tries_is_stuck_too() -> None:
+    """Without a broker it may wait between attempts and for each, and not for ever."""
+    code = "import threading\nimport hard.daemon as d, hard.vitals as v\nfrom hard.stream.mqtt import Session\n"
+    code += "d.LAST_WORDS_S = v.CONNECT_S = 2\nSession._back_off = lambda *_: threading.Event().wait()"
+    with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
+        running.ready()
+        assert running.process.wait(60) == 1
+        eventually(lambda: "the network thread is stuck" in running.log)
 
 
 def test_the_journal_gets_levels_as_numbers(mosquitto: Mosquitto) -> None:

@@ -29,6 +29,7 @@ def record(**changes: Any) -> bytes:
         "version": "1", "model": "m", "instance": "", "at": 1000.0, "every_s": 60.0, "uptime_s": 1.0, "rss_bytes": 1,
         "devices": {"known": 2, "active": 1}, "rates": {"messages": 1, "samples": 1, "labels": 1},
         "queues": {"messages": 0, "windows": 0, "outbox": 0}, "latency_s": {"p50": None, "p99": None},
+        "journal": {"durability": "journal", "writing": True, "problem": ""},
         "subscribed": True, "balanced": True, "problems": [], "books": book,
     }  # fmt: skip
     return msgspec.json.encode({**sound, **changes})
@@ -66,6 +67,7 @@ def test_a_named_instance_is_asked_by_its_name(mosquitto: Mosquitto) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_stuck_stage_is_told_before_the_next_record_is_due(mosquitto: Mosquitto) -> None:
     code = "import threading\nfrom hard.model.classifier import Classifier\n"
     code += "Classifier.classify = lambda *_: threading.Event().wait()"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,9 @@ def test_it_is_small_and_without_torch(installed: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_upgrade_keeps_settings_and_state_and_gives_an_instance_its_own(installed: Path) -> None:
+def test_an_upgrade_by_a_wheel_keeps_settings_and_state_and_gives_an_instance_its_own(
+    installed: Path, tmp_path: Path
+) -> None:
     settings, state = installed / "etc/hard/hard.toml", installed / "var/lib/hard/something"
     state.parent.mkdir(parents=True, exist_ok=True)
     mine = settings.read_text() + "# mine\n"
@@ -140,7 +143,9 @@ def test_an_upgrade_keeps_settings_and_state_and_gives_an_instance_its_own(insta
     (installed / "etc/hard/south.toml").write_text("[metrics]\nport = 9111\n")
     stale = installed / "opt/hard/stale"
     stale.touch()
-    install("--instance", "north", root=installed)
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(wheel, check=True, capture_output=True, timeout=300)
+    install("--wheel", str(next(tmp_path.glob("*.whl"))), "--instance", "north", root=installed)
     assert (settings.read_text(), state.read_text(), stale.exists()) == (mine, "mine", False)
     north = load(installed / "etc/hard/north.toml", ["instance=north"])
     assert north.metrics.port == 9112
