@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,3 +224,20 @@ def test_through_a_broker_that_forgets_and_a_home_assistant_that_restarts(mosqui
         eventually(lambda: listener.last["hard/a/availability"] == b"online")
         eventually(lambda: listener.last[CONFIG] == b"", 25)
         eventually(lambda: listener.last["hard/a/availability"] == listener.last["hard/a/state"] == b"")
+
+
+@pytest.mark.slow
+def test_a_device_that_went_while_the_daemon_was_dead_does_not_stay(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    overrides = ("publish.homeassistant=true", "ingest.silent_after_s=3", "mqtt.client_id=stable")
+    journal = ("state.durability=journal", f"state.dir={tmp_path / 'state'}")
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, *overrides, *journal) as running:
+            running.ready()
+            for second in range(6):
+                listener.client.publish("sensors/a/accel", batch(time.time() - 100 + second), qos=1)
+            eventually(lambda: listener.last.get("hard/a/availability") == b"online")
+            running.stop(signal.SIGKILL)
+        with daemon(mosquitto.port, *overrides, *journal) as running:
+            running.ready()
+            eventually(lambda: listener.last["hard/a/availability"] == b"offline")
+            eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
