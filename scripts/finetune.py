@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("data", nargs="+", type=Path, help="WISDM text, CSV or Parquet, or a folder of them")
     p.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     p.add_argument("--name", default="", help="name of the model (the folder's)")
-    p.add_argument("--base", default="scratch", help="scratch, a hub id such as google/flan-t5-small, or a folder")
+    p.add_argument("--base", default="scratch", help="scratch, a bundle, a hub id, or a folder")
     p.add_argument("--prompt", choices=("compact", "seed"), default="compact")
     p.add_argument("--features", type=_list, default=(), help="of a compact prompt: comma-separated names")
     p.add_argument("--levels", type=int, default=16, help="levels of each feature (16)")
@@ -29,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--jobs", type=int, default=1, help="folds trained side by side (1)")
     p.add_argument(
         "--split",
-        choices=("subject", "random"),
+        choices=("subject", "time", "random"),
         default="subject",
-        help="random reproduces leaky figures, and marks all that comes of it",
+        help="time: for one person; random reproduces leaky figures, and marks all that comes of it",
     )
     p.add_argument("--cross-validation", type=Path, help="a report made with --folds, for the card to take over")
     p.add_argument("--no-baselines", action="store_false", dest="baselines", help="train nothing to compare with")

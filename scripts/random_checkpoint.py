@@ -36,7 +36,9 @@ def main(arguments: list[str]) -> int:
     from hard.model.prompts import SEED_TEXT  # noqa: PLC0415
 
     prompts = [SEED_TEXT.format(*row) for row in np.random.default_rng(options.seed).normal(0, 6, (2000, 6))]
-    tokenizer = train_tokenizer([*prompts, " ".join(string.printable)], (), USUAL_ORDER)
+    tokenizer = train_tokenizer(
+        [*prompts, " ".join(string.printable)], (), USUAL_ORDER, subwords=min(options.vocabulary, 2000)
+    )
     config = T5Config(
         vocab_size=max(options.vocabulary, len(tokenizer)),
         d_model=options.d_model,

@@ -6,7 +6,7 @@ from typing import Any
 
 from hard.model.bundle import Manifest
 from training import markdown
-from training.split import LEAKY
+from training.split import LEAKY, SAME
 
 LIMITS = """\
 ## Limits
@@ -28,9 +28,20 @@ RANDOM = (
 )
 
 
+IN_TIME = (
+    f"**The split is in time ({SAME}).** The first part of each activity was learnt from, the next chose the epoch and "
+    "the temperature, the last tested: the figures hold for these people, and say little about others."
+)
+
+
 def leaky(manifest: Manifest) -> bool:
     """Whether windows were split at random."""
     return any(LEAKY in part for part in manifest.training.metrics)
+
+
+def in_time(manifest: Manifest) -> bool:
+    """Whether the same people are in every part."""
+    return any(SAME in part for part in manifest.training.metrics)
 
 
 def model_card(manifest: Manifest, losses: bool = True) -> str:
@@ -59,7 +70,11 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         "## How it was made",
         f"```sh\n{training.command}\n```",
         markdown.facts(facts),
-        RANDOM if marked else f"{SPLIT}{REFIT * training.refit}{TEST * bool(training.subjects['test'])}.",
+        RANDOM
+        if marked
+        else IN_TIME
+        if in_time(manifest)
+        else f"{SPLIT}{REFIT * training.refit}{TEST * bool(training.subjects['test'])}.",
     ]
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
         parts.append(markdown.figures(f"Figures, {part}", told[part]))

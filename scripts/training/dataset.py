@@ -9,7 +9,8 @@ from rich.console import Console
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import Recording
-from training import augment, data, display, split
+from training import adapting, augment, data, display, split
+from training.adapting import base_of
 from training.data import Labelled
 from training.guards import RefusedError
 from training.recipe import Recipe
@@ -47,14 +48,22 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
         grid = Grid(recipe.length_s, recipe.rate_hz, hop_s=recipe.hop_s)
     except ValueError as error:
         raise RefusedError(f"{error}: choose another --length-s or --rate") from error
-    labelled = data.cut(runs, grid)
-    labels = data.ordered(labelled.truth)
+    base = base_of(recipe)
+    if recipe.split == "time":
+        labelled, parts = split.in_time(runs, grid)
+    else:
+        labelled = data.cut(runs, grid)
+    labels = present = data.ordered(labelled.truth)
     if recipe.split == "random":
         labelled, parts = split.at_random(labelled, recipe.seed)
-    else:
-        parts = split.covering(labelled, labels, recipe.holdout, recipe.validation, recipe.seed)
+    elif recipe.split == "subject":
+        parts = split.covering(labelled, present, recipe.holdout, recipe.validation, recipe.seed)
+    if base is not None:
+        labels = adapting.labels(base, present)
     display.show_data(console, runs, rejected, labelled=labelled, labels=labels, split=parts)
-    split.check_classes(labelled, parts, labels)
+    if base is not None:
+        adapting.tell(console, base, present)
+    split.check_classes(labelled, parts, present)
     usual = data.usual(labelled.of(parts.train))
     stretches = _stretches(recipe, runs, parts, len(grid.offsets)) if recipe.copies else labelled.of(())
     return Dataset(labelled.under(usual), stretches.under(usual), labels, parts, usual)
@@ -63,7 +72,9 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
 def _stretches(recipe: Recipe, runs: list[Recording], parts: split.Split, points: int) -> Labelled:
     """Stretches of all whom some training of `recipe` learns from."""
     room = Grid(augment.room_points(points) / recipe.rate_hz, recipe.rate_hz, hop_s=recipe.hop_s)
-    if parts.leaky:
+    if recipe.split == "time":
+        return split.in_time(runs, room)[0]
+    if recipe.split == "random":
         return split.at_random(data.cut(runs, room), recipe.seed)[0]
     learnt = {*parts.train, *(parts.validation if recipe.refit else ())}
     return data.cut([run for run in runs if run.subject in learnt], room)

@@ -14,6 +14,7 @@ from hard.recordings import Recording
 from hard.scores import Score
 from hard.scores import table as confusion_table
 from training.data import Labelled
+from training.outcome import side_by_side
 from training.promises import promises, shortened
 from training.split import Split
 
@@ -77,10 +78,11 @@ def show_figures(console: Console, metrics: dict[str, Any]) -> None:
         highlight=False,
     )
     if "baselines" in metrics:
-        table = Table("the same windows and split", "accuracy", "macro-F1")
-        for name, figures in (("this model", metrics), *metrics["baselines"].items()):
-            table.add_row(name, f"{figures['accuracy']:.3f}", f"{figures['macro_f1']:.3f}")
-        console.print(table)
+        head, *rows = side_by_side(metrics)
+        table = Table("the same windows and split", *head[1:], highlight=False)
+        for row in rows:
+            table.add_row(*row)
+        _wide(console).print(table)
 
 
 def show_abstaining(console: Console, told: dict[str, Any]) -> None:

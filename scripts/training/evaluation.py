@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from hard.model.bundle import Bundle, Manifest
+from hard.model.bundle import Bundle, Manifest, Training
 from hard.model.classifier import Backend, Classifier, load
 from hard.recordings import Recording
 from hard.records import Prediction
-from training import baselines, conditions, data, display, markdown, report, strangers
+from training import adapting, baselines, conditions, data, display, markdown, report, strangers
 from training.abstaining import recommended
 from training.card import leaky
 from training.data import Labelled
@@ -53,19 +53,23 @@ def judge(
     beside: bool = False,
 ) -> Trial:
     """The trial of the bundle that `recipe` made of `learner` and `dataset`: what it says to the validation and test
-    windows of `parts`, and with `beside` what baselines say to the latter. Its history is yet to be filled in."""
+    windows of `parts`, what the bundle said that it began with, and with `beside` what
+    baselines say to the latter. Its history is yet to be filled in."""
     classifier = Classifier(sealed)
     others: dict[str, list[Texts]] = {}
     if beside and len(dataset.labelled.of(parts.test)):
         rules = baselines.Rules(recipe.epochs or 1, recipe.patience, recipe.seed)
         others = baselines.predict(*baselines.parts_of(recipe, dataset, parts), rules, console.print)
+    base = adapting.base_of(recipe)
     longest, test_loss, outcomes, samples = 0, math.nan, {}, []
     for part in ("validation", "test"):
         windows = dataset.labelled.of(parts.groups()[part])
         if not len(windows):
             continue
         predictions, examples = classify(classifier, windows), examples_of(recipe, dataset, learner, windows)
-        said, truth = others if part == "test" else {}, windows.truth.tolist()
+        said, truth = dict(others) if part == "test" else {}, windows.truth.tolist()
+        if base is not None:
+            said = {adapting.BEFORE: [np.array([p.label for p in classify(Classifier(base), windows)])], **said}
         outcomes[part] = outcome_of(predictions, truth, classifier.labels, sealed.manifest.temperature, said)
         display.show_score(console, parts.title(f"{part} subjects"), outcomes[part].score)
         longest = max(longest, examples.longest)
@@ -169,17 +173,22 @@ def evaluate(
 
 
 def leak_of(manifest: Manifest, files: Sequence[Path], subjects: Sequence[str]) -> str:
-    """One sentence where the bundle was made with these subjects of these files, else nothing."""
-    training = manifest.training
-    if not {file.name for file in files} & set(training.data.split(", ")):
-        return ""
-    if leaky(manifest):
+    """One sentence where the bundle, or one that it was adapted from, was made with these subjects of these files."""
+    training: Training | None = manifest.training
+    if leaky(manifest) and _shares(manifest.training, files):
         return f"{LEAKY} when this bundle was made, so it was trained on these very people"
     nobody = "the figures say nothing about others"
-    for part, did in (("train", "trained"), ("validation", "its epoch chosen")):
-        if known := [subject for subject in subjects if subject in training.subjects.get(part, ())]:
-            return f"LEAKY: this bundle was {did} on the subjects {', '.join(known)}; {nobody}"
+    while training is not None:
+        for part, did in (("train", "trained"), ("validation", "its epoch chosen")):
+            known = [subject for subject in subjects if subject in training.subjects.get(part, ())]
+            if known and _shares(training, files):
+                return f"LEAKY: this bundle was {did} on the subjects {', '.join(known)}; {nobody}"
+        training = training.adapted_from
     return ""
+
+
+def _shares(training: Training, files: Sequence[Path]) -> bool:
+    return bool({file.name for file in files} & set(training.data.split(", ")))
 
 
 def check_out(out: Path | None) -> None:

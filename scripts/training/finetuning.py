@@ -11,19 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from msgspec import structs
 from rich.console import Console
 from transformers import set_seed
 
 from hard.model import bundle
 from hard.model.bundle import FORMAT, Manifest, Training, WindowSpec
-from training import calibrate, export, quantised, report, work
+from training import adapting, calibrate, export, quantised, report, work
 from training.dataset import Dataset, prepare
 from training.evaluation import judge
 from training.examples import Examples
 from training.guards import RefusedError, StoppedError, choose_precision
 from training.learner import Learner, examples_of, make_learner, training_examples
 from training.outcome import Trial
-from training.recipe import SCRATCH, Recipe
+from training.recipe import Recipe
 from training.trainer import Trained, train
 
 AGREEMENT = 1e-4  # between transformers' own forward and the compiled graph, in log probability
@@ -66,7 +67,7 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
     `keep` takes the trial. What an interrupted run has reached lies in the work folder beside it, for `recipe.resume`.
     """
     begun = time.monotonic()
-    recipe = recipe.settled()
+    recipe = adapting.settled(recipe)
     precision, reason = choose_precision(recipe.precision)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -145,6 +146,7 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
             recipe=recipe,
             precision=session.precision,
             folder=kept_in,
+            begins_able=adapting.base_of(recipe) is not None,
             epochs=epochs,
             deadline=session.deadline(share),
             resume_from=work.last_checkpoint(kept_in),
@@ -182,12 +184,12 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
         highlight=False,
     )
     learnt = dataset.labelled.of(dataset.parts.train).truth
-    subjects = dataset.parts.parts()
+    base, subjects = adapting.base_of(recipe), dataset.parts.parts()
     if first:  # they chose the epoch all the same
         subjects["validation"] = first.manifest.training.subjects["validation"]
     training = Training(
         command=recipe.command,
-        base=recipe.base if recipe.base == SCRATCH or not Path(recipe.base).is_dir() else Path(recipe.base).name,
+        base=base.model if base else Path(recipe.base).name if Path(recipe.base).is_dir() else recipe.base,
         data=", ".join(path.name for path in recipe.data),
         subjects=subjects,
         seed=recipe.seed,
@@ -197,6 +199,7 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
         epochs=fitted.trained.epochs,
         refit=first is not None,
         windows={label: int((learnt == label).sum()) for label in dataset.labels},
+        adapted_from=structs.replace(base.manifest.training, metrics={}) if base else None,
     )
     return bundle.write(
         folder,

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from hard.model import bundle
-from training import data, display, markdown, report, split
+from training import adapting, data, display, markdown, report, split
 from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
@@ -53,7 +53,7 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     told the same. A fold has the
     cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
     """
-    recipe.settled()
+    adapting.settled(recipe)
     if recipe.holdout:
         raise RefusedError("--folds holds everybody out in turn: leave --holdout out")
     if recipe.split != "subject":
@@ -123,7 +123,7 @@ def _is_done(recipe: Recipe) -> bool:
         bundle.read(recipe.out)
     except (bundle.BundleError, OSError, ValueError):
         return False
-    if told := difference(made, plan(recipe.settled())):
+    if told := difference(made, plan(adapting.settled(recipe))):
         raise RefusedError(f"{recipe.out} was made with {told}: resume with the same options, or choose another --out")
     return done
 
@@ -139,7 +139,7 @@ def _fold(recipe: Recipe) -> None:
     ):
         _plan(recipe).unlink(missing_ok=True)  # until the end the fold counts as not done
         finetuning.run(recipe, Console(file=log, soft_wrap=True, width=160), keep=_trial(recipe))
-        _plan(recipe).write_text(json.dumps(plan(recipe.settled()), indent=1), encoding="utf-8")
+        _plan(recipe).write_text(json.dumps(plan(adapting.settled(recipe)), indent=1), encoding="utf-8")
 
 
 def _trial(recipe: Recipe) -> Path:

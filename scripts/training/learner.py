@@ -16,12 +16,13 @@ from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile
 from hard.model.tokens import Ids, WordTokenizer
 from hard.records import Singles
 from training import augment, checkpoint, outliers
+from training.adapting import base_of, grow, nearest
 from training.data import Labelled
 from training.dataset import Dataset
 from training.examples import Examples, features_of
 from training.guards import RefusedError, check_labels, check_prompt_length
 from training.recipe import SCRATCH, Recipe
-from training.tokenizer import check_ids, sentencepiece_model, train_tokenizer
+from training.tokenizer import check_ids, extended, sentencepiece_model, train_tokenizer
 
 CHECKED = 300  # prompts whose ids must be transformers' own
 
@@ -42,8 +43,12 @@ def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learne
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
     learnt = dataset.labelled.of(dataset.parts.train)
     features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
-    edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
-    spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
+    base = base_of(recipe)
+    if base is None:
+        edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
+        spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
+    else:
+        spec = base.manifest.prompt
     try:
         style = prompt_style(spec)
     except ValueError as error:
@@ -54,6 +59,9 @@ def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learne
         model = checkpoint.scratch(made, vocabulary)
     else:
         model, made = checkpoint.pretrained(recipe.base)
+    if base is not None:
+        before, made = made, extended(made, dataset.labels)
+        grow(model, before, made, nearest(base, learnt))
     made.save_pretrained(folder)
     try:
         (folder / bundle.TOKENIZER).write_bytes(sentencepiece_model(made))

@@ -7,10 +7,10 @@ from typing import Any
 
 from training import plots
 from training.abstaining import RULE
+from training.outcome import side_by_side
 from training.promises import promises as kept
 from training.promises import shortened
 
-MODEL = "this model"
 SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the coverage table
 
 
@@ -50,10 +50,8 @@ def baselines(title: str, told: dict[str, Any]) -> str:
     """The same windows and split, other models; nothing where there are none."""
     if "baselines" not in told:
         return ""
-    rows = [(MODEL, told), *told["baselines"].items()]
-    return f"## {title}\n\n" + table(
-        ("", "accuracy", "macro-F1"), ((name, f"{f['accuracy']:.3f}", f"{f['macro_f1']:.3f}") for name, f in rows)
-    )
+    head, *rows = side_by_side(told)
+    return f"## {title}\n\n" + table(head, rows)
 
 
 def promises(told: dict[str, Any], accuracy: float) -> str:

@@ -181,10 +181,25 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     return told
 
 
-def baseline_figures(outcome: Outcome, name: str) -> dict[str, float]:
-    """Accuracy and macro-F1 of a baseline, means over its seeds."""
+def baseline_figures(outcome: Outcome, name: str) -> dict[str, Any]:
+    """Accuracy, macro-F1 and F1 by label of a baseline, means over its seeds."""
     scores = [score(outcome.truth.tolist(), said.tolist(), outcome.labels) for said in outcome.baselines[name]]
     return {
         "accuracy": round(float(np.mean([s.accuracy for s in scores])), 4),
         "macro_f1": round(float(np.mean([s.macro_f1 for s in scores])), 4),
+        "f1": {
+            label: round(float(np.mean(f1)), 4)
+            for label, *f1 in zip(scores[0].truths, *(s.f1 for s in scores), strict=True)
+        },
     }
+
+
+def side_by_side(told: dict[str, Any]) -> list[list[str]]:
+    """`told` as `figures` gives it → a table of this model and its baselines: a head, then a row a figure."""
+    columns = {"this model": told, **told["baselines"]}
+    rows = [
+        [name, *(f"{of[key]:.3f}" for of in columns.values())]
+        for name, key in (("accuracy", "accuracy"), ("macro-F1", "macro_f1"))
+    ]
+    rows += [[label, *(f"{of['f1'][label]:.3f}" for of in columns.values())] for label in told["f1"]]
+    return [["", *columns], *rows]

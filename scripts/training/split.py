@@ -6,11 +6,15 @@ same, to reproduce figures that were reached so: it says of itself that it is le
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hard.motion.windows import Grid
+from hard.recordings import Recording
+from training import data
 from training.data import Labelled
 from training.guards import RefusedError
 
@@ -18,21 +22,24 @@ VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2  # of the windows, where they are split at random
 DRAWS = 200  # of validation subjects, until these show every label
 LEAKY = "LEAKY, windows split at random"
+SAME = "same people, later"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Subjects by part; no subject is in two. Where windows were split at random the parts hold no subjects but their
-    own names, which stand for subjects in the `Labelled` that came with it, and `everyone` names the people."""
+    """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, the parts
+    hold no subjects but their own names, which stand for subjects in the `Labelled` that came with it; `everyone` names
+    the people and `mark` says what was done."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     everyone: tuple[str, ...] = ()
+    mark: str = ""
 
     @property
     def leaky(self) -> bool:
-        return bool(self.everyone)
+        return self.mark == LEAKY
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """By part, what `Labelled.of` takes."""
@@ -43,8 +50,8 @@ class Split:
         return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
 
     def title(self, text: str) -> str:
-        """`text`, marked where the split is leaky."""
-        return f"{text} ({LEAKY})" if self.leaky else text
+        """`text`, marked where people weren't parted."""
+        return f"{text} ({self.mark})" if self.mark else text
 
 
 def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int) -> Split:
@@ -59,7 +66,8 @@ def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int 
     drawn = max(1, round(VALIDATION_SHARE * len(rest))) if validation is None else validation
     if not 1 <= drawn < len(rest):
         raise RefusedError(
-            f"{len(rest)} subjects are left after --holdout, too few to learn from some and validate on {drawn}"
+            f"{len(rest)} subjects are left after --holdout, too few to learn from some and validate on {drawn}; "
+            "for one person there is --split time"
         )
     chosen = {rest[i] for i in np.random.default_rng(seed).permutation(len(rest))[:drawn]}
     return Split(
@@ -88,7 +96,38 @@ def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
     shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
     part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
     everyone = tuple(dict.fromkeys(labelled.subject.tolist()))
-    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone)
+    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone, LEAKY)
+
+
+def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
+    """Windows by time: of each person's every activity the first part is to learn from, the next to validate on, the
+    last to test on. Samples are parted before windows are cut, so no window reaches into another part."""
+    bounds = np.cumsum([1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE])
+    total, passed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for run in runs:
+        names, counts = np.unique(run.truth, return_counts=True)
+        total.update({(run.subject, str(name)): int(n) for name, n in zip(names, counts, strict=True)})
+    pieces: dict[str, list[Recording]] = {"train": [], "validation": [], "test": []}
+    for run in runs:
+        part = np.zeros(len(run.time), dtype=int)
+        for truth in np.unique(run.truth):
+            rows, key = np.flatnonzero(run.truth == truth), (run.subject, str(truth))
+            part[rows] = np.searchsorted(bounds, (passed[key] + np.arange(len(rows))) / total[key], side="right")
+            passed[key] += len(rows)
+        for rows in np.split(np.arange(len(part)), np.flatnonzero(np.diff(part)) + 1):
+            piece = replace(run, time=run.time[rows], xyz=run.xyz[rows], truth=run.truth[rows])
+            pieces[list(pieces)[part[rows[0]]]].append(piece)
+    try:
+        found = {name: data.cut(own, grid) for name, own in pieces.items()}
+    except RefusedError as error:
+        raise RefusedError(f"the recordings are too short for --split time: {error}") from error
+    labelled = Labelled(
+        tuple(w for own in found.values() for w in own.windows),
+        np.concatenate([own.truth for own in found.values()]),
+        np.repeat(list(found), [len(own) for own in found.values()]),
+    )
+    everyone = tuple(dict.fromkeys(run.subject for run in runs))
+    return labelled, Split(("train",), ("validation",), ("test",), everyone, SAME)
 
 
 def deal(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:

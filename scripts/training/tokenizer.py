@@ -24,11 +24,13 @@ SENTINEL = "<extra_id_"  # T5's masks, which no text holds
 Piece = spm.ModelProto.SentencePiece
 
 
-def train_tokenizer(prompts: Iterable[str], words: Sequence[str], labels: Sequence[str]) -> Any:
+def train_tokenizer(
+    prompts: Iterable[str], words: Sequence[str], labels: Sequence[str], subwords: int = SUBWORDS
+) -> Any:
     """A T5Tokenizer for `prompts` and `labels`.
 
     With `words`, the whole of a style's vocabulary, each word and each label is one piece; without, prompts are parted
-    into subwords (unigram, Kudo 2018).
+    into at most so many `subwords` (unigram, Kudo 2018).
     """
     # Every word at least once, also one that no training window happens to show.
     lines = [" ".join(words)] if words else []
@@ -37,7 +39,7 @@ def train_tokenizer(prompts: Iterable[str], words: Sequence[str], labels: Sequen
     size: dict[str, Any] = (
         {"model_type": "word", "vocab_size": len({*words, *(w for label in labels for w in label.split())}) + 3}
         if words
-        else {"model_type": "unigram", "vocab_size": SUBWORDS, "hard_vocab_limit": False}
+        else {"model_type": "unigram", "vocab_size": subwords, "hard_vocab_limit": False}
     )
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
@@ -53,6 +55,20 @@ def train_tokenizer(prompts: Iterable[str], words: Sequence[str], labels: Sequen
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     vocabulary = [(pieces.id_to_piece(i), float(pieces.get_score(i))) for i in range(len(pieces))]
     return T5Tokenizer(vocab=vocabulary, extra_ids=0)
+
+
+def extended(tokenizer: Any, labels: Sequence[str]) -> Any:
+    """`tokenizer` with a piece more for each word of `labels` that it can't write. Raises RefusedError."""
+    words = dict.fromkeys(word for label in labels for word in label.split())
+    unknown = [word for word in words if tokenizer.unk_token_id in tokenizer(word)["input_ids"]]
+    if not unknown:
+        return tokenizer
+    saved = json.loads(tokenizer.backend_tokenizer.to_str())
+    if list(_character_maps(saved["normalizer"])):
+        raise RefusedError(f"the base's tokenizer can't write {unknown[0]!r}: rename the label with --labels")
+    vocabulary = [(piece, score) for piece, score in saved["model"]["vocab"]]
+    least = min(score for _, score in vocabulary)
+    return T5Tokenizer(vocab=[*vocabulary, *((f"▁{word}", least) for word in unknown)], extra_ids=0)
 
 
 def sentencepiece_model(tokenizer: Any) -> bytes:

@@ -1,0 +1,64 @@
+"""A bundle as the base: its features and labels kept, a new label added, before and after side by side."""
+
+from pathlib import Path
+
+import pytest
+from training import adapting, data, split
+from training.guards import RefusedError
+from training.recipe import Recipe
+from training.tokenizer import extended
+
+from hard.model import bundle
+from hard.model.bundle import default_path
+from hard.motion.windows import Grid
+
+
+def recipe(tmp_path: Path, **options: object) -> Recipe:
+    return Recipe(data=(), out=tmp_path / "mine", base=str(default_path()), **options)  # type: ignore[arg-type]
+
+
+def test_what_the_bundle_fixes_is_taken_over(tmp_path: Path) -> None:
+    made, manifest = adapting.settled(recipe(tmp_path)), bundle.read(default_path()).manifest
+    assert made.features == manifest.prompt.features
+    assert (made.prompt, made.length_s, made.rate_hz) == ("compact", 4.0, 20.0)
+    assert made.name == "mine"
+    assert adapting.settled(made) == made
+    assert adapting.settled(recipe(tmp_path, lr=0.5)).lr == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"length_s": 10.0}, "length s"), ({"features": ("v.std",)}, "features"), ({"prompt": "seed"}, "prompt")],
+)
+def test_what_contradicts_the_bundle_is_refused(tmp_path: Path, options: dict[str, object], name: str) -> None:
+    with pytest.raises(RefusedError, match=f"is a bundle and fixes {name}: leave it out"):
+        adapting.settled(recipe(tmp_path, **options))
+
+
+def test_a_new_label_gets_a_piece_of_its_own_and_the_old_ids_stay() -> None:
+    from transformers import AutoTokenizer
+
+    before = AutoTokenizer.from_pretrained(default_path())
+    after = extended(before, ("Walking", "Climbing Stairs"))
+    assert len(after) == len(before) + 2
+    assert before.unk_token_id not in after("Climbing Stairs")["input_ids"]
+    for text in ("Walking", "Sitting", "v.std:03 tilt.cos:09"):
+        assert after(text)["input_ids"] == before(text)["input_ids"]
+    assert extended(before, ("Walking",)) is before
+
+
+def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) -> None:
+    runs, _ = data.load([recording], None, None, "m/s2")
+    labelled, parts = split.in_time([run for run in runs if run.subject == "1"], Grid(2.0, 20.0, hop_s=0.5))
+    assert parts.parts() == {"train": ["1"], "validation": ["1"], "test": ["1"]}
+    assert parts.title("test") == "test (same people, later)"
+    assert not parts.leaky
+    for truth in ("Walking", "Jogging", "Sitting"):
+        spans = []
+        for part in ("train", "validation", "test"):
+            own = [w for w, t, s in zip(labelled.windows, labelled.truth, labelled.subject, strict=True)
+                   if t == truth and s == part]  # fmt: skip
+            assert own
+            spans.append((min(w.start for w in own), max(w.end for w in own)))
+        assert spans[0][1] <= spans[1][0] + 0.1
+        assert spans[1][1] <= spans[2][0] + 0.1
