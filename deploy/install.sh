@@ -8,6 +8,7 @@
 # DESTDIR=DIR puts everything below DIR and starts nothing. PYTHON (python3) makes the virtual environment.
 # Settings and state outlive an upgrade; one that fails leaves the version that runs.
 set -eu
+umask 022 # the service's user must be able to read what a careful root installs
 
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(dirname "$here")

@@ -117,6 +117,8 @@ def test_everything_is_where_the_units_look_for_it(installed: Path) -> None:
     (user,) = re.findall(r"^User=(\S+)$", unit, flags=re.M)
     assert re.search(rf"^{user}:.*:/usr/sbin/nologin$", (installed / "etc/passwd").read_text(), flags=re.M)
     assert (installed / "etc/hard/credentials").stat().st_mode & 0o777 == 0o700
+    closed = [path for path in (installed / "opt/hard").rglob("*") if not path.stat().st_mode & 0o004]
+    assert closed == [], "the service's user can't read them"
     left = subprocess.run(["grep", "-rIlF", str(installed), installed], check=False, capture_output=True, text=True)
     assert left.stdout == "", "the scratch root is named in what was installed"
 
