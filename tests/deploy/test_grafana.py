@@ -175,6 +175,7 @@ def test_every_panel_and_every_alert_sees_a_live_daemon(
             if name not in QUIET and not prometheus.query(looked_at(alert["expr"]))
         }
         assert silent == set()
+        assert buckets_that_do_not_fit(prometheus) == []
         eventually(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), 30)
         assert [rule["name"] for rule in prometheus.rules() if rule.get("state", "inactive") == "firing"] == []
         if drawing:
@@ -185,6 +186,22 @@ def test_every_panel_and_every_alert_sees_a_live_daemon(
                 shown.draw(panels(file), ROOT / "scripts" / "figures" / f"{file.stem}.png")
         assert running.stop() == 0
         eventually(lambda: down(prometheus) == "pending", 30)
+
+
+def buckets_that_do_not_fit(prometheus: Prometheus) -> list[str]:
+    """Histograms with more than a hundredth of their values beyond the last bound, or nearly all below the first."""
+    bad = []
+    for name in ("hard_latency_seconds", "hard_stage_seconds", "hard_batch_windows", "hard_confidence"):
+        by_stage: dict[str, dict[float, float]] = {}
+        for one in prometheus.query(f"sum by (stage, le) ({name}_bucket)"):
+            metric = one["metric"]
+            by_stage.setdefault(metric.get("stage", ""), {})[float(metric["le"])] = float(one["value"][1])
+        for stage, counts in by_stage.items():
+            first, *_, last, infinite = sorted(counts)
+            low = 0 if name == "hard_batch_windows" else counts[first]  # a window alone is what it is
+            if counts[last] < 0.99 * counts[infinite] or low > 0.9 * counts[infinite]:
+                bad.append(f"{name} {stage}: {counts}")
+    return bad
 
 
 def down(prometheus: Prometheus) -> str:
