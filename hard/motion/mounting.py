@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ class Mounting:
         if step is None:
             return 0
         remounted = 0
-        if self._n and float(step.gravity @ self._up) < ASTRAY_COS * float(np.linalg.norm(self._up)):
+        if self._n and float(step.gravity @ self._up) < ASTRAY_COS * _length(self._up):
             if not self._astray_n:
                 self._since = 1
             self._astray_n += 1
@@ -102,11 +103,11 @@ class Mounting:
             self.frame = Frame(up.astype(np.float32), forward.astype(np.float32), True)
 
     def _learnt(self) -> Frame:
-        up = self._up / np.linalg.norm(self._up)
+        up = self._up / _length(self._up)
         level: Floats = np.asarray(self._back - (self._back @ up) * up)
-        if np.linalg.norm(level) < LEAST:  # no cue: keep the usual forward, made level
+        if _length(level) < LEAST:  # no cue: keep the usual forward, made level
             level = np.asarray((self.frame.forward @ up) * up - self.frame.forward)
-        forward = -level / max(float(np.linalg.norm(level)), 1e-6)
+        forward = -level / max(_length(level), 1e-6)
         return Frame(up.astype(np.float32), forward.astype(np.float32), True)
 
 
@@ -130,8 +131,8 @@ def settle(windows: Sequence[Window], usual: Frame, rate_hz: float) -> list[Wind
 
 def walking(xyz: Singles, rate_hz: float) -> Step | None:
     """What a window (T, 3) says of the mounting, or None where it shows no steady steps."""
-    gravity = xyz.mean(axis=0, dtype=np.float64)
-    length = float(np.sqrt(gravity @ gravity))
+    gravity = np.add.reduce(xyz, axis=0, dtype=np.float64) / len(xyz)
+    length = _length(gravity)
     if not GRAVITY_MS2[0] < length < GRAVITY_MS2[1]:
         return None
     gravity /= length
@@ -151,3 +152,7 @@ def walking(xyz: Singles, rate_hz: float) -> Step | None:
     for lag in {max(1, round(seconds * rate_hz)) for seconds in FOLLOWS_S}:
         back += vertical[:-lag] @ level[lag:] / (n - lag)
     return Step(gravity, back / (len(FOLLOWS_S) * max(spread, 1e-6)))
+
+
+def _length(vector: Floats) -> float:
+    return sqrt(float(vector @ vector))

@@ -217,6 +217,9 @@ class WindowBuffer:
         """The window that starts at `start`: interpolated, or where samples are dense means around the grid points."""
         grid = self._grid
         points = start + grid.offsets
+        on_grid = self._on_grid(points)
+        if on_grid is not None:
+            return Cut(start, start + grid.length_s, on_grid.astype(np.float32), 1.0)
         right = np.minimum(np.maximum(self._time.searchsorted(points), 1), len(self._time) - 1)
         left = right - 1
         before, after = self._time[left], self._time[right]
@@ -226,10 +229,21 @@ class WindowBuffer:
         xyz = low + weight[:, None] * (self._xyz[right] - low)
         if right[-1] - right[0] > DENSE * len(points):
             xyz[1:-1] = self._means(start + grid.edges)
-        covered = step <= grid.covered_step_s
+        covered, coverage = step <= grid.covered_step_s, 1.0
         if not covered.all():
             covered |= np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S
-        return Cut(start, start + grid.length_s, xyz.astype(np.float32), float(covered.mean()))
+            coverage = float(covered.mean())
+        return Cut(start, start + grid.length_s, xyz.astype(np.float32), coverage)
+
+    def _on_grid(self, points: Floats) -> Floats | None:
+        """The samples (T, 3) themselves where the device takes them at the grid's `points` (T,), as many do."""
+        begin = int(self._time.searchsorted(points[0] - SAME_TIME_S))
+        time = self._time[begin : begin + len(points)]
+        if len(time) < len(points) or not abs(time[-1] - points[-1]) <= SAME_TIME_S:
+            return None
+        if np.abs(time - points).max() > SAME_TIME_S:
+            return None
+        return self._xyz[begin : begin + len(points)]
 
     def _means(self, edges: Floats) -> Floats:
         """Means (n - 1, 3) of the interpolated samples between `edges` (n,), by their integral."""

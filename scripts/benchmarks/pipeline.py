@@ -62,8 +62,8 @@ def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]
 
 def _publishing(classifier: Classifier, windows: Sequence[Window]) -> float:
     """From predictions to bytes: the smoothed state, the payload, the counters' calls."""
-    observers = Observers(lambda *_: None, lambda _: None, lambda _: None)
-    publisher = Publisher(_rendered, observers)
+    observers = Observers(lambda *_: None, lambda _: None, lambda *_: None)
+    publisher = Publisher(_rendered, observers, lambda _: True)
     predictions = classifier.classify(windows)
     batch = Batch(predictions, classifier.labels, classifier.bundle.model, 0.0, 0.0)
     return _each(lambda: publisher.publish(batch), len(windows))
