@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("psutil", reason="psutil is not installed (extra bench)")
-from benchmarks import endtoend, wire
+from benchmarks import endtoend, pipeline, wire
 from benchmarks.endtoend import Trial
 from benchmarks.generator import Motions, Order
 
@@ -62,6 +62,13 @@ def test_the_greatest_load_is_found(bears: int) -> None:
     assert best is not None
     assert best.devices <= bears <= best.devices * 1.25 + 1
     assert len(tried) < 30
+
+
+def test_every_stage_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That each runs; how long it takes is asserted nowhere."""
+    monkeypatch.setattr(pipeline, "LEAST_S", 0.0)
+    spent = pipeline.stages(bundle.default_path(), 4)
+    assert set(spent) == {"decode", "window", "features", "tokens", "prompt text", "scorer", "label"}
 
 
 @pytest.mark.slow
