@@ -166,6 +166,11 @@ def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitt
     variables["HARD_METRICS__HOST"] = "127.0.0.1"
     try:
         with Client(guarded, "reader") as reader, Client(guarded, "belt-7") as sensor:
+            stranger = subprocess.run(
+                [sys.executable, "-m", "hard", "watch", "--broker", inner.url, "--seconds", "1"], check=False, cwd=ROOT,
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert "does not let us in" in stranger.stderr
             reader.subscribe("hard/#")
             with daemon(inner.port, **variables) as running:
                 running.ready()
