@@ -11,17 +11,18 @@ import queue
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, time
 
 from hard.journal import Journal
 from hard.ledger import Ledger
 from hard.logs import LimitedLog
 from hard.metrics import Metrics
 from hard.motion.devices import Devices
-from hard.records import Message, Window
+from hard.records import Message, Tally, Window
 from hard.stream.payloads import Decoder, PayloadError
 from hard.stream.pending import Pending
 from hard.stream.publisher import Publisher
+from hard.stream.repeats import Repeats
 from hard.workers import Progress
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Assembler:
         self._pending, self._publisher, self._ledger, self._metrics = pending, publisher, ledger, metrics
         self._acknowledge = acknowledge
         self._taken: list[Message] = []  # to be acknowledged once they are safe
+        self._repeats = Repeats()
         self._limited = LimitedLog(log)
         self._due: float | None = None  # a tick for this thread, so that devices need no lock
 
@@ -115,13 +117,20 @@ class Assembler:
 
     def _tick_devices(self, now: float) -> None:
         self._commit()
+        windows, tally, names = self._devices.release(now, time())
+        self._ledger.changed(tally)
+        for name in names:
+            self._journal.changed(name)
+        for window in windows:
+            self._journal.closed(window.device, [window])
+            self._pending.put([window])
         events, tally = self._devices.tick(now)
         self._ledger.changed(tally)
         for event in events:
             log.debug("%s %s", event.device, event.kind)
             if event.kind == "forgotten":
                 self._pending.forget(event.device)
-                self._journal.forgotten(event.device)
+                self._journal.changed(event.device)
         self._commit()
         self._publisher.device_events(events)
 
@@ -135,6 +144,10 @@ class Assembler:
             self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
             return False
         decoded = monotonic()
+        if self._repeats.seen(message):
+            n = len(samples.xyz)
+            self._ledger.decoded(Tally(decoded=n, duplicate=n))
+            return True
         try:
             windows, tally = self._devices.push(samples)
         except Exception:  # a defect of ours: it costs this message, not the daemon

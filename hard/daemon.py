@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
@@ -36,10 +37,15 @@ log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
 LAST_WORDS_S = 10.0  # beyond `grace_s`: health, offline, and the end of threads
 STOP, FAILED = 0, 1
+PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE}  # may be otherwise a moment later
+
+
+class StartError(RuntimeError):
+    """Something that is no fault of the settings, and worth another try: exit code 1."""
 
 
 class Daemon:
-    """One life of the daemon: `run` returns the exit code. Raises SettingsError and BundleError before it starts."""
+    """One life of the daemon: `run` returns the exit code. Raises SettingsError, BundleError and StartError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -219,9 +225,10 @@ class Daemon:
         try:
             server, thread = start_http_server(settings.port, settings.host, self._registry)
         except OSError as error:
-            raise SettingsError(
-                f"metrics.port: can't serve on {settings.host}:{settings.port}: {error.strerror}"
-            ) from error
+            problem = f"metrics.port: can't serve on {settings.host}:{settings.port}: {error.strerror}"
+            if error.errno in PASSING:
+                raise StartError(problem) from error
+            raise SettingsError(problem) from error
         stack.callback(thread.join)
         stack.callback(server.server_close)
         stack.callback(server.shutdown)

@@ -117,8 +117,8 @@ class Journal:
             for window in windows:
                 self._open.setdefault(device, {})[window.window_id] = window
 
-    def forgotten(self, device: str) -> None:
-        """The device is gone, or began anew. Call right after a `commit`, then `commit`."""
+    def changed(self, device: str) -> None:
+        """The device changed by itself, or is gone: no message tells it. Call right after a `commit`, then `commit`."""
         if self.writing:
             self._heard[device] = (self._group, NOW)
             self._heard.move_to_end(device, last=False)

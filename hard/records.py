@@ -19,7 +19,8 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One MQTT message as it came, time-stamped. `epoch` counts connections: an acknowledgement serves its own only."""
+    """One MQTT message as it came, time-stamped. `epoch` counts connections: an acknowledgement serves its own only;
+    `again` is the broker's mark that it may have sent it before."""
 
     topic: str
     payload: bytes
@@ -29,6 +30,7 @@ class Message:
     qos: int = 0
     epoch: int = 0
     content_type: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

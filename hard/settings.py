@@ -290,11 +290,12 @@ def _check_toml(config: Path) -> None:
 
 
 def _check_environment() -> None:
-    """A misspelt section would otherwise be passed over."""
+    """A misspelt section or setting would otherwise be passed over."""
     for name in os.environ:
         section, nested, _ = name.removeprefix(ENVIRONMENT).partition("__")
-        if name.startswith(ENVIRONMENT) and nested and section.lower() not in Settings.model_fields:
-            raise SettingsError(f"environment {name}: there is no section {section.lower()!r}")
+        if name.startswith(ENVIRONMENT) and section.lower() not in Settings.model_fields:
+            what = "section" if nested else "setting"
+            raise SettingsError(f"environment {name}: there is no {what} {section.lower()!r}")
 
 
 def _told(error: Any) -> str:

@@ -40,9 +40,8 @@ class Vitals:
     def problems(self) -> list[str]:
         """What an operator should look at, a sentence each; nothing when all is well."""
         session = self._session
-        return [
-            *problems(session.connected, session.subscribed, self._broker, self._watchdog.told()), *self._others()
-        ]  # fmt: skip
+        broker = problems(session.connected, session.subscribed, self._broker, self._watchdog.told())
+        return [*broker, *filter(None, [session.evicted]), *self._others()]
 
     def tick(self, now: float) -> str | None:
         """Why the process must end, as a sentence; None while it is well, and then systemd's watchdog is fed."""

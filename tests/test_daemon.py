@@ -421,10 +421,14 @@ def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None
     assert "the network thread is dead" in done.stderr
 
 
-def test_a_metrics_port_in_use_exits_2(mosquitto: Mosquitto) -> None:
-    with daemon(mosquitto.port, f"metrics.port={mosquitto.port}") as running:
-        assert running.process.wait(30) == 2
+@pytest.mark.parametrize(("host", "code"), [("127.0.0.1", 1), ("no such host", 2)])
+def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting(
+    mosquitto: Mosquitto, host: str, code: int
+) -> None:
+    with daemon(mosquitto.port, f"metrics.port={mosquitto.port}", f"metrics.host={host}") as running:
+        assert running.process.wait(30) == code
         eventually(lambda: "metrics.port" in running.log)
+        assert "Traceback" not in running.log
 
 
 @pytest.mark.parametrize(

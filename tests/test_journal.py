@@ -87,7 +87,7 @@ class Process:
         events, _ = self.devices.tick(now)
         for event in events:
             if event.kind == "forgotten":
-                self.journal.forgotten(event.device)
+                self.journal.changed(event.device)
         self.commit()
 
     def die(self) -> None:

@@ -94,6 +94,10 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_section_in_the_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARD_LOGLEVEL", "debug")
+    with pytest.raises(SettingsError, match="HARD_LOGLEVEL: there is no setting"):
+        load()
+    monkeypatch.delenv("HARD_LOGLEVEL")
     monkeypatch.setenv("HARD_MQT__HOST", "x")
     with pytest.raises(SettingsError, match="HARD_MQT__HOST"):
         load()

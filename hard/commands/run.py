@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from hard.daemon import Daemon
+from hard.daemon import Daemon, StartError
 from hard.model.bundle import BundleError
 from hard.settings import Settings, SettingsError, load
 
@@ -23,6 +23,9 @@ def main(args: argparse.Namespace) -> int:
     except (SettingsError, BundleError) as error:
         print(f"hard: {error}", file=sys.stderr)
         return 2
+    except StartError as error:
+        print(f"hard: {error}", file=sys.stderr)
+        return 1
 
 
 def configure_logging(settings: Settings) -> None:

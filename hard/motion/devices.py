@@ -102,6 +102,24 @@ class Devices:
         events, self._events = self._events, []
         return events, tally
 
+    def release(self, now: float, wall: float) -> tuple[list[Window], Tally, list[str]]:
+        """Lets go of samples held for reordering of devices that sent nothing for so long: what might overtake them
+        doesn't come. Gives windows, the tally, and the names of these devices."""
+        windows: list[Window] = []
+        tally, names = Tally(), []
+        for name, device in self._devices.items() if self._rules.reorder_s else ():
+            held, since = len(device.held_time), device.last_received
+            if not held or now - since < self._rules.reorder_s:
+                continue
+            time, xyz = device.held_time, device.held_xyz
+            device.held_time, device.held_xyz = np.empty(0), np.empty((0, 3))
+            cuts, step = device.buffer.push(time, xyz)
+            tally += step + Tally(decoded=-held, held=-held)  # they were decoded when they came
+            last = Samples(name, time, xyz, since, wall - (now - since))
+            windows += [self._window(last, device, cut) for cut in cuts]
+            names.append(name)
+        return windows, tally, names
+
     def end_run(self, name: str) -> Tally:
         """Ends a device's run, as a silence does: a recording's next run has its own grid. Unknown devices are fine."""
         device = self._devices.get(name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import random
 import ssl
 import sys
 from collections import deque
@@ -27,10 +26,10 @@ from paho.mqtt.properties import Properties
 
 from hard.logs import LimitedLog
 from hard.records import Message
+from hard.stream.backoff import Backoff
 
 log = logging.getLogger(__name__)
-RECONNECT_MIN_S = 0.1  # full jitter may draw 0, which would hammer the broker
-FIRST_DELAY_S = 1.0
+TAKEN_OVER = 0x8E  # MQTT 5: another client connected with the same id
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ class Session:
         self._pumping, self._putting = Lock(), Lock()
         self._drained = Event()
         self._connected = self._taking = self._abandoned = False
-        self._failures = 0
+        self._backoff = Backoff(broker.reconnect_max_s)
         self._limited = LimitedLog(log)
         self.connections = self.reconnects = 0
         self.subscribed = False
@@ -188,7 +187,16 @@ class Session:
     @property
     def turns(self) -> int:
         """Changes as long as the network thread gets on: with each turn of its loop and each attempt to connect."""
-        return self._client.turns + self._failures
+        return self._client.turns + self._backoff.failures
+
+    @property
+    def evicted(self) -> str:
+        """Whether another client seems to take each connection away, as a sentence; empty when not."""
+        if self._connected:
+            self._backoff.stable(monotonic())
+        if not self._backoff.evicted:
+            return ""
+        return f"the broker ends each connection soon: another client may be connecting as {self._broker.client_id!r}"
 
     @property
     def waiting(self) -> int:
@@ -271,12 +279,12 @@ class Session:
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._limited.warning("refused", "the broker refused the connection: %s", reason)
-            self._back_off()
+            self._wait(self._backoff.failed())
             self.tried.set()
             return
         self._receipts.reset()
-        self.reconnects += self._failures > 0
-        self._failures = 0
+        self.reconnects += self._backoff.failures > 0
+        self._backoff.connected(monotonic())
         # paho drops QoS 0 messages that a broken connection left unsent, and tells nobody.
         self._settled.extend((mid, False) for mid, outgoing in list(self._unacknowledged.items()) if not outgoing.qos)
         most = self._broker.max_inflight
@@ -300,7 +308,7 @@ class Session:
         reason = sys.exception() or "no answer"
         where = (self._broker.host, self._broker.port)
         self._limited.warning("unreachable", "can't reach a broker at %s:%d: %s", *where, reason)
-        self._back_off()
+        self._wait(self._backoff.failed())
         self.tried.set()
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -308,14 +316,13 @@ class Session:
         if was and self._taking:
             self._limited.warning("lost", "lost the connection: %s", reason)
         if was:
-            self._back_off()
+            taken_over = getattr(reason, "value", 0) == TAKEN_OVER
+            self._wait(self._backoff.lost(monotonic(), taken_over))
+        if self.evicted:
+            self._limited.warning("evicted", "%s", self.evicted)
 
-    def _back_off(self) -> None:
-        """Full jitter: a random delay below a bound that doubles, so that a fleet doesn't come back in step."""
-        self._failures += 1
-        bound = min(self._broker.reconnect_max_s, FIRST_DELAY_S * 2 ** min(self._failures - 1, 16))
-        delay: Any = max(RECONNECT_MIN_S, random.uniform(0, bound))  # paho says int, and takes any number
-        self._client.reconnect_delay_set(delay, delay)
+    def _wait(self, delay_s: Any) -> None:  # paho says int, and takes any number
+        self._client.reconnect_delay_set(delay_s, delay_s)
 
     def _on_message(self, _client: paho.Client, _data: Any, raw: paho.MQTTMessage) -> None:
         if not self._taking:
@@ -327,8 +334,9 @@ class Session:
             self._receipts.came(raw.mid)
         content_type = getattr(raw.properties, "ContentType", None) if raw.properties else None
         message = Message(
-            raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._receipts.epoch, content_type
-        )
+            raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._receipts.epoch, content_type,
+            raw.dup,
+        )  # fmt: skip
         self._came()
         try:
             self._incoming.put_nowait(message)

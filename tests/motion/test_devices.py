@@ -147,6 +147,22 @@ def test_held_samples_are_released_by_a_silence_and_by_the_end() -> None:
     books.close()
 
 
+def test_what_is_held_is_released_when_nothing_more_comes() -> None:
+    """A window doesn't wait for the next message of a device that has gone quiet."""
+    books = Books(devices(reorder_s=2.0))
+    for second in range(5):
+        books.push(message(NOW + second + np.arange(20) / 20))
+    assert len(books.windows) == 0 or books.windows[-1].end < NOW + 5
+    fleet = books.devices
+    assert fleet.release(6.0, NOW + 6.0) == ([], Tally(), [])
+    windows, tally, names = fleet.release(7.5, NOW + 7.5)
+    assert [w.start - NOW for w in windows] == [0.0, 1.0]
+    assert (names, tally.held, windows[-1].received_at) == (["d"], -40, pytest.approx(4.95))
+    assert fleet.release(9.0, NOW + 9.0) == ([], Tally(), [])
+    total = books.tally + tally
+    assert (total.held, total.decoded, total.accepted) == (0, 100, 100)
+
+
 def test_what_is_held_is_bounded() -> None:
     grid = Grid(4.0, 20.0, max_rate_hz=50.0)
     books = Books(devices(grid, reorder_s=600.0))

@@ -124,6 +124,24 @@ def test_a_broker_killed_and_restarted_finds_it_resubscribed_and_online(mosquitt
         assert received(made, 1)[0].payload == b"2"
 
 
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosquitto, protocol: str) -> None:
+    with session(mosquitto, protocol=protocol, reconnect_max_s=20) as made:
+        eventually(lambda: made.subscribed)
+        other = paho.Client(CallbackAPIVersion.VERSION2, client_id="test-session")
+        other.reconnect_delay_set(0.05, 0.05)  # type: ignore[arg-type]
+        other.connect_async(mosquitto.host, mosquitto.port)
+        other.loop_start()
+        eventually(lambda: made.evicted, 30)
+        before = made.connections
+        time.sleep(4)
+        assert made.connections <= before + 1
+        assert "test-session" in made.evicted
+        assert other.is_connected()
+        other.disconnect()
+        other.loop_stop()
+
+
 def test_it_starts_without_a_broker_and_connects_when_one_comes(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     with session(mosquitto) as made:
