@@ -26,6 +26,11 @@ class Activity:
         self._last: deque[tuple[str, float, float]] = deque(maxlen=n)
         self._state: State | None = None
 
+    @property
+    def state(self) -> State | None:
+        """What holds; None before the first window."""
+        return self._state
+
     def update(self, label: str, confidence: float, start: float) -> State | None:
         """Takes a window's label (UNKNOWN where it was not accepted); gives the state where it changed, else None."""
         self._last.append((label, confidence, start))

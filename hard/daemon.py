@@ -135,6 +135,7 @@ class Daemon:
                 return FAILED
             self._assembler.tick(now)
             self._journal.flush()
+            self._publisher.tick(self._session.connections)
             if self._discovery:
                 self._discovery.tick(self._session.connections)
             if now >= health_at or well != (well := not self._vitals.problems()):

@@ -19,6 +19,8 @@ from hard.activity import UNKNOWN, Activity, State
 from hard.records import DeviceEvent, Prediction, Window
 from hard.stream.mqtt import Outgoing
 
+AGAIN_A_TICK = 200
+
 
 class Latency(msgspec.Struct):
     """Seconds: waiting for the batch, labelling it, and from receipt of the closing message to hand-over."""
@@ -102,6 +104,8 @@ class Publisher:
         self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
         self._activities: OrderedDict[str, Activity] = OrderedDict()
         self._silent: dict[str, float] = {}  # devices that are, and since when on the monotonic clock
+        self._connections = 0
+        self._due: list[str] = []  # devices whose state is to be sent again
         self._encoder = msgspec.json.Encoder()
         self._lock = Lock()
 
@@ -136,6 +140,18 @@ class Publisher:
                 self._put_state(window.device, state)
             if new and self._companion:
                 self._companion.live(window.device)
+
+    def tick(self, connections: int) -> None:
+        """Sends the states again after a new connection (`connections` counts), for the broker may have forgotten them;
+        some at each call, so that they don't push labels out of the outbox."""
+        with self._lock:
+            if connections != self._connections:
+                self._connections, self._due = connections, list(self._activities)
+            due, self._due = self._due[:AGAIN_A_TICK], self._due[AGAIN_A_TICK:]
+            for device in due:
+                activity = self._activities.get(device)
+                if activity and activity.state:
+                    self._put_state(device, activity.state)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
         """A silent device's state becomes unknown, for its last label must not stay as if it were live; a forgotten

@@ -211,6 +211,7 @@ def test_through_a_broker_that_forgets_and_a_home_assistant_that_restarts(mosqui
         listener.last.clear()
         mosquitto.start()
         eventually(lambda: listener.last.get(CONFIG) and listener.last.get("hard/status") == b"online")
+        eventually(lambda: b"label" in listener.last.get("hard/a/state", b""))
 
         eventually(listener.client.is_connected)
         listener.last.clear()

@@ -80,6 +80,22 @@ def test_a_silent_device_of_an_earlier_process_becomes_unknown_too() -> None:
     assert broker.state("a") == "unknown"
 
 
+def test_states_are_sent_again_after_a_new_connection() -> None:
+    broker = Broker()
+    broker.publisher.tick(1)
+    broker.label("a", 1.0)
+    broker.label("b", 2.0, "Sitting")
+    broker.label("c", 3.0)
+    broker.event("c", "forgotten", 4.0)
+    kept = dict(broker.retained)
+    broker.retained.clear()  # a broker without persistence was started anew
+    broker.publisher.tick(1)
+    assert broker.retained == {}
+    broker.publisher.tick(2)
+    assert broker.retained == kept
+    assert set(kept) == {"hard/a/state", "hard/b/state"}
+
+
 def test_a_replayed_window_has_no_time_of_this_process() -> None:
     broker = Broker()
     broker.event("a", "silent", 5.0)
