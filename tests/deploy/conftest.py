@@ -1,4 +1,4 @@
-"""What was really installed, once for all tests that need it."""
+"""What was really installed, once for all tests that need it; the broker as deployed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from broker import Mosquitto
+from guarded import guard
 from scratch import install
 
 
@@ -17,3 +19,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root")
     install(root=root)
     return root
+
+
+@pytest.fixture
+def guarded(mosquitto: Mosquitto) -> Mosquitto:
+    """A mosquitto under deploy/mosquitto."""
+    guard(mosquitto)
+    return mosquitto

@@ -17,9 +17,9 @@ import prometheus
 import pytest
 import yaml
 from broker import Mosquitto
+from guarded import Client
 from stream.test_mqtt import eventually
 from test_daemon import ROOT, batch, daemon
-from test_mosquitto import Client, guarded  # noqa: F401  (a fixture)
 
 from hard import __version__, cli, settings
 
@@ -145,7 +145,7 @@ def test_grafana_finds_the_dashboards_and_its_data_source() -> None:
     assert ours == gateway
 
 
-def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitto) -> None:  # noqa: F811
+def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitto) -> None:
     """mosquitto.conf as it is but for paths and ports; HARD under the environment it would have."""
     guarded.stop()
     folder, tls_port = guarded.folder, guarded.port

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from broker import Mosquitto
+from guarded import Client
 from sandbox import Sandbox
 from seccomp import allowed
-from stream.test_mqtt import Listener, eventually
-from test_daemon import Running, batch, labels
+from stream.test_mqtt import eventually
+from test_daemon import ROOT, Running, batch
 from test_systemd import Systemd
 
 PROBE = """
@@ -86,43 +87,35 @@ def leaf(pid: int) -> int:
 
 
 @pytest.mark.slow
-def test_the_daemon_labels_inside_the_units_sandbox(mosquitto: Mosquitto, installed: Path, sandbox: Sandbox) -> None:
-    """ExecStart of the installed unit, a password from its credentials, nothing writable but the state directory."""
-    mosquitto.stop()
-    passwords = mosquitto.folder / "passwords"
-    passwords.touch(mode=0o600)
-    for name in ("hard", "people"):
-        subprocess.run(["mosquitto_passwd", "-b", passwords, name, f"{name}-secret"], check=True, timeout=60)
-    mosquitto.config = ["allow_anonymous false", f"password_file {passwords}"]
-    mosquitto.start()
+def test_the_daemon_labels_inside_the_units_sandbox(guarded: Mosquitto, installed: Path, sandbox: Sandbox) -> None:
+    """ExecStart as installed, the README's settings for TLS and credentials, the broker of deploy/mosquitto."""
     (sandbox.credentials / "password").write_text("hard-secret\n")
+    (sandbox.credentials / "ca.pem").write_bytes((guarded.folder / "certs/ca.pem").read_bytes())
+    (written,) = re.findall(r"```toml\n(\[mqtt\]\n.*?)```", (ROOT / "deploy/README.md").read_text(), flags=re.S)
+    here, n = re.subn(r"^port = 8883$", f'host = "127.0.0.1"\nport = {guarded.port}', written, flags=re.M)
+    assert n == 1
     settings = installed / "etc/hard/hard.toml"
     shipped = settings.read_text()
-    mine = {"host": '"127.0.0.1"', "port": str(mosquitto.port), "username": '"hard"'}
-    mine["password_file"] = '"$CREDENTIALS_DIRECTORY/password"'
-    text = shipped.replace("# port = 9109", "port = 0")
-    for name, value in mine.items():
-        text, n = re.subn(rf"^# {name} = .*$", f"{name} = {value}", text, count=1, flags=re.M)
-        assert n == 1, name
-    settings.write_text(text)
-    listener = Listener(mosquitto)
-    listener.client.username_pw_set("people", "people-secret")
+    settings.write_text(f"{here}\n[metrics]\nport = 0\n")
     try:
-        with Systemd(sandbox.notify / "notify") as heard, listener:
-            process = subprocess.Popen(
-                sandbox.start_command(), stderr=subprocess.PIPE, text=True, env={"PATH": os.environ["PATH"]}
-            )
-            running = Running(process)
+        with (
+            Systemd(sandbox.notify / "notify") as heard,
+            Client(guarded, "reader") as reader,
+            Client(guarded, "belt-7") as sensor,
+        ):
+            reader.subscribe("hard/#")
+            running = Running(subprocess.Popen(sandbox.start_command(), stderr=subprocess.PIPE, text=True))
             try:
                 running.ready()
                 for second in range(6):
-                    listener.client.publish("sensors/a/accel", batch(time.time() - 60 + second), qos=1)
-                eventually(lambda: len(labels(listener, "a")) == 3, 30)
+                    sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
+                eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3, 30)
                 eventually(lambda: any(status.startswith("subscribed") for status in heard.statuses()))
                 assert heard.heard[0] == "READY=1"
-                os.kill(leaf(process.pid), signal.SIGTERM)
-                assert process.wait(30) == 0, running.log
+                os.kill(leaf(running.process.pid), signal.SIGTERM)
+                assert running.process.wait(30) == 0, running.log
                 assert "WARNING" not in running.log, running.log
+                assert list(sandbox.state.iterdir()) != [], "the journal is not where it may be"
             finally:
                 running.stop(signal.SIGKILL)
     finally:
