@@ -11,9 +11,11 @@ from hard.records import Floats
 THRESHOLDS = np.round(np.arange(0, 1, 0.01), 2)
 TARGET = 0.98  # share of right ones among the accepted
 LEAST = 0.85  # share of windows that must be accepted
+FLOOR = 0.5  # below, a label is rather wrong than right, and input that is no activity gets past
 RULE = (
     f"the smallest threshold at which {TARGET:.0%} of the accepted windows of the validation subjects are right, as "
-    f"long as {LEAST:.0%} of their windows are accepted; where there is none, the greatest that accepts {LEAST:.0%}"
+    f"long as {LEAST:.0%} of their windows are accepted; where there is none, the greatest that accepts {LEAST:.0%}; "
+    f"never below {FLOOR:g}"
 )
 
 
@@ -37,4 +39,4 @@ def recommended(confidence: Floats, right: Any) -> float:
     found = curve(confidence, right)
     affordable = found.coverage >= LEAST
     good = affordable & (found.accuracy >= TARGET)
-    return float(THRESHOLDS[good][0] if good.any() else THRESHOLDS[affordable][-1])
+    return max(FLOOR, float(THRESHOLDS[good][0] if good.any() else THRESHOLDS[affordable][-1]))

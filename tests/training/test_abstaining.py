@@ -1,7 +1,7 @@
 """The recommended threshold: as small as reaches the target, never so great that too few are accepted."""
 
 import numpy as np
-from training.abstaining import LEAST, TARGET, THRESHOLDS, curve, recommended
+from training.abstaining import FLOOR, LEAST, TARGET, THRESHOLDS, curve, recommended
 
 
 def test_coverage_falls_and_counts_what_is_accepted() -> None:
@@ -14,15 +14,19 @@ def test_coverage_falls_and_counts_what_is_accepted() -> None:
 
 
 def test_the_smallest_threshold_that_reaches_the_target() -> None:
-    confidence = np.concatenate((np.full(95, 0.9), np.full(5, 0.4)))
+    confidence = np.concatenate((np.full(95, 0.9), np.full(5, 0.6)))
     right = np.concatenate((np.ones(95), np.zeros(5)))
-    assert recommended(confidence, right) == 0.41
-    assert recommended(confidence, np.ones(100)) == 0.0
+    assert recommended(confidence, right) == 0.61
+
+
+def test_never_below_a_half() -> None:
+    """Where every label is right any threshold would do, but not for input that is no activity."""
+    assert recommended(np.full(100, 0.9), np.ones(100)) == FLOOR
 
 
 def test_the_share_accepted_is_the_limit_where_the_target_is_out_of_reach() -> None:
     rng = np.random.default_rng(0)
-    confidence = rng.uniform(0, 1, 2000)
+    confidence = rng.uniform(0.45, 1, 2000)
     right = rng.random(2000) < 0.5
     threshold = recommended(confidence, right)
     assert (confidence >= threshold).mean() >= LEAST

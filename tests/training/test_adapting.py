@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from test_finetuning import script
 from training import adapting, data, split
 from training.guards import RefusedError
 from training.recipe import Recipe
@@ -10,6 +11,7 @@ from training.tokenizer import extended
 
 from hard.model import bundle
 from hard.model.bundle import default_path
+from hard.model.classifier import load
 from hard.motion.windows import Grid
 
 
@@ -62,3 +64,33 @@ def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) ->
             spans.append((min(w.start for w in own), max(w.end for w in own)))
         assert spans[0][1] <= spans[1][0] + 0.1
         assert spans[1][1] <= spans[2][0] + 0.1
+
+
+@pytest.mark.slow
+def test_the_shipped_bundle_learns_an_activity_of_one_person(recording: Path, tmp_path: Path) -> None:
+    """One person, a new label, and labels of the bundle that the recordings lack."""
+    mine, out = tmp_path / "mine.txt", tmp_path / "adapted"
+    lines = [line.partition(",")[2] for line in recording.read_text().splitlines() if line[0] in "123"]
+    mine.write_text("\n".join(f"1,{line}" for line in lines).replace("Jogging", "Skipping Rope"))
+    assert "for one person there is --split time" in script("finetune.py", mine, "--out", out).stderr
+    options = ("--base", default_path(), "--split", "time", "--hop", "0.25", "--epochs", "4")
+    done = script("finetune.py", mine, "--out", out, *options, "--threads", "1", "--no-baselines")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "new labels: Skipping Rope" in done.stdout
+    assert "the recordings have no Jogging, Upstairs, Downstairs, Standing: the label is kept" in done.stdout
+    assert bundle.verify(out) == []
+    manifest, before = bundle.read(out).manifest, bundle.read(default_path())
+    assert manifest.labels == (*before.manifest.labels, "Skipping Rope")
+    assert manifest.prompt == before.manifest.prompt
+    assert manifest.training.base == before.model
+    assert manifest.training.adapted_from is not None
+    assert manifest.training.adapted_from.subjects == before.manifest.training.subjects
+    told = manifest.training.metrics["test (same people, later)"]
+    assert told["macro_f1"] > told["baselines"][adapting.BEFORE]["macro_f1"]
+    assert told["baselines"][adapting.BEFORE]["f1"]["Skipping Rope"] == 0
+    assert told["f1"]["Skipping Rope"] > 0.6
+    card = (out / "README.md").read_text()
+    assert f"| | this model | {adapting.BEFORE} |" in card.replace("|  |", "| |")
+    assert "**The split is in time (same people, later).**" in card
+    assert "Skipping Rope" in load(str(out), "torch").labels
+    assert "LEAKY: this bundle was trained on" in script("evaluate.py", out, mine).stdout
