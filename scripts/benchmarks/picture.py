@@ -17,7 +17,7 @@ OURS, OTHERS = "#b5442e", "#7a8791"
 def draw(record: dict[str, Any], path: Path) -> None:
     """Writes a PNG; what was not measured is left empty."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(10, 3.4), layout="constrained")
+        figure = Figure(figsize=(11, 3.4), layout="constrained")
         axes = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
         for axis, model, title in ((axes[0], "small", "default bundle"), (axes[1], "flan", "FLAN-T5-small's shape")):
             _bars(axis, [r for r in record.get("scorer", ()) if r["model"] == model and r["threads"] == 1], title)
@@ -33,7 +33,7 @@ def _bars(axis: Any, rows: list[dict[str, Any]], title: str) -> None:
     axis.bar_label(bars, [f"{r['windows_s']:,.0f}" for r in chosen], padding=2)
     if rows:
         axis.set_xscale("log")
-    axis.set_title(f"windows a second, one core, {title}", fontsize=9)
+    axis.set_title(f"windows a second on one core\n{title}", fontsize=9)
 
 
 def _lines(axis: Any, found: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ def _lines(axis: Any, found: dict[str, Any]) -> None:
     if found:
         axis.set_xscale("log")
         axis.set_ylim(bottom=0)
-    axis.set_xlabel("devices, 500 labels a second in all")
-    axis.set_title("daemon: CPU ms a label", fontsize=9)
+    axis.set_xlabel("devices")
+    axis.set_title("daemon: CPU ms a label\nat 500 labels a second", fontsize=9)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(frameon=False)
