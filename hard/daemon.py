@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from threading import Timer
 from time import monotonic, time
@@ -20,9 +21,8 @@ from hard.health import DeviceCounts, Health, JournalState, Latencies, Queues, R
 from hard.labeller import Labeller
 from hard.ledger import Abandoned, Ledger
 from hard.metrics import Gauges, Metrics
-from hard.model import bundle
-from hard.model.classifier import load
 from hard.records import Window
+from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
 from hard.stream.homeassistant import BIRTH_TOPIC
@@ -45,16 +45,14 @@ class StartError(RuntimeError):
 
 
 class Daemon:
-    """One life of the daemon: `run` returns the exit code. Raises SettingsError, BundleError and StartError."""
+    """One life of the daemon: `run` returns the exit code. `reread` gives the settings anew on SIGHUP.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        model = settings.model
-        self._classifier = load(
-            model.bundle or bundle.default_path(), model.backend, model.threads,
-            None if model.precision == "bundle" else model.precision,
-        )  # fmt: skip
-        self._model = self._classifier.bundle.model
+    Raises SettingsError, BundleError and StartError."""
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
+        self._settings, self._reread = settings, reread or (lambda: settings)
+        self._reload: Reload | None = None
+        self._classifier = load_bundle(settings)
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
         self._messages: Messages = queue.Queue(settings.ingest.max_queued_messages)
         self._devices = wiring.devices(settings, self._classifier)  # the assemble thread's own once it runs
@@ -107,13 +105,17 @@ class Daemon:
         end.daemon = True
         with ExitStack() as stack:
             stack.callback(end.cancel)
-            signals = stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
+            signals = stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)))
             self._serve_metrics(stack)
             self._assemble.start()
             self._label.start()
             stack.enter_context(self._session)
             self._session.tried.wait(FIRST_TRY_S)
-            log.info("ready: model %s, %s", self._model, "subscribed" if self._session.subscribed else "no broker yet")
+            log.info(
+                "ready: model %s, %s",
+                self._classifier.bundle.model,
+                "subscribed" if self._session.subscribed else "no broker yet",
+            )
             systemd.ready()
             code = self._tick_until_told(signals)
             systemd.stopping(end.interval)
@@ -126,9 +128,10 @@ class Daemon:
         health_at, well = monotonic(), True
         while True:
             told = signals.wait(1.0)
-            if told:
+            if told and told != signal.SIGHUP:
                 log.info("stopping on %s", told.name)
                 return STOP
+            self._tick_reload(asked=told is not None)
             now = monotonic()
             if trouble := self._vitals.tick(now):
                 log.error("%s", trouble)
@@ -141,6 +144,36 @@ class Daemon:
             if now >= health_at or well != (well := not self._vitals.problems()):
                 health_at = now + self._settings.publish.health_every_s
                 self._put_health()
+
+    def _tick_reload(self, asked: bool) -> None:
+        if asked and self._reload is None:
+            systemd.reloading()
+            self._reload = Reload(self._settings, self._classifier, self._reread)
+            self._reload.start()
+        if self._reload is None or not self._reload.done:
+            return
+        reload, self._reload = self._reload, None
+        if reload.change:
+            self._apply(reload.change)
+        else:
+            log.error("not reloaded, all stays as it is: %s", reload.refusal)
+        systemd.ready()
+
+    def _apply(self, change: Change) -> None:
+        """Takes effect from the next message and the next batch on; nothing in work is touched."""
+        settings = self._settings = change.settings
+        logging.getLogger().setLevel(settings.log_level.upper())
+        self._publisher.change(settings.labels.min_confidence, settings.labels.smooth_windows)
+        self._pending.change(
+            max_age_s=settings.model.max_age_s, max_per_device=settings.model.max_pending_per_device,
+            max_windows=settings.model.max_pending,
+        )  # fmt: skip
+        self._labeller.change(change.classifier or self._classifier, settings.model.max_batch)
+        if change.classifier:
+            self._classifier = change.classifier
+        log.info("reloaded: model %s; changed: %s", self._classifier.bundle.model, ", ".join(change.live) or "nothing")
+        if change.restart:
+            log.warning("these settings need a restart: %s", ", ".join(change.restart))
 
     def _finish(self, code: int) -> None:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
@@ -200,7 +233,7 @@ class Daemon:
         gauges = self._gauges()
         health = Health(
             version=__version__,
-            model=self._model,
+            model=self._classifier.bundle.model,
             instance=self._settings.instance,
             at=round(time(), 3),
             every_s=self._settings.publish.health_every_s,

@@ -35,6 +35,10 @@ class Labeller:
             self._label(windows, progress)
             progress.rest()
 
+    def change(self, classifier: Classifier, max_batch: int) -> None:
+        """From the next batch on."""
+        self._classifier, self._max_batch = classifier, max_batch
+
     def _label(self, windows: Sequence[Window], progress: Progress) -> None:
         classifier, begun = self._classifier, monotonic()
         predictions = self._classify(classifier, windows, progress)

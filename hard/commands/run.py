@@ -19,7 +19,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         settings = load(args.config, args.overrides)
         configure_logging(settings)
-        return Daemon(settings).run()
+        return Daemon(settings, lambda: load(args.config, args.overrides)).run()
     except (SettingsError, BundleError) as error:
         print(f"hard: {error}", file=sys.stderr)
         return 2

@@ -49,6 +49,12 @@ class Pending:
     def __len__(self) -> int:
         return self._size
 
+    def change(self, *, max_age_s: float, max_per_device: int, max_windows: int) -> None:
+        """Other bounds from now on."""
+        with self._changed:
+            self._max_age_s, self._max_per_device, self._max_windows = max_age_s, max_per_device, max_windows
+            self._changed.notify_all()
+
     def put(self, windows: Iterable[Window]) -> None:
         """Adds closed windows, oldest first. Waits up to PATIENCE_S for room, though not for a degraded device."""
         with self._changed:

@@ -109,6 +109,10 @@ class Publisher:
         self._encoder = msgspec.json.Encoder()
         self._lock = Lock()
 
+    def change(self, min_confidence: float, smooth_windows: int) -> None:
+        """From the next label on, and for devices not labelled yet."""
+        self._min_confidence, self._smooth_windows = min_confidence, smooth_windows
+
     def publish(self, batch: Batch) -> None:
         """Sends each prediction, and the device's state where it changed."""
         for prediction in batch.predictions:

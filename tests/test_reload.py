@@ -1,0 +1,111 @@
+"""SIGHUP on a real daemon under load: settings and bundles change, and no window is lost."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from broker import Mosquitto
+from stream.test_mqtt import Listener, eventually
+from test_daemon import batch, books, daemon, labels
+
+from hard.model import bundle
+from hard.model.bundle import Manifest, WindowSpec
+from hard.reload import LIVE, flat
+from hard.settings import Settings
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "hard.toml"
+
+
+def other(folder: Path, change: Callable[[Manifest], Manifest]) -> Path:
+    """A copy of the default bundle that `change` made another."""
+    shutil.copytree(bundle.default_path(), folder)
+    bundle.write(folder, change(bundle.read(folder).manifest))
+    return folder
+
+
+def named(manifest: Manifest) -> Manifest:
+    return msgspec.structs.replace(manifest, name="other")
+
+
+def started(mosquitto: Mosquitto, config: Path) -> Any:
+    code = f"import sys\nsys.argv += ['--config', {str(config)!r}]"
+    return daemon(mosquitto.port, code=code)
+
+
+def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
+    mosquitto: Mosquitto, config: Path, tmp_path: Path
+) -> None:
+    config.write_text("[labels]\nmin_confidence = 0.0\n")
+    new = other(tmp_path / "other", named)
+    start, seconds, devices = time.time() - 500, 60, 5
+    with Listener(mosquitto) as listener, started(mosquitto, config) as running:
+        running.ready()
+        for second in range(seconds):
+            if second == 20:
+                config.write_text(
+                    f"grace_s = 3\n[labels]\nmin_confidence = 1.0\n[model]\nbundle = '{new}'\n[mqtt]\nkeepalive_s = 7\n"
+                )
+                running.process.send_signal(signal.SIGHUP)
+            if second == 40:
+                eventually(lambda: "reloaded: model other-" in running.log)
+            for device in range(devices):
+                payload = batch(start + second, seed=second)
+                listener.client.publish(f"sensors/d{device}/accel", payload, qos=1)
+            time.sleep(0.02)
+        for device in range(devices):
+            eventually(lambda device=device: len(labels(listener, f"d{device}")) == seconds - 3)
+            given = labels(listener, f"d{device}")
+            assert [label["model"].partition("-")[0] for label in (given[0], given[-1])] == ["hard", "other"]
+            assert (given[0]["accepted"], given[-1]["accepted"]) == (True, False)
+        assert "these settings need a restart: mqtt.keepalive_s" in running.log
+        assert "changed: grace_s, labels.min_confidence, model.bundle" in running.log
+        assert not any(books(running).values())
+        assert running.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["window", "mounting", "damaged", "setting"])
+def test_what_does_not_fit_is_refused_with_one_sentence(
+    mosquitto: Mosquitto, config: Path, tmp_path: Path, kind: str
+) -> None:
+    config.write_text("")
+    if kind == "window":
+        longer = WindowSpec(length_s=8.0, rate_hz=10.0)  # as many grid points, so that all else fits
+        text = f"model.bundle = '{other(tmp_path / 'b', lambda m: msgspec.structs.replace(m, window=longer))}'"
+        told = "its windows are 8 s at 10 Hz in m/s2, those in work 4 s at 20 Hz in m/s2: this needs a restart"
+    elif kind == "mounting":
+        turned = other(tmp_path / "b", lambda m: msgspec.structs.replace(m, up=m.forward, forward=m.up))
+        text, told = f"model.bundle = '{turned}'", "usual mounting is another"
+    elif kind == "damaged":
+        (other(tmp_path / "b", named) / "model.onnx").write_bytes(b"no graph")
+        text, told = f"model.bundle = '{tmp_path / 'b'}'", "sha256 differs"
+    else:
+        text, told = "labels.min_confidence = 7", "labels.min_confidence"
+    with Listener(mosquitto) as listener, started(mosquitto, config) as running:
+        running.ready()
+        config.write_text(text)
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "not reloaded, all stays as it is" in running.log)
+        line = next(line for line in running.lines if "not reloaded" in line)
+        assert told in line
+        for second in range(5):
+            listener.client.publish("sensors/a/accel", batch(time.time() - 50 + second, seed=second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 2)
+        assert labels(listener, "a")[-1]["accepted"]
+        config.write_text("")  # and mended, it reloads
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "changed: nothing" in running.log)
+        assert running.stop() == 0
+
+
+def test_what_takes_effect_live_are_settings() -> None:
+    assert set(flat(Settings())) >= LIVE
