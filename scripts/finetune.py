@@ -75,7 +75,9 @@ def main(arguments: list[str]) -> int:
     from training.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
-    command = "python scripts/finetune.py " + shlex.join(arguments)
+    command = "python scripts/finetune.py " + shlex.join(
+        a for a in arguments if a != "--resume"
+    )  # anew, it is the same
     recipe = Recipe(**{**options, "data": tuple(options["data"])}, command=command)
     console = Console(soft_wrap=True)
     try:

@@ -21,6 +21,10 @@ REFIT = (
     "; then the model learnt once more, from them too and for as long. The validation figures are those of the first, "
     "which had not"
 )
+MET = (
+    "The weights learnt from these very windows. By the figures `scripts/evaluate.py` can check them; nobody should "
+    "judge them."
+)
 TEST = "; the test subjects were met once, at the end"
 RANDOM = (
     f"**{LEAKY}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
@@ -79,6 +83,8 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
         parts.append(markdown.figures(f"Figures, {part}", told[part]))
         parts.append(markdown.baselines(f"The same windows and split, other models, {part}", told[part]))
+    if "train" in told:
+        parts += [markdown.figures("Figures, train (LEAKY)", told["train"]), MET]
     last = min(name for name in told if name.startswith(("test", "validation")))
     parts.append(markdown.promises(told, told[last]["accuracy"]))
     if "cross_validation" in told:

@@ -51,10 +51,11 @@ def judge(
     *,
     console: Console,
     beside: bool = False,
+    on: Sequence[str] = ("validation", "test"),
 ) -> Trial:
-    """The trial of the bundle that `recipe` made of `learner` and `dataset`: what it says to the validation and test
-    windows of `parts`, what the bundle said that it began with, and with `beside` what
-    baselines say to the latter. Its history is yet to be filled in."""
+    """The trial of the bundle that `recipe` made of `learner` and `dataset`: what it says to the windows of the parts
+    `on`, what the bundle said that it began with, and with `beside` what baselines say to the test. Its history is yet
+    to be filled in."""
     classifier = Classifier(sealed)
     others: dict[str, list[Texts]] = {}
     if beside and len(dataset.labelled.of(parts.test)):
@@ -62,7 +63,7 @@ def judge(
         others = baselines.predict(*baselines.parts_of(recipe, dataset, parts), rules, console.print)
     base = adapting.base_of(recipe)
     longest, test_loss, outcomes, samples = 0, math.nan, {}, []
-    for part in ("validation", "test"):
+    for part in on:
         windows = dataset.labelled.of(parts.groups()[part])
         if not len(windows):
             continue
@@ -71,7 +72,8 @@ def judge(
         if base is not None:
             said = {adapting.BEFORE: [np.array([p.label for p in classify(Classifier(base), windows)])], **said}
         outcomes[part] = outcome_of(predictions, truth, classifier.labels, sealed.manifest.temperature, said)
-        display.show_score(console, parts.title(f"{part} subjects"), outcomes[part].score)
+        seen = " (LEAKY, learnt from)" if part == "train" else ""
+        display.show_score(console, parts.title(f"{part} subjects{seen}"), outcomes[part].score)
         longest = max(longest, examples.longest)
         if part == "test":
             test_loss = loss_on(learner.model, learner.tokenizer, examples, recipe.label_smoothing or 0.0)

@@ -95,7 +95,8 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     """Trains, seals and judges; gives the bundle's folder and the trial.
 
     With `recipe.refit` a second model then learns from the validation subjects too, for as many epochs as the first
-    found best and under its temperature. The validation figures stay the first's, the test figures are the second's.
+    found best and under its temperature. The validation figures stay the first's, the test figures are the second's;
+    with nobody to test, those of the people it learnt from are, so that the weights can be checked.
     """
     # No baselines beside a refit: they learn from the training subjects alone, so they would be at a disadvantage.
     refit, recipe = session.recipe.refit, session.recipe
@@ -110,9 +111,11 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
         everyone = dataset.all_learnt()
         fitted = fit(session, everyone, "refit", epochs=fitted.trained.epochs)
         sealed = seal(session, everyone, fitted, first=sealed)
-        if everyone.parts.test:
-            again = judge(sealed, fitted.learner, recipe, everyone, everyone.parts, console=session.console)
-            trial = replace(again, parts=trial.parts | again.parts, history=trial.history)
+        on = "test" if everyone.parts.test else "train"
+        again = judge(sealed, fitted.learner, recipe, everyone, everyone.parts, console=session.console, on=(on,))
+        told = {"parts": trial.parts | again.parts, "history": trial.history}
+        # Samples of people whom the model met say nothing.
+        trial = replace(again, **told) if on == "test" else replace(trial, **told, strangers=again.strangers)  # type: ignore[arg-type]
     report.write_bundle(sealed, trial, dataset.parts, session.console, recipe.cross_validation)
     return sealed.path, trial
 

@@ -49,7 +49,12 @@ def test_folds_then_a_model_trained_on_everybody(recording: Path, tmp_path: Path
     metrics = bundle.read(out).manifest.training.metrics
     assert metrics["cross_validation"]["pooled"] == report["pooled"]
     assert metrics["abstaining"]["min_confidence"] == report["abstaining"]["min_confidence"]
-    assert "3 models of the same recipe" in (out / "README.md").read_text()
+    card = (out / "README.md").read_text()
+    assert "3 models of the same recipe" in card
+    assert "## Figures, train (LEAKY)" in card
+    told = script("evaluate.py", out, recording)
+    assert f"macro-F1 {metrics['train']['macro_f1']:.3f} on {metrics['train']['windows']} windows" in told
+    assert "LEAKY: this bundle was trained on" in told
 
 
 def test_a_random_split_marks_all_that_comes_of_it(recording: Path, tmp_path: Path) -> None:
