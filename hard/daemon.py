@@ -118,6 +118,7 @@ class Daemon:
             )
             systemd.ready()
             code = self._tick_until_told(signals)
+            end.interval = self._settings.grace_s + LAST_WORDS_S  # a reload may have changed it
             systemd.stopping(end.interval)
             end.start()
             self._finish(code)

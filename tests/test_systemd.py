@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -161,6 +162,20 @@ def test_the_journal_gets_levels_as_numbers(mosquitto: Mosquitto) -> None:
         assert running.stop() == 0
         assert {line[:3] for line in running.lines} == {"<6>"}
         assert any(line.startswith("<6>hard.daemon: ready") for line in running.lines)
+
+
+def test_a_reload_is_told_and_a_stop_then_asks_for_the_new_time(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    config = tmp_path / "hard.toml"
+    config.write_text("")
+    code = f"import sys\nsys.argv += ['--config', {str(config)!r}]"
+    with service(mosquitto.port, tmp_path, code=code) as (heard, running):
+        running.ready()
+        config.write_text("grace_s = 50")
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: heard.heard.count("READY=1") == 2)
+        assert [word for word in heard.heard if word.startswith("RELOADING=1\nMONOTONIC_USEC=")]
+        assert running.stop() == 0
+        assert heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000"
 
 
 def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
