@@ -16,6 +16,8 @@ RELEARN_GAIN = 0.2  # share of a measured pace that the learnt one takes up wher
 PACE_LIMITS = (0.25, 4.0)
 SQUEEZED_STEP_S = 0.001  # spacing of unstamped samples that came faster than time went by
 SET_BACK_S = 2.0  # late messages that keep pace for so long are a clock set back
+LONG_AGO_S = 60.0  # a device whose first message after a pause lies so far back begins another story
+PAUSE_S = 1.5
 KEEPS_PACE = (0.5, 2.0)  # device seconds for each gateway second that count as "keeps pace"
 
 
@@ -83,12 +85,17 @@ class Clock:
     def _learn(self, change: float) -> None:
         self._pace = min(max(self._pace + change, PACE_LIMITS[0]), PACE_LIMITS[1])
 
-    def set_back(self, newest: float, received_at: float) -> bool:
+    def set_back(self, newest: float, received_at: float, *, behind_s: float = 0.0, paused_s: float = 0.0) -> bool:
         """Tells whether a wholly late message, its newest sample at `newest`, shows that the clock was set back.
 
         Late packets come in a burst; a clock that was set back goes on at the gateway's pace. True once late messages
-        have kept pace for SET_BACK_S: the caller starts a new run.
+        have kept pace for SET_BACK_S, and at once where the device had been quiet for `paused_s` and then comes
+        `behind_s` further back than anything that it could have kept back meanwhile: a recording that is replayed
+        again, say. The caller starts a new run.
         """
+        if paused_s > PAUSE_S and behind_s > LONG_AGO_S:
+            self._streak = None
+            return True
         if self._streak is None or newest <= self._streak[2]:
             self._streak = (newest, received_at, newest)
             return False

@@ -66,6 +66,7 @@ class Devices:
 
     def push(self, samples: Samples) -> tuple[list[Window], Tally]:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
+        paused_s = self._paused_s(samples)
         device, tally = self._seen(samples.device, samples.received_at)
         if not len(samples.xyz):
             return [], tally
@@ -82,7 +83,9 @@ class Devices:
             time, xyz = time[order], xyz[order]
         if time[-1] >= device.buffer.late_before:
             device.clock.on_time()
-        elif device.clock.set_back(float(time[-1]), samples.received_at):
+        elif device.clock.set_back(
+            float(time[-1]), samples.received_at, behind_s=device.buffer.late_before - time[-1], paused_s=paused_s
+        ):
             tally += self._flush(device) + device.buffer.end_run() + Tally(jumps=1)
         cuts, step = self._push_in_order(device, time, xyz)
         device.clock.track(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
@@ -158,6 +161,10 @@ class Devices:
         self._devices.clear()
         self._silent = 0
         return tally
+
+    def _paused_s(self, samples: Samples) -> float:
+        device = self._devices.get(samples.device)
+        return samples.received_at - device.last_received if device else 0.0
 
     def _seen(self, name: str, now: float) -> tuple[Device, Tally]:
         tally = NOTHING

@@ -255,6 +255,24 @@ def test_a_burst_of_old_packets_is_late_and_no_clock_set_back() -> None:
     assert len(books.windows) == 17
 
 
+def test_a_recording_replayed_again_is_labelled_again() -> None:
+    books = Books(devices())
+    for again in range(3):
+        books.push(*(message(second(i), at=100.0 * again + i / 50) for i in range(100)))
+    assert books.tally.jumps == 2
+    assert books.tally.late == 0
+    assert len(books.windows) == 3 * 97
+
+
+def test_old_packets_after_a_pause_are_late_unless_they_lie_a_minute_back() -> None:
+    books = Books(devices())
+    books.push(*(message(second(i), at=float(i)) for i in range(100)))
+    books.push(message(second(50), at=105.0))
+    assert (books.tally.jumps, books.tally.late) == (0, 20)
+    books.push(message(second(20), at=110.0))
+    assert (books.tally.jumps, books.tally.late) == (1, 20)
+
+
 def test_an_echo_of_every_message_is_late_and_no_clock_set_back() -> None:
     books = Books(devices())
     for i in range(30):
