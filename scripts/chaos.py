@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from soak.overload import overload
 from soak.plan import Plan, Publisher, Subscriber, judge
 from soak.processes import CONTINUE, KILL, STOP, TERM, Broker, Daemon, unbalanced, until
 from soak.proxy import Proxy
@@ -106,7 +107,7 @@ class Chaos:
         time.sleep(self.random.uniform(0.5, 3.0))
         process.signal(CONTINUE)
 
-    def schedule(self, seconds: int, kills: int, broker_kills: int) -> list[tuple[float, str]]:
+    def schedule(self, seconds: int, kills: int, broker_kills: int, aimed: float) -> list[tuple[float, str]]:
         """(second, fault), in order."""
         split = seconds * DAEMONS_SHARE
         times = []
@@ -121,7 +122,7 @@ class Chaos:
             step = (end - begin) / max(1, len(faults))
             for i, fault in enumerate(faults):
                 at = begin + step * (i + self.random.uniform(0, 0.7))
-                if self.random.random() < 0.5:  # amid a burst, which comes at each full second
+                if self.random.random() < aimed:  # amid a burst, which comes at each full second
                     at = int(at) + self.random.uniform(0, 0.15)
                 times.append((at, fault))
         return sorted(times)
@@ -144,9 +145,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="of the daemon (100)")
     parser.add_argument("--broker-kills", type=int, default=30, metavar="N", help="(30)")
     parser.add_argument("--devices", type=int, default=50, metavar="N", help="a message a second each, at once (50)")
+    parser.add_argument("--aimed", type=float, default=0.0, metavar="SHARE", help="of faults, at the bursts (0)")
     parser.add_argument("--most-repeats", type=float, default=0.02, metavar="SHARE", help="of all windows (0.02)")
+    parser.add_argument(
+        "--overload", action="store_true", help="instead: twice what the model can label, for --minutes"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the schedule and the data (0)")
     args = parser.parse_args()
+    if args.overload:
+        with tempfile.TemporaryDirectory() as name:
+            return overload(Path(name), round(args.minutes * 60), args.seed)
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name)) as disk:
         return run(args, Path(name), disk)
 
@@ -205,7 +213,7 @@ def run(args: argparse.Namespace, folder: Path, disk: Path | None) -> int:
 
 def disturb(chaos: Chaos, plan: Plan, publisher: Publisher, args: argparse.Namespace) -> None:
     """The plan on its own thread of time, the faults on this one."""
-    faults = chaos.schedule(plan.seconds, args.kills, args.broker_kills)
+    faults = chaos.schedule(plan.seconds, args.kills, args.broker_kills, args.aimed)
     begun = time.monotonic()
     sender = Sender(publisher, plan, begun)
     sender.start()

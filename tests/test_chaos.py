@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_killed_again_and_again_nothing_is_lost() -> None:
     if not (shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")):
         pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
-    options = ("--minutes", "0.75", "--kills", "6", "--broker-kills", "3", "--most-repeats", "0.2")
+    options = ("--minutes", "0.75", "--kills", "6", "--broker-kills", "3", "--aimed", "0.5", "--most-repeats", "0.3")
     done = subprocess.run(
         [sys.executable, "scripts/chaos.py", *options],
         check=False, cwd=ROOT, capture_output=True, text=True, timeout=300,
@@ -25,3 +25,17 @@ def test_killed_again_and_again_nothing_is_lost() -> None:
     assert "'kill_daemon': 6" in done.stdout
     assert "'kill_broker': 3" in done.stdout
     assert " 0 missing" in done.stdout
+
+
+@pytest.mark.slow
+def test_at_twice_the_sustainable_load_the_newest_windows_are_served_and_it_recovers() -> None:
+    if not (shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")):
+        pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
+    done = subprocess.run(
+        [sys.executable, "scripts/chaos.py", "--overload", "--minutes", "0.75"],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert "no recovery" not in done.stdout, done.stdout
+    assert "memory grows" not in done.stdout, done.stdout
+    assert "nothing was degraded" not in done.stdout, done.stdout
+    assert "books" not in done.stdout, done.stdout

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -312,6 +313,28 @@ def test_without_a_usable_state_directory_it_goes_on_and_tells(mosquitto: Mosqui
         eventually(lambda: json.loads(listener.last.get("hard/health", b"{}")).get("problems"))
         assert running.log.count("nothing is journaled") == 1
         assert not any(books(running).values())
+        assert running.stop() == 0
+
+
+def test_out_of_file_descriptors_it_goes_on_and_comes_back(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start = time.time() - 100
+        for second in range(5):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 2)
+        pid, limits = running.process.pid, resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        for second in range(5, 10):  # what is open still works
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 7)
+        mosquitto.stop(kill=True)
+        mosquitto.start()
+        eventually(lambda: "Too many open files" in running.log)
+        assert running.process.poll() is None
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        eventually(lambda: running.metrics()["hard_broker_subscribed"] == 1)
+        assert running.metrics()["hard_journal_writing"] == 1
         assert running.stop() == 0
 
 

@@ -87,6 +87,17 @@ def test_the_label_payload_is_documented_field_by_field() -> None:
     assert top == set(publisher.ActivityPayload.__struct_fields__)
 
 
+def test_every_promise_names_tests_that_exist() -> None:
+    table = section("Windows, clocks and loss").split("### What it promises")[1]
+    promises = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(promises) > 20
+    for promise in promises:
+        named = re.findall(r"`(\S+\.py)::(test_\w+)`", promise)
+        assert named, promise
+        for file, name in named:
+            assert f"def {name}(" in (ROOT / "tests" / file).read_text(), name
+
+
 def test_every_reason_of_refusal_is_documented() -> None:
     source = Path(payloads.__file__).read_text()
     raised = set(re.findall(r'PayloadError\("(\w+)"', source)) | {"json", "internal"}

@@ -148,7 +148,7 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
 def test_a_network_thread_that_no_longer_tries_is_stuck_too() -> None:
     """Without a broker it may wait between attempts and for each, and not for ever."""
     code = "import threading\nimport hard.daemon as d, hard.vitals as v\nfrom hard.stream.mqtt import Session\n"
-    code += "d.LAST_WORDS_S = v.CONNECT_S = 2\nSession._back_off = lambda *_: threading.Event().wait()"
+    code += "d.LAST_WORDS_S = v.CONNECT_S = 2\nSession._wait = lambda *_: threading.Event().wait()"
     with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
         running.ready()
         assert running.process.wait(60) == 1

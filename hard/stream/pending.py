@@ -14,8 +14,11 @@ from typing import Literal
 
 from hard.records import Window
 
-RECOVERED_S = 1.0  # a degraded device is well again when its window waits less than this
+RECOVERED_S = 1.0  # a degraded device is on probation when its window waits less than this …
+PROBATION_S = 5.0  # … for so long …
+PROBATION_WAIT_S = 0.5  # … during which none may wait longer than this
 PATIENCE_S = 1.0  # how long `put` waits for room: a burst that is caught up in this time loses nothing
+REFILL = 0.1  # share of the time by which patience grows again: waiting more than that is no burst but overload
 Shed = Callable[[Literal["superseded", "stale", "shutdown"], list[Window]], None]
 
 
@@ -30,8 +33,9 @@ class Pending:
     """The bounded store between assembling and labelling.
 
     A device's line that is full, or a full store, makes `put` wait a moment, which holds a burst back in the message
-    queue and at the broker. Where that doesn't help, or a window has waited longer than `max_age_s`, the device is
-    degraded: only its newest window is kept, the rest are shed, until one gets through quickly. Its labels say so.
+    queue and at the broker. Where that doesn't help, where it was needed for `max_age_s` in all, or where a window has
+    waited longer than `max_age_s`, the device is degraded: only its newest window is kept, the rest are shed, until one
+    gets through quickly; at first any wait degrades it again. Its labels say so.
     `shed` is told the reason and which.
     """
 
@@ -42,6 +46,8 @@ class Pending:
         self._max_age_s, self._max_per_device, self._max_windows = max_age_s, max_per_device, max_windows
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
         self._degraded: set[str] = set()
+        self._probation: dict[str, float] = {}  # devices that were degraded, and since when they aren't
+        self._patience_s, self._patient_at = max_age_s, monotonic()
         self._size = 0
         self._closed = self._abandoned = False
         self._changed = Condition()
@@ -64,7 +70,7 @@ class Pending:
             for window in windows:
                 if not self._room(window.device) and window.device not in self._degraded:
                     self._changed.notify_all()
-                    self._changed.wait_for(lambda device=window.device: self._room(device), PATIENCE_S)  # type: ignore[misc]
+                    self._wait_for_room(window.device)
                 crowded = not self._room(window.device)
                 line = self._lines.setdefault(window.device, Line())
                 line.waiting.append((monotonic(), window))
@@ -82,7 +88,7 @@ class Pending:
             batch: list[Window] = []
             while self._lines and len(batch) < most:
                 device, line = self._lines.popitem(last=False)
-                if now - line.waiting[0][0] > self._max_age_s:
+                if now - line.waiting[0][0] > self._limit(device, now):
                     self._keep_newest(device, line, "stale")
                 since, window = line.waiting.popleft()
                 self._size -= 1
@@ -90,6 +96,7 @@ class Pending:
                     window = replace(window, degraded=True)
                     if now - since < RECOVERED_S:
                         self._degraded.discard(device)
+                        self._probation[device] = now
                 batch.append(window)
                 if line.waiting:
                     self._lines[device] = line
@@ -100,6 +107,7 @@ class Pending:
         """The device is gone: if it returns, it is well."""
         with self._changed:
             self._degraded.discard(device)
+            self._probation.pop(device, None)
 
     def close(self) -> None:
         """Nothing more comes; `take` gives what is left, then empty batches."""
@@ -123,8 +131,27 @@ class Pending:
             self._size < self._max_windows and (line is None or len(line.waiting) < self._max_per_device)
         )
 
+    def _wait_for_room(self, device: str) -> None:
+        """As long as patience lasts: a burst ends, an overload doesn't, and would only move the queue to the broker."""
+        begun = monotonic()
+        self._patience_s = min(self._max_age_s, self._patience_s + REFILL * (begun - self._patient_at))
+        self._changed.wait_for(lambda: self._room(device), min(PATIENCE_S, self._patience_s))
+        self._patient_at = monotonic()
+        self._patience_s -= self._patient_at - begun
+
+    def _limit(self, device: str, now: float) -> float:
+        """How long a window of `device` may have waited."""
+        since = self._probation.get(device)
+        if since is None:
+            return self._max_age_s
+        if now - since <= PROBATION_S:
+            return min(PROBATION_WAIT_S, self._max_age_s)
+        del self._probation[device]
+        return self._max_age_s
+
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         self._degraded.add(device)
+        self._probation.pop(device, None)
         *dropped, newest = line.waiting
         if dropped:
             line.waiting.clear()

@@ -109,16 +109,17 @@ class Broker(Process):
 
 
 class Daemon(Process):
-    """`hard run` against `port`, with its state in `state`."""
+    """`hard run` against `port`, with its state in `state`; `code` is run before, in the same process."""
 
-    def __init__(self, folder: Path, port: int, state: Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, port: int, state: Path, overrides: Sequence[str] = (), *, code: str = "") -> None:
         super().__init__("hard", folder)
         self._metrics = free_port()
         sets = (
             f"mqtt.port={port}", "mqtt.host=127.0.0.1", "mqtt.client_id=chaos", "mqtt.reconnect_max_s=1",
             f"metrics.port={self._metrics}", f"state.dir={state}", "publish.health_every_s=5", *overrides,
         )  # fmt: skip
-        self._command = [sys.executable, "-m", "hard", "run", *(part for s in sets for part in ("--set", s))]
+        start = f"{code}\nimport sys\nfrom hard.cli import main\nsys.exit(main(sys.argv[1:]))"
+        self._command = [sys.executable, "-c", start, "run", *(part for s in sets for part in ("--set", s))]
 
     def start(self) -> None:
         self.launch(self._command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import queue
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -140,6 +141,22 @@ def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosqu
         assert other.is_connected()
         other.disconnect()
         other.loop_stop()
+
+
+def test_a_broker_that_never_answers_is_left_and_tried_again(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    callers = []
+    with socket.create_server((mosquitto.host, mosquitto.port)) as silent:
+        silent.settimeout(30)
+        with session(mosquitto, keepalive_s=5, reconnect_max_s=0.3) as made:
+            callers += [silent.accept()[0] for _ in range(2)]  # it hung up on the first and called again
+            assert made.alive
+            assert not made.connected
+            silent.close()
+            for caller in callers:
+                caller.close()
+            mosquitto.start()
+            eventually(lambda: made.subscribed)
 
 
 def test_it_starts_without_a_broker_and_connects_when_one_comes(mosquitto: Mosquitto) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from threading import Thread
 
@@ -154,3 +155,41 @@ def test_closing_still_gives_what_waits(shed: Counter[str]) -> None:
     pending.close()
     assert len(pending.take(5)) == 1
     assert pending.take(5) == []
+
+
+def test_a_device_that_was_degraded_is_on_probation(shed: Counter[str], clock: list[float]) -> None:
+    """Well again too early, it would collect windows until they are too old, again and again."""
+    pending = make(shed)
+    pending.put([window("a", 0), window("a", 1)])
+    clock[0] = 31.0
+    assert [w.degraded for w in pending.take(9)] == [True]  # waited too long itself
+    pending.put([window("a", 2)])
+    assert [w.degraded for w in pending.take(9)] == [True]  # gets through at once: on probation
+    pending.put([window("a", 3), window("a", 4)])
+    clock[0] += room.PROBATION_WAIT_S + 0.1
+    assert ends(pending.take(9), "a") == [4]
+    pending.put([window("a", 5)])
+    pending.take(9)
+    clock[0] += room.PROBATION_S + 0.1
+    pending.put([window("a", 6), window("a", 7)])
+    clock[0] += 10.0
+    assert ends(pending.take(1) + pending.take(1), "a") == [6, 7]
+    assert shed == {"stale": 2}
+
+
+def test_patience_is_for_bursts_not_for_overload(shed: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for room all the time would only move the queue to the broker, where nobody sees how old it is."""
+    monkeypatch.setattr(room, "PATIENCE_S", 0.05)
+    pending = make(shed, max_per_device=1, max_age_s=0.12)
+    pending._max_age_s, pending._patience_s = 0.12, 0.12
+    waited = []
+    for i in range(6):
+        device = f"d{i}"  # each not degraded yet
+        pending.put([window(device, 0)])
+        begun = time.monotonic()
+        pending.put([window(device, 1)])
+        waited.append(time.monotonic() - begun)
+    assert sum(waited) < 0.25
+    assert waited[0] >= 0.05
+    assert waited[-1] < 0.03
+    assert shed == {"superseded": 6}

@@ -1,0 +1,143 @@
+"""Twice as many windows as the model can label: are the newest served, does memory stay flat, does it recover?
+
+The model is slowed down to CAPACITY windows a second, so that the load is known on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import paho.mqtt.client as paho
+
+from soak.plan import Plan, Publisher, client
+from soak.processes import KILL, TERM, Broker, Daemon, unbalanced, until
+
+CAPACITY = 400  # windows/s
+HOP_S = 0.2
+BUSY, CALM = 160, 20  # devices; each closes 1 / HOP_S windows a second
+FRESH_S = 2.0
+RECOVERED_WITHIN_S = 10.0
+MOST_GROWTH = 1.2
+SHORT_S = 300
+SLOWED = f"""
+import time
+from hard.model.classifier import Classifier
+labelled = Classifier.classify
+def classify(self, windows):
+    time.sleep(len(windows) / {CAPACITY})
+    return labelled(self, windows)
+Classifier.classify = classify
+"""
+
+
+class Label(NamedTuple):
+    at: float  # monotonic
+    device: str
+    age_s: float
+    degraded: bool
+
+
+class Ages:
+    """How old each label is when it comes: by the wall clock, from its window's end, which was just then."""
+
+    def __init__(self, port: int) -> None:
+        self._client = client(port, "overload-subscriber")
+        self._client.on_connect = lambda c, *_: c.subscribe("hard/+/activity", 1)
+        self._client.on_message = self._on_message
+        self.seen: list[Label] = []
+
+    def _on_message(self, _client, _data, message: paho.MQTTMessage) -> None:
+        payload = json.loads(message.payload)
+        age_s = time.time() - payload["end"]
+        self.seen.append(Label(time.monotonic(), payload["device"], age_s, payload["degraded"]))
+
+    @contextmanager
+    def listening(self) -> Iterator[Ages]:
+        self._client.loop_start()
+        try:
+            yield self
+        finally:
+            self._client.disconnect()
+            self._client.loop_stop()
+
+    def between(self, begin: float, end: float) -> list[Label]:
+        return [label for label in list(self.seen) if begin <= label.at < end]
+
+
+def overload(folder: Path, seconds: int, seed: int) -> int:
+    """Prints what was measured; gives an exit code."""
+    broker = Broker(folder)
+    broker.start()
+    short = ("model.max_age_s=3",) if seconds < SHORT_S else ()  # by default it takes a minute until much is too old
+    daemon = Daemon(folder, broker.port, folder / "state", (f"labels.hop_s={HOP_S}", *short), code=SLOWED)
+    ages = Ages(broker.port)
+    try:
+        daemon.start()
+        until(daemon.subscribed, 60, "the daemon's first subscription")
+        with ages.listening():
+            settled_at = min(60, seconds // 3)
+            memory, looks = send(broker, daemon, Plan(BUSY, seconds, float(round(time.time())), seed), settled_at)
+            busy_end = time.monotonic()
+            calm = Plan(CALM, 20, float(round(time.time())), seed)
+            send(broker, daemon, calm, 0)
+            calm_end = time.monotonic()
+            metrics = daemon.metrics()
+        code = daemon.end(TERM)
+    finally:
+        daemon.end(KILL)
+        broker.end(KILL)
+    busy = ages.between(busy_end - seconds + settled_at, busy_end)
+    after = ages.between(busy_end + RECOVERED_WITHIN_S, calm_end)
+    return report(busy, after, memory, looks + unbalanced(metrics), metrics=metrics, code=code)
+
+
+def send(broker: Broker, daemon: Daemon, plan: Plan, settled_at: int) -> tuple[list[int], list[str]]:
+    """Sends the plan; gives the daemon's memory from `settled_at` on, and what didn't balance."""
+    memory, looks = [], []
+    with Publisher(broker.port, plan) as publisher:
+        begun = time.monotonic()
+        for second in range(plan.seconds):
+            time.sleep(max(0.0, begun + second + 1 - time.monotonic()))  # a second's samples exist at its end
+            publisher.send(second)
+            if second >= settled_at:
+                memory.append(daemon.memory_bytes())
+            if second % 5 == 0 and (metrics := daemon.metrics()):
+                looks += unbalanced(metrics)
+        until(lambda: len(publisher.acknowledged) == plan.devices * plan.seconds, 60, "the last messages")
+    return memory, looks
+
+
+def youngest(busy: Sequence[Label]) -> list[float]:
+    """The age of the freshest label of each device in each second."""
+    found: dict[tuple[str, int], float] = {}
+    for label in busy:
+        key = (label.device, int(label.at))
+        found[key] = min(label.age_s, found.get(key, label.age_s))
+    return list(found.values())
+
+
+def report(busy, after, memory, looks, *, metrics, code) -> int:
+    freshest = sorted(youngest(busy))
+    median, p95 = freshest[len(freshest) // 2], freshest[int(0.95 * len(freshest))]
+    shed = {name.split('"')[1]: int(value) for name, value in metrics.items() if name.startswith("hard_windows_total{")}
+    print(f"capacity {CAPACITY} windows/s, load {BUSY / HOP_S:.0f}/s: the freshest label of a device in a second is")
+    print(f"  {median:.2f} s old (median), {p95:.2f} s (95 %)")
+    print(f"  {sum(label.degraded for label in busy) / len(busy):.0%} degraded; windows: {shed}")
+    print(f"memory: {memory[0] / 1e6:.0f} MB once settled, at most {max(memory) / 1e6:.0f} MB")
+    worst, not_well = max(label.age_s for label in after), sum(label.degraded for label in after)
+    print(f"{RECOVERED_WITHIN_S:.0f} s after the load's end: labels at most {worst:.2f} s old, {not_well} degraded")
+    problems = [
+        (p95 > FRESH_S, "labels are too old"), (max(memory) > MOST_GROWTH * memory[0], "memory grows"),
+        (worst > FRESH_S or not_well > 0, "no recovery"), (bool(looks), f"books: {looks[:3]}"),
+        (not any(label.degraded for label in busy), "nothing was degraded: that was no overload"),
+        (bool(code), f"exit code {code}"),
+    ]  # fmt: skip
+    for failed, problem in problems:
+        if failed:
+            print(f"FAILED: {problem}")
+    return int(any(failed for failed, _ in problems))
