@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from soak.fuzz import fuzz
 from soak.overload import overload
 from soak.plan import Plan, Publisher, Subscriber, judge
 from soak.processes import CONTINUE, KILL, STOP, TERM, Broker, Daemon, unbalanced, until
@@ -145,6 +146,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="of the daemon (100)")
     parser.add_argument("--broker-kills", type=int, default=30, metavar="N", help="(30)")
     parser.add_argument("--devices", type=int, default=50, metavar="N", help="a message a second each, at once (50)")
+    parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="instead: N bad payloads among honest devices")
     parser.add_argument("--aimed", type=float, default=0.0, metavar="SHARE", help="of faults, at the bursts (0)")
     parser.add_argument("--most-repeats", type=float, default=0.02, metavar="SHARE", help="of all windows (0.02)")
     parser.add_argument(
@@ -155,6 +157,9 @@ def main() -> int:
     if args.overload:
         with tempfile.TemporaryDirectory() as name:
             return overload(Path(name), round(args.minutes * 60), args.seed)
+    if args.fuzz:
+        with tempfile.TemporaryDirectory() as name:
+            return fuzz(Path(name), args.fuzz, args.seed)
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name)) as disk:
         return run(args, Path(name), disk)
 

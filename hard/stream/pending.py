@@ -47,6 +47,7 @@ class Pending:
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
         self._degraded: set[str] = set()
         self._probation: dict[str, float] = {}  # devices that were degraded, and since when they aren't
+        self._shed_at = 0.0  # when any device was shed last: the room that it left is no sign that all is well
         self._patience_s, self._patient_at = max_age_s, monotonic()
         self._size = 0
         self._closed = self._abandoned = False
@@ -144,7 +145,7 @@ class Pending:
         since = self._probation.get(device)
         if since is None:
             return self._max_age_s
-        if now - since <= PROBATION_S:
+        if now - max(since, self._shed_at) <= PROBATION_S:
             return min(PROBATION_WAIT_S, self._max_age_s)
         del self._probation[device]
         return self._max_age_s
@@ -154,6 +155,7 @@ class Pending:
         self._probation.pop(device, None)
         *dropped, newest = line.waiting
         if dropped:
+            self._shed_at = monotonic()
             line.waiting.clear()
             line.waiting.append(newest)
             self._size -= len(dropped)
