@@ -75,9 +75,9 @@ def main(arguments: list[str]) -> int:
     from training.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
-    command = "python scripts/finetune.py " + shlex.join(
-        a for a in arguments if a != "--resume"
-    )  # anew, it is the same
+    # As it would be given anew; recordings by name, as everywhere in a bundle: a card is for strangers.
+    told = (Path(a).name or a if Path(a) in options["data"] else a for a in arguments if a != "--resume")
+    command = f"python scripts/finetune.py {shlex.join(told)}"
     recipe = Recipe(**{**options, "data": tuple(options["data"])}, command=command)
     console = Console(soft_wrap=True)
     try:

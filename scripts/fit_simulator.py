@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fits the parameters of `hard/simulator.py` from a labelled recording and writes `hard/simulator.json`.
 
-    scripts/fit_simulator.py ../shared/data/motionsense/motionsense_50hz_raw.txt.xz
+    scripts/fit_simulator.py motionsense_50hz_raw.txt.xz
 
 Each prototype is fitted to one run of one subject: windows of 4 s, in each the stride rate and its Fourier series by
 least squares; the prototype takes the series of the median window and describes the spread of the others. No model is

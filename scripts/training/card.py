@@ -61,6 +61,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         "Prompt": f"`{prompt.style}` version {prompt.version}, {len(prompt.features)} features, "
         f"{told.get('prompt_tokens', '?')} tokens",
         "Precision": training.precision,
+        "Epochs": f"{training.epochs:g}",
         "Seed": training.seed,
         "Temperature": f"{manifest.temperature:g}",
         "Served in": _served(manifest),
