@@ -34,6 +34,10 @@ class Activity:
     def update(self, label: str, confidence: float, start: float) -> State | None:
         """Takes a window's label (UNKNOWN where it was not accepted); gives the state where it changed, else None."""
         self._last.append((label, confidence, start))
+        if self._state:  # with half of the windows it is among the winners
+            held = self._state.label
+            if 2 * sum([name == held for name, _, _ in self._last]) >= len(self._last):
+                return None
         counts = Counter(name for name, _, _ in self._last)
         most = max(counts.values())
         winners = {name for name, n in counts.items() if n == most}

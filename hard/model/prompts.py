@@ -53,8 +53,10 @@ class CompactPrompt:
     """
 
     def __init__(self, names: Sequence[str], edges: Sequence[Sequence[float]]) -> None:
-        self._edges = [np.asarray(e, dtype=np.float32) for e in edges]
         counts = [len(e) + 1 for e in edges]
+        self._edges = np.full((len(edges), max(counts) - 1), np.inf, dtype=np.float32)  # rows of fewer end in infinity
+        for row, own in zip(self._edges, edges, strict=True):
+            row[: len(own)] = own
         of_feature = [[1 / count] * count + [0.0] * (max(counts) - count) for count in counts]
         self.even = tuple(sum(shares) / len(counts) for shares in zip(*of_feature, strict=True))
         self.vocabulary = [
@@ -63,8 +65,7 @@ class CompactPrompt:
 
     def levels(self, features: Singles) -> NDArray[np.int64]:
         """Levels (B, F): how many edges lie at or below each feature."""
-        columns = [np.searchsorted(e, features[:, i], side="right") for i, e in enumerate(self._edges)]
-        return np.stack(columns, axis=1)
+        return np.asarray(np.add.reduce(features[:, :, None] >= self._edges, axis=2, dtype=np.int64))
 
     def render(self, features: Singles) -> list[str]:
         return self.write(self.levels(features))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple
 
@@ -141,17 +142,27 @@ def walking(xyz: Singles, rate_hz: float) -> Step | None:
     power = float(vertical @ vertical) / len(vertical)
     if not VERTICAL_STD_MS2[0] ** 2 < power < VERTICAL_STD_MS2[1] ** 2:
         return None
-    n, (begin, stop) = len(vertical), (round(lag * rate_hz) for lag in LAGS_S)
-    lags = np.correlate(vertical, vertical, "full")[n - 1 + begin : n + stop]
+    n = len(vertical)
+    begin, products, follows = _lags(n, rate_hz)
     # Each lag has n − lag products: divided by their number, a steady rhythm peaks at 1 whatever its pace.
-    if not len(lags) or float((lags / (n - np.arange(begin, begin + len(lags)))).max()) < RHYTHM * power:
+    lags = np.correlate(vertical, vertical, "full")[n - 1 + begin : n - 1 + begin + len(products)] / products
+    if not len(lags) or lags.max() < RHYTHM * power:
         return None
     level = centred - vertical[:, None] * gravity
-    spread = float(np.sqrt(np.einsum("tc,tc->", level, level) / n * power))
+    every = level.ravel()
+    spread = sqrt(float(every @ every) / n * power)
     back = np.zeros(3)
-    for lag in {max(1, round(seconds * rate_hz)) for seconds in FOLLOWS_S}:
+    for lag in follows:
         back += vertical[:-lag] @ level[lag:] / (n - lag)
     return Step(gravity, back / (len(FOLLOWS_S) * max(spread, 1e-6)))
+
+
+@lru_cache(maxsize=8)
+def _lags(points: int, rate_hz: float) -> tuple[int, Floats, tuple[int, ...]]:
+    """The first lag of LAGS_S, the number of products of each from it on, and the lags of FOLLOWS_S."""
+    begin, stop = (round(lag * rate_hz) for lag in LAGS_S)
+    products = points - np.arange(begin, min(stop + 1, points), dtype=np.float64)
+    return begin, products, tuple({max(1, round(seconds * rate_hz)) for seconds in FOLLOWS_S})
 
 
 def _length(vector: Floats) -> float:

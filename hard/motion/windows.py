@@ -176,10 +176,7 @@ class WindowBuffer:
         in_order = not len(self._time) or time[0] > self._time[-1]
         missing = 0
         if in_order:
-            since = np.concatenate((self._time[-1:], time))
-            steps = since[1:] - since[:-1]
-            holes = steps[steps > self._grid.covered_step_s]
-            missing = int(np.sum(np.round(holes * self._grid.rate_hz) - 1)) if len(holes) else 0
+            missing = self._left_out(time)
         self._time = np.concatenate((self._time, time))
         self._xyz = np.concatenate((self._xyz, xyz))
         self._used = np.concatenate((self._used, np.zeros(len(time), dtype=bool)))
@@ -187,6 +184,15 @@ class WindowBuffer:
             order = np.argsort(self._time, kind="stable")
             self._time, self._xyz, self._used = self._time[order], self._xyz[order], self._used[order]
         return missing
+
+    def _left_out(self, time: Floats) -> int:
+        widest = self._grid.covered_step_s
+        apart = len(self._time) and time[0] - self._time[-1] > widest
+        if not apart and (len(time) < 2 or (time[1:] - time[:-1]).max() <= widest):
+            return 0
+        since = np.concatenate((self._time[-1:], time))
+        steps = since[1:] - since[:-1]
+        return int(np.sum(np.round(steps[steps > widest] * self._grid.rate_hz) - 1))
 
     def _close(self) -> tuple[list[Cut], int, int, int]:
         """Cuts every window that is complete, then drops samples that no open window needs.

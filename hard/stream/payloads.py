@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -72,6 +74,11 @@ def _topic_regex(pattern: str) -> str:
     return f"{regex}(?:/.*)?$" if levels[-1] == "#" else f"{regex}$"
 
 
+@lru_cache(maxsize=64)
+def _offsets(samples: int, rate_hz: float) -> Floats:
+    return np.asarray(np.arange(samples) / rate_hz)
+
+
 class Decoder:
     """Decodes messages of the configured topics, format and units. Keeps nothing between messages."""
 
@@ -100,9 +107,9 @@ class Decoder:
             raise PayloadError("empty", "no samples")
         if self._scale != 1.0:
             xyz = xyz * self._scale
-        if not np.isfinite(xyz).all():
+        if not np.logical_and.reduce(np.isfinite(xyz), axis=None):
             raise PayloadError("not_finite", "an acceleration is not finite")
-        if time is not None and not ((time >= EARLIEST) & (time < LATEST)).all():
+        if time is not None and not (time.min() >= EARLIEST and time.max() < LATEST):
             raise PayloadError("time_unit", f"times in {self._time_unit} must lie between the years 2000 and 2100")
         return Samples(device, time, xyz, message.received_at, message.received_wall, rate)
 
@@ -136,13 +143,13 @@ class Decoder:
 
     def _batch(self, shape: Shape) -> tuple[Floats | None, Floats, float | None]:
         """A batch begins at `t0` and is spaced by `rate`; without `t0` it ends at the time of arrival."""
-        xyz = np.array(shape.xyz, dtype=float).reshape(-1, 3)
+        xyz = np.fromiter(chain.from_iterable(shape.xyz or ()), dtype=float).reshape(-1, 3)
         rate = self._rate(shape.rate)
         if shape.t0 is None:
             return None, xyz, rate
         if rate is None:
             raise PayloadError("fields", "a batch with t0 needs its rate")
-        return shape.t0 * self._time_scale + np.arange(len(xyz)) / rate, xyz, rate
+        return shape.t0 * self._time_scale + _offsets(len(xyz), rate), xyz, rate
 
     def _rate(self, rate: float | None) -> float | None:
         if rate is not None and not 0 < rate <= self._max_rate_hz:

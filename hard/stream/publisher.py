@@ -209,7 +209,7 @@ class Publisher:
                     ),
                     coverage=round(window.coverage, 4),
                     calibrated=window.calibrated,
-                    up=tuple(round(float(u), 4) for u in window.up),
+                    up=tuple([round(u, 4) for u in window.up.tolist()]),
                     clock_offset_s=round(window.clock_offset_s, 3),
                     degraded=window.degraded,
                     replayed=window.replayed,
