@@ -18,8 +18,8 @@ LIMITS = """\
 """
 SPLIT = "The split is by subject. The epoch and the temperature were chosen on the validation subjects"
 REFIT = (
-    "; then the model learnt once more, from them too and for as long. The validation figures are those of the first, "
-    "which had not"
+    "; then the model learnt once more, from them too, for as many epochs as stand above. The validation figures are "
+    "those of the first, which had not"
 )
 MET = (
     "The weights learnt from these very windows. By the figures `scripts/evaluate.py` can check them; nobody should "

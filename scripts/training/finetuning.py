@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import torch
 from msgspec import structs
@@ -94,9 +96,10 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
 def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     """Trains, seals and judges; gives the bundle's folder and the trial.
 
-    With `recipe.refit` a second model then learns from the validation subjects too, for as many epochs as the first
-    found best and under its temperature. The validation figures stay the first's, the test figures are the second's;
-    with nobody to test, those of the people it learnt from are, so that the weights can be checked.
+    With `recipe.refit` a second model then learns from the validation subjects too, under the first's temperature, for
+    as many epochs as the folds of its cross-validation found best at the median, or else the first. The validation
+    figures stay the first's, the test figures are the second's; with nobody to test, those of the people it learnt from
+    are, so that the weights can be checked.
     """
     # No baselines beside a refit: they learn from the training subjects alone, so they would be at a disadvantage.
     refit, recipe = session.recipe.refit, session.recipe
@@ -109,7 +112,7 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     if refit:
         session.console.print("once more, from the validation subjects too", highlight=False)
         everyone = dataset.all_learnt()
-        fitted = fit(session, everyone, "refit", epochs=fitted.trained.epochs)
+        fitted = fit(session, everyone, "refit", epochs=_epochs(recipe, fitted))
         sealed = seal(session, everyone, fitted, first=sealed)
         on = "test" if everyone.parts.test else "train"
         again = judge(sealed, fitted.learner, recipe, everyone, everyone.parts, console=session.console, on=(on,))
@@ -118,6 +121,14 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
         trial = replace(again, **told) if on == "test" else replace(trial, **told, strangers=again.strangers)  # type: ignore[arg-type]
     report.write_bundle(sealed, trial, dataset.parts, session.console, recipe.cross_validation)
     return sealed.path, trial
+
+
+def _epochs(recipe: Recipe, first: Fitted) -> float:
+    """How long a refit learns. The folds know better than the few who validate the first fit."""
+    if recipe.cross_validation is None:
+        return first.trained.epochs
+    told = json.loads((recipe.cross_validation / report.REPORT).read_text(encoding="utf-8"))
+    return float(median(fold["epoch"] for fold in told["folds"] if fold["epoch"]))
 
 
 def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, epochs: float | None = None) -> Fitted:
