@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from broker import free_port
 
 from hard import __version__, cli
 from hard.commands import Failure, Refusal
+from hard.model import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("run", "check-config", "health", "demo", "simulate", "replay", "label", "watch", "bundle")
@@ -134,6 +136,24 @@ def test_check_config_prints_the_settings() -> None:
     assert done.returncode == 0, done.stderr
     settings = json.loads(done.stdout)
     assert (settings["mqtt"]["port"], settings["log_level"]) == (1999, "debug")
+
+
+def test_bundle_show_is_a_screen_and_tells_what_the_card_tells() -> None:
+    done = hard("bundle", "show")
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) < 200
+    rows = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    card = (bundle.default_path() / "README.md").read_text()
+    for title, name in (
+        ("Figures, validation", "figures, validation"),
+        ("Figures, train (LEAKY)", "figures, train"),
+        ("Cross-validation, all test windows together", "figures, cross-validation"),
+    ):
+        found = re.search(rf"## {re.escape(title)}\n\n(\d+) windows. Accuracy ([.\d]+), macro-F1 (0.\d+)", card)
+        assert found
+        windows, accuracy, f1 = found.groups()
+        assert rows[name].strip().startswith(f"macro-F1 {f1}, accuracy {accuracy} on {windows} windows")
+    assert f"`labels.min_confidence`: **{rows['recommended'].split()[-1]}**" in card
 
 
 @pytest.mark.parametrize(

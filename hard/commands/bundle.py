@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from hard.commands import Refusal
 from hard.model.bundle import Bundle, BundleError, Int8, default_path, read, verify
 from hard.model.classifier import Classifier
+
+LEAKY = " (LEAKY: the weights learnt from these)"
 
 
 def main(args: argparse.Namespace) -> int:
@@ -52,15 +55,31 @@ def _account(bundle: Bundle) -> str:
         "made by": training.command,
         "base": training.base,
         "data": training.data,
-        **{f"subjects, {part}": ", ".join(subjects) for part, subjects in training.subjects.items()},
+        **{f"subjects, {part}": ", ".join(subjects) or "none" for part, subjects in training.subjects.items()},
         "windows learnt from": ", ".join(f"{label} {n}" for label, n in training.windows.items()),
+        "epochs": f"{training.epochs:g}",
         "seed": str(training.seed),
         "precision": training.precision,
         "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
-        **{f"metric {name}": f"{v:.4g}" if isinstance(v, float) else str(v) for name, v in training.metrics.items()},
+        **_figures(training.metrics),
     }
     width = max(map(len, rows))
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items())
+
+
+def _figures(metrics: dict[str, Any]) -> dict[str, str]:
+    """A row for each part judged, by the few figures that compare bundles; the card has all."""
+    crossed, abstaining = metrics.get("cross_validation", {}), metrics.get("abstaining", {})
+    judged = {**metrics, "cross-validation": crossed.get("pooled")}
+    rows = {
+        f"figures, {name}": f"macro-F1 {told['macro_f1']:.3f}, accuracy {told['accuracy']:.3f} "
+        f"on {told['windows']} windows{LEAKY * (name == 'train')}"
+        for name, told in judged.items()
+        if isinstance(told, dict) and {"macro_f1", "accuracy", "windows"} <= told.keys()
+    }
+    if "min_confidence" in abstaining:
+        rows["recommended"] = f"labels.min_confidence {abstaining['min_confidence']:g}"
+    return rows
 
 
 def _weighed(int8: Int8) -> str:
