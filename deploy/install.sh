@@ -143,5 +143,6 @@ else
   install_program
   install_settings
   install_units
-  say "HARD is installed. Settings: $settings. Log: journalctl -u $unit. How it is: $home/bin/hard health --config $settings"
+  [ -n "$dry" ] || say "HARD is installed. Settings: $settings. Log: journalctl -u $unit. How it is: $home/bin/hard health --config $settings"
 fi
+[ -z "$dry" ] || say 'Nothing was done (--dry-run).'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -50,12 +52,16 @@ def graded(levels: int, width: int) -> torch.Tensor:
 
 def pretrained(base: str) -> tuple[Any, Any]:
     """Model in fp32 and tokenizer of a hub id or folder. Raises RefusedError when it is no T5."""
+    if Path(base).is_dir() and not (Path(base) / "config.json").is_file():
+        raise RefusedError(
+            f"--base {base} is neither a bundle nor a checkpoint: it holds no hard.json and no config.json"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = T5ForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise RefusedError(f"--base {base} can't be loaded as a T5: {first}") from error
+        cause = shorten(str(error), 300, placeholder=" …")
+        raise RefusedError(f"--base {base} can't be loaded as a T5: {cause}") from error
     if model.config.decoder_start_token_id is None:
         model.config.decoder_start_token_id = model.config.pad_token_id
     return model, tokenizer

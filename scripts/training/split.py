@@ -66,7 +66,7 @@ def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int 
     drawn = max(1, round(VALIDATION_SHARE * len(rest))) if validation is None else validation
     if not 1 <= drawn < len(rest):
         raise RefusedError(
-            f"{len(rest)} subjects are left after --holdout, too few to learn from some and validate on {drawn}; "
+            f"too few subjects are left to learn from some and validate on {drawn}: {', '.join(rest) or 'none'}; "
             "for one person there is --split time"
         )
     chosen = {rest[i] for i in np.random.default_rng(seed).permutation(len(rest))[:drawn]}

@@ -88,6 +88,8 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     for options in ((), ("--instance", "north"), ("--uninstall", "--purge")):
         done = install("--dry-run", *options, root=tmp_path)
         assert "+ rm -rf" in done.stdout
+        assert "HARD is installed" not in done.stdout
+        assert done.stdout.endswith("\nNothing was done (--dry-run).\n")
         assert everything(tmp_path) == set()
 
 

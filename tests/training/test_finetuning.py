@@ -168,7 +168,10 @@ def test_a_base_that_is_no_t5_is_refused(tmp_path: Path) -> None:
     from training.checkpoint import pretrained
     from training.guards import RefusedError
 
-    with pytest.raises(RefusedError, match=f"--base {tmp_path} can't be loaded as a T5"):
+    with pytest.raises(RefusedError, match=f"--base {tmp_path} is neither a bundle nor a checkpoint"):
+        pretrained(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(RefusedError, match=f"--base {tmp_path} can't be loaded as a T5: .*tokenizer instance"):
         pretrained(str(tmp_path))
 
 
