@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import time
 from dataclasses import dataclass
 
@@ -84,6 +85,8 @@ def main(args: argparse.Namespace) -> int:
                     board.label(label)
                     shown.line(as_line(label, board.clock(label.device)))
             shown.draw()
+    if not board.rows:
+        print(f"hard: no label on {topics[0]}", file=sys.stderr)
     return 0
 
 

@@ -82,6 +82,11 @@ def test_watch_prints_a_line_a_label(mosquitto: Mosquitto, capsys: pytest.Captur
     assert second.endswith("(not accepted)")
 
 
+def test_watch_says_when_nothing_came(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["watch", "--broker", mosquitto.url, "--prefix", "elsewhere", "--seconds", "0.5"]) == 0
+    assert capsys.readouterr().err == "hard: no label on elsewhere/+/activity\n"
+
+
 def test_the_board_is_bounded_and_draws() -> None:
     board = Board()
     for i in range(MAX_DEVICES + 5):
