@@ -22,7 +22,12 @@ def probabilities(scores: Singles, temperature: float) -> Floats:
 
 
 def fit_temperature(scores: Singles, truth: Ids) -> float:
-    """The temperature under which `truth` (N,), indices into K labels, is likeliest."""
+    """The temperature under which `truth` (N,), indices into K labels, is likeliest.
+
+    1 where every label is right: the colder the likelier then, so the likelihood has no maximum and knows nothing.
+    """
+    if (scores.argmax(axis=1) == truth).all():
+        return 1.0
     rows = np.arange(len(truth))
     losses = [-np.log(np.maximum(probabilities(scores, t)[rows, truth], 1e-12)).mean() for t in TEMPERATURES]
     return float(round(TEMPERATURES[int(np.argmin(losses))], 4))

@@ -15,3 +15,9 @@ def test_the_temperature_that_spoilt_the_scores_is_found_again() -> None:
     assert calibrate.calibration_error(chances.max(axis=1), right) < 0.02
     boastful = calibrate.probabilities(honest * 2.5, 1.0)
     assert calibrate.calibration_error(boastful.max(axis=1), right) > 0.1
+
+
+def test_where_all_is_right_nothing_is_made_surer() -> None:
+    scores = np.log(np.array([[0.6, 0.4], [0.3, 0.7], [0.8, 0.2]], dtype=np.float32))
+    assert calibrate.fit_temperature(scores, np.array([0, 1, 0])) == 1.0
+    assert calibrate.fit_temperature(scores, np.array([0, 1, 1])) > 1.0
