@@ -75,8 +75,12 @@ def main(arguments: list[str]) -> int:
     from training.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
-    # As it would be given anew; recordings by name, as everywhere in a bundle: a card is for strangers.
-    told = (Path(a).name or a if Path(a) in options["data"] else a for a in arguments if a != "--resume")
+    # As it would be given anew. A relative path lets it be run again; an absolute one is nobody's business.
+    told = (
+        Path(a).name if Path(a) in options["data"] and Path(a).is_absolute() else a
+        for a in arguments
+        if a != "--resume"
+    )
     command = f"python scripts/finetune.py {shlex.join(told)}"
     recipe = Recipe(**{**options, "data": tuple(options["data"])}, command=command)
     console = Console(soft_wrap=True)
