@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -34,9 +35,9 @@ class Dataset:
         return Dataset(self.labelled.under(usual), self.stretches.under(usual), self.labels, parts, usual)
 
 
-def prepare(recipe: Recipe, console: Console) -> Dataset:
-    """Reads, cuts and splits the recordings, and shows what there is."""
-    runs, rejected = data.load(
+def read(recipe: Recipe) -> tuple[list[Recording], Counter[str]]:
+    """The runs of the recordings that `recipe` names, under its labels, and rejected records by reason."""
+    return data.load(
         recipe.data,
         recipe.time_unit,
         recipe.recorded_hz,
@@ -44,6 +45,11 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
         columns=recipe.columns,
         labels=recipe.labels,
     )
+
+
+def prepare(recipe: Recipe, console: Console) -> Dataset:
+    """Reads, cuts and splits the recordings, and shows what there is."""
+    runs, rejected = read(recipe)
     try:
         grid = Grid(recipe.length_s, recipe.rate_hz, hop_s=recipe.hop_s)
     except ValueError as error:

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from hard.model import bundle
-from training import adapting, data, display, markdown, report, split
+from training import adapting, dataset, display, markdown, report, split
 from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
@@ -61,14 +61,7 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     place = recipe.out / FOLDS
     if recipe.out.exists() and any(recipe.out.iterdir()) and not place.is_dir():
         raise RefusedError(f"{recipe.out} exists and is no cross-validation: choose another --out")
-    runs, _ = data.load(
-        recipe.data,
-        recipe.time_unit,
-        recipe.recorded_hz,
-        recipe.unit,
-        columns=recipe.columns,
-        labels=recipe.labels,
-    )
+    runs, _ = dataset.read(recipe)
     held = split.deal([r.subject for r in runs], folds, recipe.seed)
     del runs
     place.mkdir(parents=True, exist_ok=True)
