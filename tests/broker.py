@@ -54,6 +54,12 @@ class Mosquitto:
         self.stop()
         pytest.fail(f"mosquitto did not start (exit {status}): {self.log[-500:]}")
 
+    def reconfigure(self, *lines: str) -> None:
+        """Starts again with these lines added to its configuration."""
+        self.stop()
+        self.config += lines
+        self.start()
+
     def stop(self, *, kill: bool = False) -> None:
         """Ends the broker, by SIGKILL where `kill`; fine when it is stopped already."""
         process, self.process = self.process, None

@@ -48,9 +48,7 @@ def test_live_labels_are_those_of_the_recording(mosquitto: Mosquitto, motionsens
     lines, streamed = offline(motionsense, "--streaming")
     _, settled = offline(motionsense)
     truths = truth_by_order(motionsense)
-    mosquitto.stop()
-    mosquitto.config += ["max_queued_messages 100000"]  # by default it would drop most of a burst before HARD sees it
-    mosquitto.start()
+    mosquitto.reconfigure("max_queued_messages 100000")  # by default it would drop most of a burst before HARD sees it
     with Listener(mosquitto, "hard/+/activity") as listener, daemon(mosquitto.port) as running:
         running.ready()
         replay = [

@@ -527,9 +527,7 @@ def mutated(random_: random.Random) -> tuple[str, bytes]:
 def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> None:
     """Alive, books balanced, and honest devices labelled throughout."""
     random_ = random.Random(20)
-    mosquitto.stop()
-    mosquitto.config += ["max_inflight_messages 2000", "max_queued_messages 500000"]
-    mosquitto.start()
+    mosquitto.reconfigure("max_inflight_messages 2000", "max_queued_messages 500000")
     with Listener(mosquitto, "hard/#") as listener, daemon(mosquitto.port) as running:
         running.ready()
         start, rounds, bad = time.time() - 200, 100, 1000

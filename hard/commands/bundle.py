@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hard.commands import Refusal
 from hard.model.bundle import Bundle, BundleError, Int8, default_path, read, verify
 from hard.model.classifier import Classifier
 
+WIDTH = 110  # characters of a line
 LEAKY = " (LEAKY: the weights learnt from these)"
 
 
@@ -63,8 +65,15 @@ def _account(bundle: Bundle) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
         **_figures(training.metrics),
     }
-    width = max(map(len, rows))
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items())
+    gap = max(map(len, rows)) + 2
+    ends = {"made by": " \\"}  # so that a copied command stays one
+    return "\n".join(f"{name.ljust(gap)}{_wrapped(value, gap, ends.get(name, ''))}" for name, value in rows.items())
+
+
+def _wrapped(value: str, gap: int, end: str = "") -> str:
+    """`value` in lines that fit a terminal, under each other; `end` closes each but the last."""
+    lines = textwrap.wrap(value, WIDTH - gap - len(end), break_long_words=False, break_on_hyphens=False)
+    return f"{end}\n{' ' * gap}".join(lines)
 
 
 def _figures(metrics: dict[str, Any]) -> dict[str, str]:

@@ -54,9 +54,7 @@ def test_a_password_is_not_shown() -> None:
 
 
 def test_everything_published_is_acknowledged_when_the_block_ends(mosquitto: Mosquitto) -> None:
-    mosquitto.stop()
-    mosquitto.config += ["max_queued_messages 10000"]
-    mosquitto.start()
+    mosquitto.reconfigure("max_queued_messages 10000")
     with Link(mosquitto.url, ("there/#",)) as listener:
         with Link(mosquitto.url) as link:
             for i in range(3 * broker.IN_FLIGHT):

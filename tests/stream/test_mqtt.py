@@ -224,6 +224,7 @@ def test_a_full_outbox_drops_the_oldest(mosquitto: Mosquitto) -> None:
 
 
 def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto: Mosquitto) -> None:
+    mosquitto.reconfigure("max_queued_messages 10000")  # by default it drops what a slow listener has not read
     settled: list[bool] = []
     with Listener(mosquitto, "out/#") as listener, session(mosquitto, max_inflight=5) as made:
         eventually(lambda: made.connected)
