@@ -128,7 +128,7 @@ class Assembler:
         self._ledger.changed(tally)
         for event in events:
             log.debug("%s %s", event.device, event.kind)
-            if event.kind == "forgotten":
+            if event.kind in ("forgotten", "dismissed"):
                 self._pending.forget(event.device)
                 self._journal.changed(event.device)
         self._commit()

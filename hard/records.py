@@ -139,8 +139,9 @@ _counts = attrgetter(*Tally.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
-    """Something in a device's life. `forgotten` covers eviction for room as well as long silence."""
+    """Something in a device's life. It ends `forgotten`, after long silence or to make room for another, or, where it
+    made room before it fell silent or closed a window, `dismissed`: nobody was told that it lived."""
 
     device: str
-    kind: Literal["new", "silent", "back", "forgotten", "remounted"]
+    kind: Literal["new", "silent", "back", "forgotten", "dismissed", "remounted"]
     at: float

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from broker import Mosquitto, free_port
+from soak.fuzz import mutated
 from stream.test_mqtt import Listener, eventually
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -492,37 +493,6 @@ Classifier.classify = classify
         assert running.stop() == 0
 
 
-def mutated(random_: random.Random) -> tuple[str, bytes]:
-    """A random or mutated message: topic and payload."""
-    sound = batch(time.time(), seed=random_.randrange(50))
-    topic = random_.choice(
-        ["sensors/fuzz/accel", f"sensors/f{random_.randrange(300)}/accel", "sensors/@x/accel", "sensors//accel"]
-    )
-    kind = random_.randrange(6)
-    if kind == 0:
-        return topic, random_.randbytes(random_.randrange(200))
-    if kind == 1:
-        cut = bytearray(sound)
-        for _ in range(random_.randrange(1, 6)):
-            cut[random_.randrange(len(cut))] = random_.randrange(256)
-        return topic, bytes(cut)
-    if kind == 2:
-        return topic, sound[: random_.randrange(len(sound))]
-    value = random_.choice([None, "x", [], {}, 1e308, -1e308, 1e-300, 2**63, True, [[[]]], 0, 5e9, 1e12, time.time()])
-    if kind == 3:
-        return topic, json.dumps(
-            {
-                "t0": value,
-                "rate": random_.choice([0, -1, 20, 999, 1e9, "x"]),
-                "xyz": [[1, 2, 3]] * random_.randrange(30),
-            }
-        ).encode()
-    if kind == 4:
-        return topic, json.dumps({"t": value, "x": 1, "y": random_.choice([2, 1e300, "y"]), "z": 3}).encode()
-    times = [time.time() + random_.uniform(-1e4, 1e4) for _ in range(random_.randrange(20))]
-    return topic, json.dumps({"t": times, "x": times, "y": [0] * len(times), "z": [9.8] * len(times)}).encode()
-
-
 @pytest.mark.slow
 def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> None:
     """Alive, books balanced, and honest devices labelled throughout."""
@@ -533,7 +503,7 @@ def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> N
         start, rounds, bad = time.time() - 200, 100, 1000
         for second in range(rounds):
             for _ in range(bad):
-                listener.client.publish(*mutated(random_), qos=1)
+                listener.client.publish(*mutated(random_, batch(time.time(), seed=random_.randrange(50))), qos=1)
             for device in ("honest-1", "honest-2"):
                 listener.client.publish(f"sensors/{device}/accel", batch(start + second), qos=1)
             # Honest devices are labelled between the bad ones, not after them.

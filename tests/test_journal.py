@@ -86,7 +86,7 @@ class Process:
         self.commit()
         events, _ = self.devices.tick(now)
         for event in events:
-            if event.kind == "forgotten":
+            if event.kind in ("forgotten", "dismissed"):
                 self.journal.changed(event.device)
         self.commit()
 

@@ -43,14 +43,16 @@ class Device:
 
 
 class Devices:
-    """All devices by name, at most `rules.max_devices`: the one that was heard least recently makes room.
+    """All devices by name, at most `rules.max_devices`: what makes room for another is the one heard least recently, if
+    it is silent or all have closed a window; else a newcomer, so that a flood of names drives out no device that works.
 
     `usual` is the mounting assumed for a device whose own isn't known yet.
     """
 
     def __init__(self, grid: Grid, usual: Frame, rules: DeviceRules | None = None) -> None:
         self.grid, self.usual, self._rules = grid, usual, rules or DeviceRules()
-        self._devices: OrderedDict[str, Device] = OrderedDict()
+        self._devices: OrderedDict[str, Device] = OrderedDict()  # heard least recently first
+        self._newcomers: OrderedDict[str, None] = OrderedDict()  # of these, who never closed a window
         self._events: list[DeviceEvent] = []
         self._silent = 0
 
@@ -88,6 +90,8 @@ class Devices:
         ):
             tally += self._flush(device) + device.buffer.end_run() + Tally(jumps=1)
         cuts, step = self._push_in_order(device, time, xyz)
+        if cuts:
+            self._newcomers.pop(samples.device, None)
         device.clock.track(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
         return [self._window(samples, device, cut) for cut in cuts], step if tally is NOTHING else tally + step
 
@@ -119,6 +123,8 @@ class Devices:
             cuts, step = device.buffer.push(time, xyz)
             tally += step + Tally(decoded=-held, held=-held)  # they were decoded when they came
             last = Samples(name, time, xyz, since, wall - (now - since))
+            if cuts:
+                self._newcomers.pop(name, None)
             windows += [self._window(last, device, cut) for cut in cuts]
             names.append(name)
         return windows, tally, names
@@ -159,6 +165,7 @@ class Devices:
         for device in self._devices.values():
             tally += self._flush(device) + device.buffer.end_run()
         self._devices.clear()
+        self._newcomers.clear()
         self._silent = 0
         return tally
 
@@ -171,16 +178,23 @@ class Devices:
         device = self._devices.get(name)
         if device is None:
             if len(self._devices) >= self._rules.max_devices:
-                tally = self._forget(next(iter(self._devices)), now)
+                tally = self._forget(self._dispensable(), now)
             device = self._new(name, now)
+            self._newcomers[name] = None
         else:
             self._devices.move_to_end(name)
+            if name in self._newcomers:
+                self._newcomers.move_to_end(name)
             if device.silent:
                 device.silent = False
                 self._silent -= 1
                 self._events.append(DeviceEvent(name, "back", now))
         device.last_received = now
         return device, tally
+
+    def _dispensable(self) -> str:
+        oldest = next(iter(self._devices))
+        return oldest if self._devices[oldest].silent else next(iter(self._newcomers), oldest)
 
     def _new(self, name: str, now: float) -> Device:
         device = Device(WindowBuffer(self.grid), Mounting(self.usual, self.grid.rate_hz), now)
@@ -190,8 +204,10 @@ class Devices:
 
     def _forget(self, name: str, now: float) -> Tally:
         device = self._devices.pop(name)
+        told = device.silent or name not in self._newcomers
+        self._newcomers.pop(name, None)
         self._silent -= device.silent
-        self._events.append(DeviceEvent(name, "forgotten", now))
+        self._events.append(DeviceEvent(name, "forgotten" if told else "dismissed", now))
         return self._flush(device) + device.buffer.end_run()
 
     def _push_in_order(self, device: Device, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:

@@ -318,18 +318,39 @@ def test_the_device_heard_least_recently_makes_room() -> None:
     for at, name in enumerate(["a", "b", "a", "c"]):
         books.push(message(second(at), name, at=at))
     events, _ = many.tick(4)
-    assert [(e.device, e.kind) for e in events] == [("a", "new"), ("b", "new"), ("b", "forgotten"), ("c", "new")]
+    assert [(e.device, e.kind) for e in events] == [("a", "new"), ("b", "new"), ("b", "dismissed"), ("c", "new")]
     assert len(many) == 2
     assert books.close().decoded == 80
 
 
-def test_many_names_stay_bounded() -> None:
+def test_many_names_stay_bounded_and_drive_out_no_device_that_works() -> None:
     many = devices(max_devices=5)
     books = Books(many)
     for i in range(200):
-        books.push(message(second(0), f"d{i}", at=float(i)))
+        books.push(*(message(second(0), f"d{i}.{k}", at=float(i)) for k in range(10)))
+        books.push(message(second(i), "honest", at=float(i)))
         assert len(many) <= 5
-    assert books.close().unused == 4000
+        many.tick(float(i))
+    assert len(books.windows) == 0  # so many names drive out a newcomer
+    for i in range(200, 205):
+        books.push(message(second(i), "honest", at=float(i)))
+    for i in range(205, 300):
+        books.push(*(message(second(0), f"d{i}.{k}", at=float(i)) for k in range(10)))
+        books.push(message(second(i), "honest", at=float(i)))
+        many.tick(float(i))
+    assert [window.device for window in books.windows] == ["honest"] * 98
+    assert books.close().unused == 20 * (10 * 295 + 199)
+
+
+def test_a_silent_device_makes_room_before_a_newcomer() -> None:
+    many = devices(max_devices=2, silent_after_s=60.0)
+    books = Books(many)
+    for i in range(5):
+        books.push(message(second(i), "gone", at=float(i)))
+    books.push(message(second(70), "new", at=70.0))
+    many.tick(70.0)
+    books.push(message(second(71), "newer", at=71.0))
+    assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
 
 
 def test_silent_back_and_forgotten_are_told_once() -> None:

@@ -147,13 +147,11 @@ def test_what_cannot_work_is_refused_in_one_sentence(
 ) -> None:
     import io
 
+    import finetune
     from rich.console import Console
     from training import finetuning
     from training.guards import RefusedError
     from training.recipe import Recipe
-
-    sys.path.insert(0, str(REPOSITORY / "scripts"))
-    import finetune
 
     options = vars(finetune.parser().parse_args([str(recording), "--out", str(tmp_path / "out"), *arguments]))
     for crossing in ("folds", "jobs"):
