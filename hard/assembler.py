@@ -1,15 +1,14 @@
 """The assemble thread's work: decodes messages, feeds the devices, hands windows on, acknowledges what is safe.
 
-One message at a time; a bad one fails alone. What an earlier process left comes first, by the same way. Owns the
-devices and the journal. Knows no model.
+It takes the messages that are there together; a bad one fails alone. What an earlier process left comes first, by the
+same way. Owns the devices and the journal. Knows no model.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic, time
 
@@ -23,11 +22,12 @@ from hard.stream.payloads import Decoder, PayloadError
 from hard.stream.pending import Pending
 from hard.stream.publisher import Publisher
 from hard.stream.repeats import Repeats
-from hard.workers import Progress
+from hard.workers import Progress, Turns
 
 log = logging.getLogger(__name__)
-Messages = queue.Queue[Message | str | None]
+Messages = queue.SimpleQueue[Message | str | None]
 WAKE = "wake"  # in the queue of messages: look at what is due
+AT_ONCE = 32  # messages in one turn: some 3 ms, for which labelling waits
 
 
 class Assembler:
@@ -35,11 +35,11 @@ class Assembler:
 
     def __init__(
         self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, pending: Pending,
-        publisher: Publisher, ledger: Ledger, metrics: Metrics, acknowledge: Callable[[Message], None],
+        publisher: Publisher, ledger: Ledger, metrics: Metrics, turns: Turns, acknowledge: Callable[[Message], None],
     ) -> None:  # fmt: skip
         self._messages, self._decoder, self._devices, self._journal = messages, decoder, devices, journal
         self._pending, self._publisher, self._ledger, self._metrics = pending, publisher, ledger, metrics
-        self._acknowledge = acknowledge
+        self._turns, self._acknowledge = turns, acknowledge
         self._taken: list[Message] = []  # to be acknowledged once they are safe
         self._repeats = Repeats()
         self._limited = LimitedLog(log)
@@ -52,19 +52,20 @@ class Assembler:
 
     def wake(self) -> None:
         """From any thread: have a look at what is due."""
-        with suppress(queue.Full):  # then messages wake the thread
-            self._messages.put_nowait(WAKE)
+        self._messages.put(WAKE)
 
     def work(self, progress: Progress) -> None:
         """Until told to end."""
         self._restore(progress)
-        while (item := self._next()) is not None:
+        ended = False
+        while not ended:
+            items = self._next()
             progress.begin()
             if self._due is not None:
                 now, self._due = self._due, None
                 self._tick_devices(now)
-            if isinstance(item, Message):
-                self._take(item, progress)
+            self._take([item for item in items if isinstance(item, Message)], progress)
+            ended = None in items
             if self._journal.due():
                 self._commit()
             progress.rest()
@@ -80,31 +81,42 @@ class Assembler:
         left = self._journal.start(self.wake)
         tally = self._devices.restore(left.devices, left.shift_s, whole=left.whole)
         self._ledger.restored(tally, len(left.windows))
-        for window in left.windows:
-            self._pending.put([window])
-            progress.step()
+        self._pending.put(left.windows, progress.step)
         messages = 0
         for message in left.messages:
             progress.step()
             messages += 1
             self._ledger.replayed()
-            self._assemble(message, progress, left.settled)
+            with self._turns:
+                windows = self._assemble(message, left.settled)
+            self._pending.put(windows or (), progress.step)
         if left.devices or messages:
             log.info("restored %d devices, %d windows, %d messages", len(left.devices), len(left.windows), messages)
         self._commit()
         progress.rest()
 
-    def _next(self) -> Message | str | None:
+    def _next(self) -> list[Message | str | None]:
+        """Waits for one, and takes what else is there."""
         try:
-            return self._messages.get(timeout=self._journal.wait_s())
+            items = [self._messages.get(timeout=self._journal.wait_s())]
         except queue.Empty:
-            return WAKE
+            return [WAKE]
+        more = min(self._messages.qsize(), AT_ONCE - 1)  # nobody else takes
+        items += [self._messages.get() for _ in range(more)]
+        return items
 
-    def _take(self, message: Message, progress: Progress) -> None:
-        if self._assemble(message, progress):
-            self._taken.append(message)
-        else:
-            self._acknowledge(message)
+    def _take(self, messages: Sequence[Message], progress: Progress) -> None:
+        closed: list[Window] = []
+        with self._turns:
+            for message in messages:
+                windows = self._assemble(message)
+                progress.step()
+                if windows is None:
+                    self._acknowledge(message)
+                else:
+                    self._taken.append(message)
+                    closed += windows
+        self._pending.put(closed, progress.step)  # may wait for room
 
     def _commit(self) -> None:
         begun, taken = monotonic(), self._taken
@@ -123,7 +135,7 @@ class Assembler:
             self._journal.changed(name)
         for window in windows:
             self._journal.closed(window.device, [window])
-            self._pending.put([window])
+        self._pending.put(windows)
         events, tally = self._devices.tick(now)
         self._ledger.changed(tally)
         for event in events:
@@ -134,37 +146,35 @@ class Assembler:
         self._commit()
         self._publisher.device_events(events)
 
-    def _assemble(self, message: Message, progress: Progress, settled: set[str] | None = None) -> bool:
-        """Whether `message` was of use. A replayed one comes with the windows `settled` before."""
+    def _assemble(self, message: Message, settled: set[str] | None = None) -> list[Window] | None:
+        """The windows that `message` closes, or None where it is of no use. A replayed one comes with the windows
+        `settled` before."""
         begun = monotonic()
         try:
             samples = self._decoder.decode(message)
         except PayloadError as error:
             self._ledger.rejected(error.reason)
             self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
-            return False
+            return None
         decoded = monotonic()
         if self._repeats.seen(message):
             n = len(samples.xyz)
             self._ledger.decoded(Tally(decoded=n, duplicate=n))
-            return True
+            return []
         try:
             windows, tally = self._devices.push(samples)
         except Exception:  # a defect of ours: it costs this message, not the daemon
             self._ledger.rejected("internal")
             log.exception("a message on %.80s could not be assembled", message.topic)
-            return False
+            return None
         self._ledger.decoded(tally)
         if settled is None:
             self._journal.took(message, samples.device, windows)
         else:
             windows = self._again(samples.device, windows, settled)
-        for window in windows:
-            self._pending.put([window])  # may wait for room
-            progress.step()
         self._metrics.stage["decode"].observe(decoded - begun)
         self._metrics.stage["assemble"].observe(monotonic() - decoded)
-        return True
+        return windows
 
     def _again(self, device: str, windows: list[Window], settled: set[str]) -> list[Window]:
         """Of windows closed once more, those that an earlier process didn't get through."""

@@ -8,7 +8,7 @@ import os
 import queue
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from threading import Timer
 from time import monotonic, time
 
@@ -31,7 +31,7 @@ from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
 from hard.stream.publisher import Observers, Publisher
 from hard.vitals import Vitals
-from hard.workers import Worker
+from hard.workers import Turns, Worker
 
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
@@ -54,7 +54,7 @@ class Daemon:
         self._reload: Reload | None = None
         self._classifier = load_bundle(settings)
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
-        self._messages: Messages = queue.Queue(settings.ingest.max_queued_messages)
+        self._messages: Messages = queue.SimpleQueue()
         self._devices = wiring.devices(settings, self._classifier)  # the assemble thread's own once it runs
         self._journal = wiring.journal(settings, self._classifier.bundle)
         self._pending = Pending(
@@ -79,14 +79,15 @@ class Daemon:
             smooth_windows=settings.labels.smooth_windows, max_devices=settings.ingest.max_devices,
             companion=self._discovery,
         )  # fmt: skip
+        turns = Turns()
         self._assembler = Assembler(
             self._messages, decoder=wiring.decoder(settings), devices=self._devices, journal=self._journal,
             pending=self._pending, publisher=self._publisher, ledger=self._ledger, metrics=self._metrics,
-            acknowledge=self._session.acknowledge,
+            turns=turns, acknowledge=self._session.acknowledge,
         )  # fmt: skip
         self._labeller = Labeller(
             self._classifier, pending=self._pending, publisher=self._publisher, metrics=self._metrics,
-            max_batch=settings.model.max_batch, failed=lambda window: self._abandoned("failed", [window]),
+            max_batch=settings.model.max_batch, turns=turns, failed=lambda window: self._abandoned("failed", [window]),
         )  # fmt: skip
         self._assemble = Worker("assemble", self._assembler.work, lambda: not self._messages.empty())
         self._label = Worker("label", self._labeller.work, lambda: len(self._pending) > 0)
@@ -180,8 +181,7 @@ class Daemon:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
         deadline = monotonic() + self._settings.grace_s
         self._session.stop_taking()
-        with suppress(queue.Full):  # a stuck thread makes no room
-            self._messages.put(None, timeout=self._left(deadline))
+        self._messages.put(None)
         self._assemble.join(self._left(deadline))
         self._pending.close()
         self._label.join(self._left(deadline))

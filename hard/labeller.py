@@ -12,7 +12,7 @@ from hard.model.classifier import Classifier
 from hard.records import Prediction, Window
 from hard.stream.pending import Pending
 from hard.stream.publisher import Batch, Publisher
-from hard.workers import Progress
+from hard.workers import Progress, Turns
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ class Labeller:
 
     def __init__(
         self, classifier: Classifier, *, pending: Pending, publisher: Publisher, metrics: Metrics, max_batch: int,
-        failed: Callable[[Window], None],
+        turns: Turns, failed: Callable[[Window], None],
     ) -> None:  # fmt: skip
         self._classifier, self._pending, self._publisher = classifier, pending, publisher
-        self._metrics, self._max_batch, self._failed = metrics, max_batch, failed
+        self._metrics, self._max_batch, self._turns, self._failed = metrics, max_batch, turns, failed
         self._limited = LimitedLog(log)
 
     def work(self, progress: Progress) -> None:
@@ -43,25 +43,26 @@ class Labeller:
         classifier, begun = self._classifier, monotonic()
         predictions = self._classify(classifier, windows, progress)
         ended = monotonic()
-        for window in windows:
-            if not window.replayed:
-                self._metrics.stage["queue"].observe(max(0.0, begun - window.received_at))
-        self._metrics.stage["infer"].observe(ended - begun)
-        self._metrics.batch.observe(len(windows))
-        self._publisher.publish(Batch(predictions, classifier.labels, classifier.bundle.model, begun, ended))
+        with self._turns:
+            for window in windows:
+                if not window.replayed:
+                    self._metrics.stage["queue"].observe(max(0.0, begun - window.received_at))
+            self._metrics.stage["infer"].observe(ended - begun)
+            self._metrics.batch.observe(len(windows))
+            self._publisher.publish(Batch(predictions, classifier.labels, classifier.bundle.model, begun, ended))
         self._metrics.stage["publish"].observe(monotonic() - ended)
 
     def _classify(self, classifier: Classifier, windows: Sequence[Window], progress: Progress) -> list[Prediction]:
         """A batch that raises is tried again one by one, so that a poisonous window fails alone."""
         try:
-            return classifier.classify(windows)
+            return classifier.classify(windows, self._turns)
         except Exception:
             self._limited.warning("batch", "a batch of %d failed, trying its windows one by one", len(windows))
         predictions = []
         for window in windows:
             progress.step()
             try:
-                predictions += classifier.classify([window])
+                predictions += classifier.classify([window], self._turns)
             except Exception as error:
                 self._failed(window)
                 self._limited.warning("window", "window %s can't be labelled: %s", window.window_id, error)

@@ -111,5 +111,5 @@ def broker(settings: Settings) -> Broker:
         username=mqtt.username or None, password=settings.password(),
         tls=mqtt.tls, ca_file=mqtt.ca_file, cert_file=mqtt.cert_file, key_file=mqtt.key_file,
         keepalive_s=mqtt.keepalive_s, reconnect_max_s=mqtt.reconnect_max_s, session_expiry_s=mqtt.session_expiry_s,
-        max_inflight=mqtt.max_inflight, max_outbox=mqtt.max_outbox,
+        max_inflight=mqtt.max_inflight, max_outbox=mqtt.max_outbox, max_queued=settings.ingest.max_queued_messages,
     )  # fmt: skip

@@ -476,10 +476,10 @@ def test_a_window_that_cannot_be_labelled_fails_alone(mosquitto: Mosquitto) -> N
     code = """
 from hard.model.classifier import Classifier
 sound = Classifier.classify
-def classify(self, windows):
+def classify(self, windows, turn):
     if any(w.device == "bad" for w in windows):
         raise RuntimeError("no")
-    return sound(self, windows)
+    return sound(self, windows, turn)
 Classifier.classify = classify
 """
     with Listener(mosquitto) as listener, daemon(mosquitto.port, code=code) as running:

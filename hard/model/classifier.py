@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -76,11 +77,16 @@ class Classifier:
             k = len(self.labels)
             raise BundleError(f"{bundle.path}: the scorer gives scores of shape {scores.shape[1:]} for {k} labels")
 
-    def classify(self, windows: Sequence[Window]) -> list[Prediction]:
-        """One prediction a window, in order; any number of windows is one batch. An empty batch gives none."""
+    def classify(self, windows: Sequence[Window], turn: AbstractContextManager[None] | None = None) -> list[Prediction]:
+        """One prediction a window, in order; any number of windows is one batch. An empty batch gives none.
+
+        `turn` is held for features and tokens, while the scorer works beside other threads.
+        """
         if not windows:
             return []
-        scores = self._scorer.score(*self.tokens(self._features(windows))) / self._temperature
+        with turn or nullcontext():
+            ids, mask = self.tokens(self._features(windows))
+        scores = self._scorer.score(ids, mask) / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         if not np.isfinite(probabilities).all():

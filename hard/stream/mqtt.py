@@ -51,6 +51,7 @@ class Broker:
     session_expiry_s: int = 86_400
     max_inflight: int = 1000
     max_outbox: int = 20_000
+    max_queued: int = 10_000
 
 
 def tls_context(broker: Broker) -> ssl.SSLContext:
@@ -122,13 +123,13 @@ class TurningClient(paho.Client):
 class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
-    `incoming` is the bounded queue of messages. `came` is told of each message, `shed` where it found the queue full.
-    `notices` are topics of their own, of which only the newest word counts: their payload is told at once, QoS 0, and
-    counted nowhere.
+    `incoming` is the queue of messages, kept to `broker.max_queued`. `came` is told of each message, `shed` where it
+    found the queue full. `notices` are topics of their own, of which only the newest word counts: their payload is told
+    at once, QoS 0, and counted nowhere.
     """
 
     def __init__(
-        self, broker: Broker, topics: Sequence[str], status_topic: str, incoming: queue.Queue[Any], *,
+        self, broker: Broker, topics: Sequence[str], status_topic: str, incoming: queue.SimpleQueue[Any], *,
         came: Callable[[], None], shed: Callable[[], None],
         notices: Mapping[str, Callable[[bytes], None]] | None = None,
     ) -> None:  # fmt: skip
@@ -338,9 +339,9 @@ class Session:
             raw.dup,
         )  # fmt: skip
         self._came()
-        try:
-            self._incoming.put_nowait(message)
-        except queue.Full:
+        if self._incoming.qsize() < self._broker.max_queued:
+            self._incoming.put(message)
+        else:
             self._shed()
             self.acknowledge(message)
 

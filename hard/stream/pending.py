@@ -6,7 +6,7 @@ Knows no model: whoever labels takes what piled up while it was busy, so batch s
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Condition
 from time import monotonic
@@ -62,8 +62,11 @@ class Pending:
             self._max_age_s, self._max_per_device, self._max_windows = max_age_s, max_per_device, max_windows
             self._changed.notify_all()
 
-    def put(self, windows: Iterable[Window]) -> None:
-        """Adds closed windows, oldest first. Waits up to PATIENCE_S for room, though not for a degraded device."""
+    def put(self, windows: Sequence[Window], waited: Callable[[], None] = lambda: None) -> None:
+        """Adds closed windows, oldest first. For each it waits up to PATIENCE_S for room, though not for a degraded
+        device, and then tells `waited`."""
+        if not windows:
+            return
         with self._changed:
             if self._abandoned:
                 self._shed("shutdown", list(windows))
@@ -72,6 +75,7 @@ class Pending:
                 if not self._room(window.device) and window.device not in self._degraded:
                     self._changed.notify_all()
                     self._wait_for_room(window.device)
+                    waited()
                 crowded = not self._room(window.device)
                 line = self._lines.setdefault(window.device, Line())
                 line.waiting.append((monotonic(), window))

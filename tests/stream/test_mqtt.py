@@ -63,10 +63,10 @@ def session(
 ) -> Iterator[Session]:
     seen: Counter[str] = Counter() if counts is None else counts
     made = Session(
-        Broker("127.0.0.1", broker.port, "test-session", **{"reconnect_max_s": 0.3, **options}),
+        Broker("127.0.0.1", broker.port, "test-session", **{"reconnect_max_s": 0.3, "max_queued": size, **options}),
         ["sensors/+/accel"],
         "hard/status",
-        queue.Queue(size),
+        queue.SimpleQueue(),
         came=lambda: seen.update(["came"]),
         shed=lambda: seen.update(["shed"]),
     )
@@ -304,7 +304,7 @@ def test_a_wrong_password_is_told_and_tried_again(mosquitto: Mosquitto, caplog: 
 def test_an_unreachable_broker_is_no_failure() -> None:
     counts: Counter[str] = Counter()
     made = Session(
-        Broker("127.0.0.1", free_port(), "test", reconnect_max_s=0.2), ["a"], "s", queue.Queue(),
+        Broker("127.0.0.1", free_port(), "test", reconnect_max_s=0.2), ["a"], "s", queue.SimpleQueue(),
         came=lambda: counts.update(["came"]), shed=lambda: None,
     )  # fmt: skip
     with made:
