@@ -75,9 +75,9 @@ class Daemon:
         self._publisher = Publisher(
             self._session.put,
             Observers(self._metrics.labelled, self._handed_over, self._settled), self._devices.__contains__,
-            prefix=settings.publish.prefix, qos=settings.publish.qos, min_confidence=settings.labels.min_confidence,
-            smooth_windows=settings.labels.smooth_windows, max_devices=settings.ingest.max_devices,
-            companion=self._discovery,
+            prefix=settings.publish.prefix, qos=settings.publish.qos, expiry_s=settings.publish.expiry_s,
+            min_confidence=settings.labels.min_confidence, smooth_windows=settings.labels.smooth_windows,
+            max_devices=settings.ingest.max_devices, companion=self._discovery,
         )  # fmt: skip
         turns = Turns()
         self._assembler = Assembler(

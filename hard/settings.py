@@ -157,6 +157,7 @@ class Publish(Section):
 
     prefix: str = "hard"
     qos: Literal[0, 1] = 1
+    expiry_s: Annotated[float, Field(ge=1, le=2**32 - 1)] = 86_400.0
     health_every_s: Positive = 60.0
     homeassistant: bool = False
 

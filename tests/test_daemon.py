@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paho.mqtt.client as paho
 import pytest
 from broker import Mosquitto, free_port
+from paho.mqtt.enums import CallbackAPIVersion
 from soak.fuzz import mutated
 from stream.test_mqtt import Listener, eventually
 
@@ -142,6 +144,27 @@ def books(running: Running) -> dict[str, float]:
     }
 
 
+def test_labels_expire_and_states_do_not(mosquitto: Mosquitto) -> None:
+    with daemon(mosquitto.port, "mqtt.protocol=5", "publish.expiry_s=500") as running:
+        running.ready()
+        expiry: dict[str, int | None] = {}
+        reader = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        reader.on_connect = lambda c, *_: c.subscribe("hard/#", 1)
+        reader.on_message = lambda _c, _d, m: expiry.update(
+            {m.topic: getattr(m.properties, "MessageExpiryInterval", None)}
+        )
+        reader.connect(mosquitto.host, mosquitto.port)
+        reader.loop_start()
+        for second in range(5):
+            reader.publish("sensors/a/accel", batch(time.time() - 10 + second, seed=second), qos=1)
+        eventually(lambda: {"hard/a/activity", "hard/a/state", "hard/status"} <= set(expiry))
+        reader.disconnect()
+        reader.loop_stop()
+    assert 400 < (expiry["hard/a/activity"] or 0) <= 500
+    assert expiry["hard/a/state"] is None
+    assert expiry["hard/status"] is None
+
+
 def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
     with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
         running.ready()
@@ -237,6 +260,23 @@ def test_what_was_sent_while_it_was_away_is_labelled_later(mosquitto: Mosquitto)
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         with daemon(mosquitto.port, "mqtt.client_id=stable"):
             eventually(lambda: len(labels(listener, "a")) == 3)
+
+
+def test_a_backlog_larger_than_every_queue_is_labelled_whole(mosquitto: Mosquitto) -> None:
+    mosquitto.reconfigure("max_queued_messages 10000", "max_inflight_messages 10")
+    seconds, start = 2000, time.time() - 3000
+    options = ("mqtt.client_id=stable", "ingest.max_queued_messages=30", "model.max_pending_per_device=5")
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, *options) as running:
+            running.ready()
+            assert running.stop() == 0
+        for second in range(seconds):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        with daemon(mosquitto.port, *options) as running:
+            eventually(lambda: len(labels(listener, "a")) == seconds - 3, 60)
+            assert running.ready().metrics()['hard_messages_total{outcome="shed"}'] == 0
+        ends = [label["end"] for label in labels(listener, "a")]
+        assert ends == sorted(ends)
 
 
 def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) -> None:

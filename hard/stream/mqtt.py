@@ -1,7 +1,9 @@
 """The one MQTT session: TLS, last will, subscription, ordered acknowledgements, bounded outbox. Knows no payload.
 
 paho's own network thread runs the callbacks. An incoming message is time-stamped and put into a bounded queue, nothing
-else. Outgoing messages wait in an outbox of which at most `max_inflight` are with paho at a time.
+else. Where that is full the thread waits, and through TCP the broker: mosquitto, working off a queue, sends far more
+than `max_inflight_messages` or ReceiveMaximum (its issue 2301; seen in 2.0.11). Outgoing messages wait in an outbox of
+which at most `max_inflight` are with paho at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Event, Lock
-from time import monotonic, time
+from time import monotonic, sleep, time
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +32,8 @@ from hard.records import Message
 from hard.stream.backoff import Backoff
 
 log = logging.getLogger(__name__)
+MOST_IN_FLIGHT = 65_535  # that MQTT can tell
+ROOM_WITHIN_S, LOOK_AGAIN_S = 5.0, 0.002
 TAKEN_OVER = 0x8E  # MQTT 5: another client connected with the same id
 
 
@@ -67,7 +72,8 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
 class Outgoing:
     """A message to publish. `render` makes its bytes at hand-over, so that a latency in it is the true one.
 
-    `settled` is told once whether the broker took it.
+    `settled` is told once whether the broker took it. With MQTT 5 the broker keeps it for absent subscribers until
+    `expires_at` (Unix s), where there is one.
     """
 
     topic: str
@@ -75,6 +81,7 @@ class Outgoing:
     qos: int = 1
     retain: bool = False
     settled: Callable[[bool], None] | None = None
+    expires_at: float | None = None
 
 
 class Receipts:
@@ -124,8 +131,8 @@ class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
     `incoming` is the queue of messages, kept to `broker.max_queued`. `came` is told of each message, `shed` where it
-    found the queue full. `notices` are topics of their own, of which only the newest word counts: their payload is told
-    at once, QoS 0, and counted nowhere.
+    found the queue full, at QoS 1 for ROOM_WITHIN_S. `notices` are topics of their own, of which only the newest word
+    counts: their payload is told at once, QoS 0, and counted nowhere.
     """
 
     def __init__(
@@ -145,7 +152,7 @@ class Session:
         self._connected = self._taking = self._abandoned = False
         self._backoff = Backoff(broker.reconnect_max_s)
         self._limited = LimitedLog(log)
-        self.connections = self.reconnects = 0
+        self.connections = self.reconnects = self._arrived = 0
         self.subscribed = False
         self.tried = Event()  # the first attempt has ended, well or not
         self.failed: Exception | None = None  # a callback raised: the session is no longer to be trusted
@@ -158,6 +165,7 @@ class Session:
         if self._broker.protocol == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = self._broker.session_expiry_s
+            properties.ReceiveMaximum = min(self._broker.max_queued, MOST_IN_FLIGHT)  # so that it would always fit
             self._client.connect_async(*where, clean_start=False, properties=properties)
         else:
             self._client.connect_async(*where)
@@ -187,8 +195,8 @@ class Session:
 
     @property
     def turns(self) -> int:
-        """Changes as long as the network thread gets on: with each turn of its loop and each attempt to connect."""
-        return self._client.turns + self._backoff.failures
+        """Changes as long as the network thread gets on: with each turn of its loop, message and attempt to connect."""
+        return self._client.turns + self._backoff.failures + self._arrived
 
     @property
     def evicted(self) -> str:
@@ -339,11 +347,21 @@ class Session:
             raw.dup,
         )  # fmt: skip
         self._came()
-        if self._incoming.qsize() < self._broker.max_queued:
+        self._arrived += 1
+        if self._has_room(within_s=ROOM_WITHIN_S if raw.qos else 0.0):
             self._incoming.put(message)
         else:
             self._shed()
-            self.acknowledge(message)
+            if self._taking:  # else the broker keeps it for the next start
+                self.acknowledge(message)
+
+    def _has_room(self, within_s: float) -> bool:
+        until = monotonic() + within_s
+        while self._incoming.qsize() >= self._broker.max_queued:
+            if not self._taking or monotonic() >= until:
+                return False
+            sleep(LOOK_AGAIN_S)
+        return True
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
         self._settled.append((mid, True))
@@ -382,8 +400,23 @@ class Session:
                 if not self._outbox:
                     return
                 outgoing = self._outbox.popleft()
-            info = self._client.publish(outgoing.topic, outgoing.render(), qos=outgoing.qos, retain=outgoing.retain)
+            info = self._client.publish(
+                outgoing.topic, outgoing.render(), outgoing.qos, outgoing.retain, self._properties(outgoing)
+            )
             if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS or outgoing.qos:
                 self._unacknowledged[info.mid] = outgoing  # QoS 1 stays with paho over a reconnect
             elif outgoing.settled:
                 outgoing.settled(False)
+
+    def _properties(self, outgoing: Outgoing) -> Properties | None:
+        if outgoing.expires_at is None or self._broker.protocol != "5":
+            return None
+        return expiring(max(1, round(outgoing.expires_at - time())))
+
+
+@lru_cache(maxsize=16)  # most of what goes out has as long to live
+def expiring(within_s: int) -> Properties:
+    """What tells an MQTT 5 broker to keep a message no longer than that."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = within_s
+    return properties

@@ -96,11 +96,11 @@ class Publisher:
 
     def __init__(
         self, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool], *,
-        prefix: str = "hard", qos: int = 1, min_confidence: float = 0.0, smooth_windows: int = 5,
-        max_devices: int = 10_000, companion: Companion | None = None,
+        prefix: str = "hard", qos: int = 1, expiry_s: float = 86_400.0, min_confidence: float = 0.0,
+        smooth_windows: int = 5, max_devices: int = 10_000, companion: Companion | None = None,
     ) -> None:  # fmt: skip
         self._put, self._observers, self._known, self._companion = put, observers, known, companion
-        self._prefix, self._qos = prefix, qos
+        self._prefix, self._qos, self._expiry_s = prefix, qos, expiry_s
         self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
         self._activities: OrderedDict[str, Activity] = OrderedDict()
         self._silent: dict[str, float] = {}  # devices that are, and since when on the monotonic clock
@@ -125,6 +125,7 @@ class Publisher:
                     self._activity(prediction, accepted, batch),
                     self._qos,
                     settled=partial(self._observers.settled, window),
+                    expires_at=window.received_wall + self._expiry_s,
                 )
             )
             self._update(prediction, accepted)

@@ -18,7 +18,10 @@ import pytest
 import trustme
 from broker import Mosquitto, free_port
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
+from hard.stream import mqtt as room
 from hard.stream.mqtt import Broker, Outgoing, Receipts, Session
 
 
@@ -93,9 +96,6 @@ def test_it_subscribes_and_says_online_then_offline(mosquitto: Mosquitto, protoc
 
 
 def test_the_content_type_of_mqtt_5_comes_with_the_message(mosquitto: Mosquitto) -> None:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
     with session(mosquitto, protocol="5") as made:
         eventually(lambda: made.subscribed)
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
@@ -209,6 +209,57 @@ def test_no_more_is_in_flight_than_an_mqtt_5_broker_bears(mosquitto: Mosquitto) 
         assert made._room_for == 5
 
 
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_no_qos_1_message_is_shed_whatever_the_broker_sends_at_once(mosquitto: Mosquitto, protocol: str) -> None:
+    """mosquitto sends up to max_inflight_messages more with each acknowledgement, in flight or not."""
+    mosquitto.reconfigure("max_inflight_messages 20" if protocol == "5" else "max_inflight_messages 5")
+    counts: Counter[str] = Counter()
+    with Listener(mosquitto) as listener, session(mosquitto, size=5, counts=counts, protocol=protocol) as made:
+        eventually(lambda: made.subscribed)
+        for i in range(100):
+            listener.client.publish("sensors/a/accel", str(i), qos=1)
+        eventually(lambda: len(listener.all) >= 100 and counts["came"] >= 5)
+        assert counts == {"came": 5}  # with 5 by ReceiveMaximum alone
+        for i in range(100):
+            (message,) = received(made, 1)
+            assert message.payload == str(i).encode()
+            made.acknowledge(message)
+    assert counts == {"came": 100}
+
+
+def test_an_mqtt_5_broker_drops_what_has_expired_and_keeps_what_is_retained(mosquitto: Mosquitto) -> None:
+    came: dict[str, int | None] = {}
+
+    def listen(expected: int) -> None:
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="sleeper", protocol=paho.MQTTv5)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 60
+        client.on_connect = lambda c, *_: c.subscribe("out/#", 1)
+        client.on_subscribe = lambda *_: came.update(subscribed=None)
+        client.on_message = lambda _c, _d, m: came.update(
+            {m.topic: getattr(m.properties, "MessageExpiryInterval", None)}
+        )
+        client.connect(mosquitto.host, mosquitto.port, clean_start=False, properties=properties)
+        client.loop_start()
+        eventually(lambda: len(came) >= expected)
+        client.disconnect()
+        client.loop_stop()
+
+    listen(1)
+    with session(mosquitto, protocol="5") as made:
+        eventually(lambda: made.connected)
+        for topic, within_s in (("old", -10.0), ("short", 1.0), ("long", 600.0)):
+            made.put(Outgoing(f"out/{topic}", lambda: b"x", expires_at=time.time() + within_s))
+        made.put(Outgoing("out/state", lambda: b"x", retain=True))
+        assert made.drain(10)
+    time.sleep(2.5)  # mosquitto counts in whole seconds
+    came.clear()
+    listen(3)
+    assert set(came) == {"subscribed", "out/long", "out/state"}
+    assert 500 < (came["out/long"] or 0) <= 600
+    assert came["out/state"] is None
+
+
 def test_a_full_outbox_drops_the_oldest(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     dropped: list[int] = []
@@ -237,15 +288,15 @@ def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto
         assert settled == [True] * 2000
 
 
-def test_a_full_queue_is_counted_and_never_leaks_a_slot(mosquitto: Mosquitto) -> None:
+def test_a_full_queue_is_counted_and_never_leaks_a_slot(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     """mosquitto stops at 20 unacknowledged messages: were shed ones not acknowledged, the flow would end."""
+    monkeypatch.setattr(room, "ROOM_WITHIN_S", 0.01)
     counts: Counter[str] = Counter()
     with Listener(mosquitto) as listener, session(mosquitto, size=5, counts=counts) as made:
         eventually(lambda: made.subscribed)
         for i in range(15):
             listener.client.publish("sensors/a/accel", str(i), qos=1)
-        eventually(lambda: counts["came"] == 15)
-        assert counts["shed"] == 10
+        eventually(lambda: counts == {"came": 15, "shed": 10})
         for message in received(made, 5):
             made.acknowledge(message)
         for i in range(100):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from threading import Thread
 
@@ -29,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody takes while a test puts, so waiting for room would only take time."""
-    monkeypatch.setattr(room, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(room, "HOLD_S", 0.01)
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_too_many_of_one_device_keep_the_newest_and_degrade(shed: Counter[str]) 
 def test_a_burst_that_is_caught_up_in_a_moment_loses_nothing(
     shed: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "PATIENCE_S", 10)
+    monkeypatch.setattr(room, "HOLD_S", 10)
     pending = make(shed, max_per_device=4)
     producer = Thread(target=lambda: (pending.put([window("a", i) for i in range(500)]), pending.close()))
     producer.start()
@@ -106,17 +105,18 @@ def test_a_backlog_within_the_age_limit_loses_nothing(shed: Counter[str], clock:
     assert not shed
 
 
-def test_a_degraded_device_recovers_when_a_window_gets_through_quickly(shed: Counter[str], clock: list[float]) -> None:
+def test_labels_say_degraded_until_nothing_was_shed_for_a_while(shed: Counter[str], clock: list[float]) -> None:
     pending = make(shed, max_per_device=1)
     pending.put([window("a", 0), window("a", 1)])
-    clock[0] = 5.0
-    pending.put([window("a", 2)])  # still degraded: it takes the place of the one that waits
+    clock[0] = 20.0
+    assert [w.degraded for w in pending.take(9)] == [True]  # however long it waited after the one that was shed
+    clock[0] = room.SETTLED_S - 0.1
+    pending.put([window("a", 2)])
     assert [w.degraded for w in pending.take(9)] == [True]
+    clock[0] = room.SETTLED_S + 0.1
     pending.put([window("a", 3)])
-    clock[0] = 5.1
-    pending.take(9)
-    pending.put([window("a", 4)])
     assert [w.degraded for w in pending.take(9)] == [False]
+    assert shed == {"superseded": 1}
 
 
 def test_a_forgotten_device_is_well_when_it_returns(shed: Counter[str]) -> None:
@@ -130,7 +130,7 @@ def test_the_whole_store_is_bounded(shed: Counter[str]) -> None:
     pending = make(shed, max_windows=10, max_per_device=100)
     for device in "abc":
         pending.put([window(device, i) for i in range(8)])
-    assert len(pending) <= 10
+    assert len(pending) <= 10 + 2  # a device may have its newest
     taken = len(pending.take(99))
     assert taken + shed["superseded"] == 24
 
@@ -157,39 +157,50 @@ def test_closing_still_gives_what_waits(shed: Counter[str]) -> None:
     assert pending.take(5) == []
 
 
-def test_a_device_that_was_degraded_is_on_probation(shed: Counter[str], clock: list[float]) -> None:
-    """Well again too early, it would collect windows until they are too old, again and again."""
-    pending = make(shed)
-    pending.put([window("a", 0), window("a", 1)])
-    clock[0] = 31.0
-    assert [w.degraded for w in pending.take(9)] == [True]  # waited too long itself
-    pending.put([window("a", 2)])
-    assert [w.degraded for w in pending.take(9)] == [True]  # gets through at once: on probation
-    pending.put([window("a", 3), window("a", 4)])
-    clock[0] += room.PROBATION_WAIT_S + 0.1
-    assert ends(pending.take(9), "a") == [4]
-    pending.put([window("a", 5)])
+def overloaded(shed: Counter[str], clock: list[float], max_age_s: float) -> Pending:
+    """A store that was not empty for longer than `max_age_s`."""
+    pending, end = make(shed, max_age_s=max_age_s, max_per_device=4), 0
+    pending.put([window("a", 0), window("b", 0)])
+    while clock[0] <= max_age_s:
+        clock[0] += 1.0
+        pending.put([window("a", end := end + 1), window("b", end)])
+        if clock[0] <= max_age_s:
+            pending.take(2)
+    assert not shed
+    return pending  # a and b have two windows each
+
+
+def test_under_overload_only_what_is_fresh_is_served(shed: Counter[str], clock: list[float]) -> None:
+    pending = overloaded(shed, clock, 10)
+    pending.put([window("a", 90), window("a", 91)])
+    clock[0] += room.FRESH_S + 0.1
+    batch = pending.take(9)
+    assert [(w.device, w.end, w.degraded) for w in batch] == [("a", 91, True), ("b", 11, True)]
+    assert shed == {"stale": 4}
+
+
+def test_under_overload_nobody_waits_for_room(
+    shed: Counter[str], clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would only move the queue to the broker, where nobody sees how old it is."""
+    monkeypatch.setattr(room, "HOLD_S", 60)
+    pending = overloaded(shed, clock, 10)
+    pending.put([window("a", 90 + i) for i in range(4)])
+    assert shed == {"superseded": 4}
+    assert ends(pending.take(9), "a") == [92, 93]
+
+
+def test_overload_ends_when_the_store_is_empty_and_nothing_was_shed_for_a_while(
+    shed: Counter[str], clock: list[float]
+) -> None:
+    pending = overloaded(shed, clock, 10)
+    pending.put([window("a", 90)])
+    clock[0] += 2.0
     pending.take(9)
-    clock[0] += room.PROBATION_S + 0.1
-    pending.put([window("a", 6), window("a", 7)])
-    clock[0] += 10.0
-    assert ends(pending.take(1) + pending.take(1), "a") == [6, 7]
-    assert shed == {"stale": 2}
-
-
-def test_patience_is_for_bursts_not_for_overload(shed: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for room all the time would only move the queue to the broker, where nobody sees how old it is."""
-    monkeypatch.setattr(room, "PATIENCE_S", 0.05)
-    pending = make(shed, max_per_device=1, max_age_s=0.12)
-    pending._max_age_s, pending._patience_s = 0.12, 0.12
-    waited = []
-    for i in range(6):
-        device = f"d{i}"  # each not degraded yet
-        pending.put([window(device, 0)])
-        begun = time.monotonic()
-        pending.put([window(device, 1)])
-        waited.append(time.monotonic() - begun)
-    assert sum(waited) < 0.25
-    assert waited[0] >= 0.05
-    assert waited[-1] < 0.03
-    assert shed == {"superseded": 6}
+    assert shed == {"stale": 3}
+    for later_s in (room.SETTLED_S - 2.5, room.SETTLED_S + 2.5):
+        clock[0] += later_s
+        pending.put([window("a", 100), window("a", 101)])
+        clock[0] += 2.0
+        pending.take(9)
+        assert shed == {"stale": 4}
