@@ -54,7 +54,7 @@ class Window:
 
     `coverage` is the share of grid points that lie between real neighbours, `up` (3,) the unit vector that points up
     while the wearer stands, `forward` (3,) the one that points where the wearer faces, `calibrated` whether these were
-    learnt from this device.
+    learnt from this device. `swing` is how far the wearer's walking swings it, in m/s²; before, the usual one or 0.
     """
 
     device: str
@@ -70,6 +70,7 @@ class Window:
     received_wall: float
     degraded: bool = False
     replayed: bool = False
+    swing: float = 0.0
 
     @property
     def window_id(self) -> str:

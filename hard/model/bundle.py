@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -77,7 +77,8 @@ class Format(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hard.json`: what makes the weights mean something. `files` maps each file to its sha256.
 
-    `precision` is the compiled scorer's that is served where nobody asks for another; `int8` tells why.
+    `precision` is the compiled scorer's that is served where nobody asks for another; `int8` tells why. `up`, `forward`
+    and `swing` are the usual mounting of those learnt from; where `swing` is 0, windows are taken as they come.
     """
 
     format: int
@@ -92,6 +93,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str] = {}
     precision: Precision = "fp32"
     int8: Int8 | None = None
+    swing: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Bundle:
     def usual(self) -> Frame:
         """The mounting assumed until a device has shown its own."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
-        return Frame(up, forward, calibrated=False)
+        return Frame(up, forward, calibrated=False, swing=self.manifest.swing)
 
     def grid(self, **rules: float) -> Grid:
         """The grid of the bundle's windows under the given rules."""

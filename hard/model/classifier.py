@@ -15,6 +15,7 @@ from hard.model.encoder import Encoder
 from hard.model.labels import label_tree
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
+from hard.motion.swing import evened, gains
 from hard.records import Prediction, Singles, Window
 
 Backend = Literal["onnx", "torch"]
@@ -41,7 +42,7 @@ class Classifier:
         self.bundle, self.labels = bundle, bundle.manifest.labels
         self._temperature = np.float32(bundle.manifest.temperature)
         self._wanted = bundle.manifest.prompt.features
-        self._rate_hz = bundle.manifest.window.rate_hz
+        self._rate_hz, self._swing = bundle.manifest.window.rate_hz, bundle.manifest.swing
         try:
             tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
             self._encoder = Encoder(tokenizer, bundle.manifest.prompt)
@@ -85,7 +86,7 @@ class Classifier:
         if not windows:
             return []
         with turn or nullcontext():
-            ids, mask = self.tokens(self._features(windows))
+            ids, mask = self.tokens(self.features(windows))
         scores = self._scorer.score(ids, mask) / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
@@ -108,14 +109,17 @@ class Classifier:
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""
-        return self._encoder.render(self._features(windows))
+        return self._encoder.render(self.features(windows))
 
     def tokens(self, features: Singles) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
         return self._encoder.tokens(features)
 
-    def _features(self, windows: Sequence[Window]) -> Singles:
+    def features(self, windows: Sequence[Window]) -> Singles:
+        """The features (B, F) that the prompts tell, in the bundle's order."""
         xyz, up, forward = (np.stack(part) for part in zip(*((w.xyz, w.up, w.forward) for w in windows), strict=True))
+        if self._swing:
+            xyz = evened(xyz, gains([window.swing for window in windows], self._swing))
         return extract(xyz, up, forward, self._rate_hz, self._wanted)
 
 

@@ -248,4 +248,5 @@ class Devices:
             clock_offset_s=device.clock.offset_s or 0.0,
             received_at=samples.received_at,
             received_wall=samples.received_wall,
+            swing=frame.swing,
         )

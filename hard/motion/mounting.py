@@ -1,4 +1,5 @@
-"""One device's mounting, learnt from its wearer's own walking: which way is up, and which way is forward.
+"""One device's mounting, learnt from its wearer's own walking: which way is up, which way is forward, and how far it
+swings.
 
 Takes closed windows (T, 3) m/s², gives a `Frame`. Uses no label and no model: whoever steps is upright, so mean gravity
 is up; and in each step the push along the way follows the push upwards with the same delay, so the horizontal
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from math import sqrt
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -27,39 +28,50 @@ RHYTHM = 0.45
 FOLLOWS_S = (0.1, 0.15)  # by so much horizontal acceleration follows vertical where the sign is clearest
 
 EVIDENCE = 8  # walking windows until a frame counts as calibrated
-MEMORY = 300  # windows: the running means forget older evidence
+MEMORY = 300  # walking windows: the running means of directions forget older evidence
+SWING_MEMORY = 3000  # that of the swing, which stairs and haste change for a while
 ASTRAY_COS = 0.8  # gravity further away than this (37°) speaks for another mounting
 REMOUNTED = 20  # so many more windows astray than not: the device was mounted anew
 LEAST = 0.05  # least length of a forward cue that says anything
+UP, BACK = slice(0, 3), slice(3, 6)  # of the directions that a walking window shows
+STATE = 6 + 6 + 3 + 3 + 6  # numbers of a mounting's state
 
 
 class Frame(NamedTuple):
-    """Unit vectors (3,) in the device's axes; `forward` is level when the wearer stands. Assumed until `calibrated`."""
+    """Unit vectors (3,) in the device's axes; `forward` is level when the wearer stands. Assumed until `calibrated`.
+
+    `swing` is the standard deviation in m/s² of the vertical part while walking: it differs by wearer and by where the
+    device is worn. 0 where nothing is known of it.
+    """
 
     up: Singles
     forward: Singles
     calibrated: bool
+    swing: float = 0.0
 
 
 class Step(NamedTuple):
-    """What one walking window says: unit gravity (3,), and a horizontal vector (3,) that points back."""
+    """What one walking window says: unit gravity and a level vector that points back, together (6,); and the logarithm
+    of the vertical deviation in m/s²."""
 
-    gravity: Floats
-    back: Floats
+    directions: Floats
+    log_swing: float
 
 
 class Mounting:
-    """Running means of the evidence; 200 bytes of state. `usual` is the frame until there is enough of it."""
+    """Running means of what walking windows say, and of those that went astray; 200 bytes of state.
 
-    __slots__ = ("_astray", "_astray_n", "_back", "_n", "_rate_hz", "_since", "_up", "frame")
+    `usual` is the frame until there is enough evidence.
+    """
+
+    __slots__ = ("_astray", "_astray_n", "_mean", "_n", "_rate_hz", "_since", "_swing", "_walked", "frame")
 
     def __init__(self, usual: Frame, rate_hz: float) -> None:
         self.frame, self._rate_hz = usual, rate_hz
-        self._up: Floats = np.zeros(3)
-        self._back: Floats = np.zeros(3)
-        self._n = 0
-        self._astray: tuple[Floats, Floats] = (np.zeros(3), np.zeros(3))
-        self._astray_n = self._since = 0
+        self._mean: Floats = np.zeros(6)
+        self._astray: Floats = np.zeros(6)
+        self._n = self._astray_n = self._since = self._walked = 0
+        self._swing = 0.0  # a logarithm
 
     def learn(self, xyz: Singles) -> int:
         """Takes a window (T, 3); updates `frame` where it shows walking.
@@ -67,55 +79,56 @@ class Mounting:
         Where that shows that the device was mounted anew, gives how many windows ago, this one included; else 0.
         """
         self._since += 1
-        step = walking(xyz, self._rate_hz)
-        if step is None:
+        said = walking(xyz, self._rate_hz)
+        if said is None:
             return 0
+        self._walked = min(self._walked + 1, SWING_MEMORY)
+        self._swing += (said.log_swing - self._swing) / self._walked
         remounted = 0
-        if self._n and float(step.gravity @ self._up) < ASTRAY_COS * _length(self._up):
+        if self._n and float(said.directions[UP] @ self._mean[UP]) < ASTRAY_COS * _length(self._mean[UP]):
             if not self._astray_n:
                 self._since = 1
             self._astray_n += 1
-            share = 1.0 / self._astray_n
-            up, back = self._astray
-            self._astray = (up + share * (step.gravity - up), back + share * (step.back - back))
+            self._astray = self._astray + (said.directions - self._astray) / self._astray_n
             if self._astray_n < REMOUNTED:
                 return 0
-            (self._up, self._back), self._n, remounted = self._astray, REMOUNTED, self._since
+            self._mean, self._n, remounted = self._astray, REMOUNTED, self._since
         else:
             self._n = min(self._n + 1, MEMORY)
-            self._up = np.asarray(self._up + (step.gravity - self._up) / self._n)
-            self._back = np.asarray(self._back + (step.back - self._back) / self._n)
+            self._mean = self._mean + (said.directions - self._mean) / self._n
         self._astray_n = 0 if remounted else max(0, self._astray_n - 1)
         if self._n >= EVIDENCE:
             self.frame = self._learnt()
         return remounted
 
     def state(self) -> Floats:
-        """What `restore` needs: (21,)."""
-        counts = (self._n, self._astray_n, self._since)
-        return np.concatenate((self._up, self._back, *self._astray, self.frame.up, self.frame.forward, counts))
+        """What `restore` needs: (STATE,)."""
+        numbers = (self.frame.swing, self._swing, self._walked, self._n, self._astray_n, self._since)
+        return np.concatenate((self._mean, self._astray, self.frame.up, self.frame.forward, numbers))
 
     def restore(self, state: Floats) -> None:
-        """Goes on from `state`. Without enough evidence the usual frame stays."""
-        self._up, self._back, *astray, up, forward, counts = np.split(state, range(3, 19, 3))
-        self._astray = (astray[0], astray[1])
-        self._n, self._astray_n, self._since = (int(count) for count in counts)
+        """Goes on from `state`, which this version of HARD wrote. Without enough evidence the usual frame stays."""
+        if len(state) != STATE:
+            return
+        self._mean, self._astray, up, forward, (swing, self._swing, *counts) = np.split(state, (6, 12, 15, 18))
+        self._walked, self._n, self._astray_n, self._since = (int(count) for count in counts)
         if self._n >= EVIDENCE:
-            self.frame = Frame(up.astype(np.float32), forward.astype(np.float32), True)
+            self.frame = Frame(up.astype(np.float32), forward.astype(np.float32), True, float(swing))
 
     def _learnt(self) -> Frame:
-        up = self._up / _length(self._up)
-        level: Floats = np.asarray(self._back - (self._back @ up) * up)
+        up = self._mean[UP] / _length(self._mean[UP])
+        back = self._mean[BACK]
+        level: Floats = np.asarray(back - (back @ up) * up)
         if _length(level) < LEAST:  # no cue: keep the usual forward, made level
             level = np.asarray((self.frame.forward @ up) * up - self.frame.forward)
         forward = -level / max(_length(level), 1e-6)
-        return Frame(up.astype(np.float32), forward.astype(np.float32), True)
+        return Frame(up.astype(np.float32), forward.astype(np.float32), True, exp(self._swing))
 
 
 def settle(windows: Sequence[Window], usual: Frame, rate_hz: float) -> list[Window]:
     """The same windows of one device, in order, under the mounting that all of them show: what a second pass knows.
 
-    A device that was mounted anew has a mounting before and one after.
+    A device that was mounted anew has a mounting before and one after; its wearer swings it all the same.
     """
     mounting, frames, begins = Mounting(usual, rate_hz), [usual], [0]
     for i, window in enumerate(windows):
@@ -125,7 +138,7 @@ def settle(windows: Sequence[Window], usual: Frame, rate_hz: float) -> list[Wind
         frames[-1] = mounting.frame
     settled = []
     for frame, begin, end in zip(frames, begins, [*begins[1:], len(windows)], strict=True):
-        own = {"up": frame.up, "forward": frame.forward, "calibrated": frame.calibrated}
+        own = {"up": frame.up, "forward": frame.forward, "calibrated": frame.calibrated, "swing": mounting.frame.swing}
         settled += [replace(window, **own) for window in windows[begin:end]]  # type: ignore[arg-type]
     return settled
 
@@ -154,7 +167,8 @@ def walking(xyz: Singles, rate_hz: float) -> Step | None:
     back = np.zeros(3)
     for lag in follows:
         back += vertical[:-lag] @ level[lag:] / (n - lag)
-    return Step(gravity, back / (len(FOLLOWS_S) * max(spread, 1e-6)))
+    back /= len(FOLLOWS_S) * max(spread, 1e-6)
+    return Step(np.concatenate((gravity, back)), 0.5 * log(power))
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,6 @@ import numpy as np
 from benchmarks.generator import Motions, Order
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
-from hard.motion.features import extract
 from hard.records import Message, Samples, Window
 from hard.stream.mqtt import Outgoing
 from hard.stream.payloads import Decoder
@@ -31,17 +30,14 @@ def stages(folder: Path, batch: int) -> dict[str, float]:
     samples = [decoder.decode(message) for message in messages]
     windows = _windows(classifier, samples)
     some = windows[-batch:]
-    wanted, rate_hz = classifier.bundle.manifest.prompt.features, classifier.bundle.manifest.window.rate_hz
-    xyz, up, forward = (np.stack(part) for part in zip(*((w.xyz, w.up, w.forward) for w in some), strict=True))
-    features = extract(xyz, up, forward, rate_hz, wanted)
+    features = classifier.features(some)
     ids, mask = classifier.tokens(features)
     return {
         "decode": _each(lambda: [decoder.decode(message) for message in messages], len(messages)),
         "window": _each(lambda: _windows(classifier, samples), len(samples)),
-        "features": _each(lambda: extract(xyz, up, forward, rate_hz, wanted), batch),
+        "features": _each(lambda: classifier.features(some), batch),
         "tokens": _each(lambda: classifier.tokens(features), batch),
-        "prompt text": _each(lambda: classifier.prompts(some), batch)
-        - _each(lambda: extract(xyz, up, forward, rate_hz, wanted), batch),
+        "prompt text": _each(lambda: classifier.prompts(some), batch) - _each(lambda: classifier.features(some), batch),
         "scorer": _each(lambda: classifier._scorer.score(ids, mask), batch),
         "label": _publishing(classifier, some),
     }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hard import recordings
+from hard.model.tokens import Ids
 from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
+from hard.motion.swing import gains
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from hard.records import Singles, Window
@@ -26,13 +30,28 @@ ANY = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.
 Pairs = Sequence[tuple[str, str]]
 
 
+class Mountings(NamedTuple):
+    """`up` and `forward` (N, 3) of windows, and the `gain` (N,) that evens their swing out."""
+
+    up: Singles
+    forward: Singles
+    gain: Singles
+
+    def of(self, rows: Ids) -> Mountings:
+        return Mountings(*(part[rows] for part in self))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Windows in the order of their recordings, each with its `truth` (N,) and `subject` (N,)."""
+    """Windows in the order of their recordings, each with its `truth` (N,) and `subject` (N,).
+
+    `swing` is the usual one, as in a bundle: where it is 0, windows are taken as they come.
+    """
 
     windows: tuple[Window, ...]
     truth: NDArray[np.str_]
     subject: NDArray[np.str_]
+    swing: float = 0.0
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -45,17 +64,19 @@ class Labelled:
     def of(self, subjects: Sequence[str]) -> Labelled:
         """The windows of `subjects` alone."""
         rows = np.flatnonzero(np.isin(self.subject, list(subjects)))
-        return Labelled(tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows])
+        return Labelled(tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows], self.swing)
 
     @property
-    def mounting(self) -> tuple[Singles, Singles]:
-        """Up and forward (N, 3) of each window."""
-        return np.stack([window.up for window in self.windows]), np.stack([window.forward for window in self.windows])
+    def mounting(self) -> Mountings:
+        """Of each window."""
+        up, forward = (np.stack([getattr(window, axis) for window in self.windows]) for axis in ("up", "forward"))
+        return Mountings(up, forward, gains([window.swing for window in self.windows], self.swing))
 
     def under(self, usual: Frame) -> Labelled:
         """The same windows, with the `usual` mounting where a subject never showed an own."""
         own = {"up": usual.up, "forward": usual.forward}
-        return replace(self, windows=tuple(w if w.calibrated else replace(w, **own) for w in self.windows))
+        windows = tuple(w if w.calibrated else replace(w, **own) for w in self.windows)
+        return replace(self, windows=windows, swing=usual.swing)
 
 
 def load(
@@ -122,11 +143,12 @@ def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
 
 
 def usual(labelled: Labelled) -> Frame:
-    """The mounting that is usual among the subjects who showed theirs: the mean of their directions.
+    """The mounting that is usual among the subjects who showed theirs: the means of their directions and swings.
 
-    Where nobody walks, up is mean gravity over all.
+    Where nobody walks, up is mean gravity over all, and the swing not known.
     """
     shown = {w.device: w for w in labelled.windows if w.calibrated}
+    swing = math.exp(np.mean([math.log(w.swing) for w in shown.values()])) if shown else 0.0
     if shown:
         up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))
     else:
@@ -137,4 +159,4 @@ def usual(labelled: Labelled) -> Frame:
         level = np.eye(3)[np.abs(up).argmin()]
         level = level - (level @ up) * up
     forward = level / np.linalg.norm(level)
-    return Frame(up.astype(np.float32), forward.astype(np.float32), calibrated=False)
+    return Frame(up.astype(np.float32), forward.astype(np.float32), calibrated=False, swing=round(swing, 3))

@@ -27,10 +27,10 @@ class Dataset:
     parts: split.Split
     usual: Frame
 
-    def all_learnt(self) -> Dataset:
+    def all_learnt(self, recipe: Recipe) -> Dataset:
         """The same, with the validation subjects among those to learn from, and nobody to validate on."""
         learnt = (*self.parts.train, *self.parts.validation)
-        usual = data.usual(self.labelled.of(learnt))
+        usual = _usual(recipe, self.labelled.of(learnt))
         parts = replace(self.parts, train=learnt, validation=())
         return Dataset(self.labelled.under(usual), self.stretches.under(usual), self.labels, parts, usual)
 
@@ -70,9 +70,18 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
     if base is not None:
         adapting.tell(console, base, present)
     split.check_classes(labelled, parts, present)
-    usual = data.usual(labelled.of(parts.train))
+    usual = _usual(recipe, labelled.of(parts.train))
     stretches = _stretches(recipe, runs, parts, len(grid.offsets)) if recipe.copies else labelled.of(())
     return Dataset(labelled.under(usual), stretches.under(usual), labels, parts, usual)
+
+
+def _usual(recipe: Recipe, learnt: Labelled) -> Frame:
+    """The usual mounting of those to learn from. What is adapted keeps its base's swing, which its levels were made
+    under; the seed's prompt takes windows as they come."""
+    base, found = base_of(recipe), data.usual(learnt)
+    if base is not None:
+        return found._replace(swing=base.manifest.swing)
+    return found if recipe.prompt == "compact" else found._replace(swing=0.0)
 
 
 def _stretches(recipe: Recipe, runs: list[Recording], parts: split.Split, points: int) -> Labelled:

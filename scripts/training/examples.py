@@ -11,16 +11,20 @@ from torch.utils.data import Dataset
 
 from hard.model.tokens import Ids
 from hard.motion.features import extract
+from hard.motion.swing import evened
 from hard.records import Singles
+from training.data import Mountings
 
 UNKNOWN_ID = 2  # <unk> of every T5 vocabulary: stands for a word that was dropped
 
 
-def features_of(xyz: Singles, mounting: tuple[Singles, Singles], rate_hz: float, wanted: Sequence[str]) -> Singles:
-    """Features (N, F) of windows (N, T, 3) under `mounting`, up and forward (N, 3); in parts that bound memory."""
-    up, forward = mounting
+def features_of(xyz: Singles, mounting: Mountings, rate_hz: float, wanted: Sequence[str]) -> Singles:
+    """Features (N, F) of windows (N, T, 3) under `mounting`, as the classifier has them; parts bound memory."""
+    up, forward, gain = mounting
     parts = [slice(i, i + 2048) for i in range(0, len(xyz), 2048)]
-    return np.concatenate([extract(xyz[part], up[part], forward[part], rate_hz, wanted) for part in parts])
+    return np.concatenate(
+        [extract(evened(xyz[part], gain[part]), up[part], forward[part], rate_hz, wanted) for part in parts]
+    )
 
 
 class Examples(Dataset[dict[str, Any]]):

@@ -111,7 +111,7 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     trial = replace(trial, history=list(fitted.trained.curve))
     if refit:
         session.console.print("once more, from the validation subjects too", highlight=False)
-        everyone = dataset.all_learnt()
+        everyone = dataset.all_learnt(recipe)
         fitted = fit(session, everyone, "refit", epochs=_epochs(recipe, fitted))
         sealed = seal(session, everyone, fitted, first=sealed)
         on = "test" if everyone.parts.test else "train"
@@ -225,6 +225,7 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
             prompt=learner.spec,
             up=tuple(dataset.usual.up.tolist()),
             forward=tuple(dataset.usual.forward.tolist()),
+            swing=dataset.usual.swing,
             temperature=temperature,
             training=training,
             precision="int8" if quantised.pays(int8) else "fp32",

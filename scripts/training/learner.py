@@ -87,9 +87,8 @@ def training_examples(recipe: Recipe, dataset: Dataset, learner: Learner, featur
         truth.append(stretches.truth)
     if dealt := round((recipe.outliers or 0.0) * sum(map(len, truth))):
         worn = rng.integers(len(learnt.xyz), size=dealt)
-        up, forward = learnt.mounting
         xyz = outliers.windows(dealt, points, recipe.rate_hz, rng)
-        columns.append(features_of(xyz, (up[worn], forward[worn]), recipe.rate_hz, recipe.features))
+        columns.append(features_of(xyz, learnt.mounting.of(worn), recipe.rate_hz, recipe.features))
         truth.append(rng.choice(dataset.labels, dealt))
     made = np.concatenate(columns), np.concatenate(truth)
     return _examples(made, recipe, dataset, learner, word_dropout=recipe.word_dropout or 0.0)

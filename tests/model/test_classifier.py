@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def test_tokens_equal_the_tokenizers_over_the_prompts() -> None:
     tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     classifier, batch = load(PATH), windows(40)
     whole = tokenizers.Tokenizer.from_file(str(PATH / "tokenizer.json"))
-    ids, mask = classifier.tokens(classifier._features(batch))
+    ids, mask = classifier.tokens(classifier.features(batch))
     assert ids.tolist() == [whole.encode(prompt).ids for prompt in classifier.prompts(batch)]
     assert mask.all()
 
@@ -230,3 +231,15 @@ def test_a_saved_checkpoint_scores_the_same(tiny: Any, tmp_path: Path) -> None:
     tiny.save_pretrained(tmp_path)
     ids, mask = prompt_ids(5, 7, longest=11)
     np.testing.assert_allclose(TorchScorer(tmp_path, tree()).score(ids, mask), scores(tiny, ids, mask), atol=1e-6)
+
+
+def test_windows_are_evened_out_by_their_device_s_swing() -> None:
+    made = bundle.read(PATH)
+    usual = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, swing=4.0)))
+    plain = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, swing=0.0)))
+    some = windows(8)
+    small = [replace(w, xyz=w.xyz.mean(axis=0) + (w.xyz - w.xyz.mean(axis=0)) / np.float32(2**0.5)) for w in some]
+    told = [replace(w, swing=2.0) for w in small]
+    np.testing.assert_allclose(usual.features(told), plain.features(some), rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(usual.features(small), plain.features(small))
+    np.testing.assert_array_equal(plain.features(told), plain.features(small))

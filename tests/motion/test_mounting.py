@@ -72,6 +72,32 @@ def test_a_device_turned_anyhow_learns_its_turned_mounting(seed: int) -> None:
     assert np.linalg.norm(frame.up) == pytest.approx(1, abs=1e-5)
 
 
+def test_the_swing_is_that_of_all_walking_and_outlives_a_remounting() -> None:
+    said = [walking(gait(i), RATE_HZ) for i in range(200)]
+    deviation = [np.std(gait(i)[:, 1]) for i in range(200)]
+    assert np.exp([step.log_swing for step in said if step]) == pytest.approx(deviation, rel=0.02)
+    turned = [np.asarray(gait(i) @ turn(3), np.float32) for i in range(100, 200)]
+    walks = [gait(i) for i in range(100)]
+    frame = learnt(walks + turned).frame
+    assert frame.up @ learnt(walks).frame.up < 0.8
+    assert frame.swing == pytest.approx(np.exp(np.mean(np.log(deviation))), rel=0.02)
+    assert {w.swing for w in settle([window(xyz, i) for i, xyz in enumerate(walks + turned)], USUAL, RATE_HZ)} == {
+        frame.swing
+    }
+
+
+def test_the_state_goes_on_where_it_was_and_another_version_s_is_left_alone() -> None:
+    whole = learnt([gait(i) for i in range(40)])
+    again = Mounting(USUAL, RATE_HZ)
+    again.restore(learnt([gait(i) for i in range(20)]).state())
+    for i in range(20, 40):
+        again.learn(gait(i))
+    np.testing.assert_allclose(again.state(), whole.state())
+    fresh = Mounting(USUAL, RATE_HZ)
+    fresh.restore(whole.state()[:21])
+    assert fresh.frame is USUAL
+
+
 def test_sitting_in_between_changes_nothing() -> None:
     walks = [gait(i) for i in range(20)]
     mixed = [xyz for i, walk in enumerate(walks) for xyz in (walk, still(i), still(-i - 1 + 10_000))]
