@@ -18,7 +18,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from pathlib import Path
 
 from soak.fuzz import fuzz
 from soak.overload import overload
-from soak.plan import Plan, Publisher, Subscriber, judge
+from soak.plan import Plan, Publisher, Sender, Subscriber, judge
 from soak.processes import CONTINUE, KILL, STOP, TERM, Broker, Daemon, unbalanced, until
 from soak.proxy import Proxy
 
@@ -164,19 +163,6 @@ def main() -> int:
         return run(args, Path(name), disk)
 
 
-class Sender(threading.Thread):
-    """Sends the plan, a burst a second, whatever happens to the others."""
-
-    def __init__(self, publisher: Publisher, plan: Plan, begun: float) -> None:
-        super().__init__(daemon=True)
-        self._publisher, self._plan, self._begun = publisher, plan, begun
-
-    def run(self) -> None:
-        for second in range(self._plan.seconds):
-            time.sleep(max(0.0, self._begun + second - time.monotonic()))
-            self._publisher.send(second)
-
-
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path | None]:
     """A tmpfs that can be filled without harm; None where this user may not mount one."""
@@ -220,7 +206,7 @@ def disturb(chaos: Chaos, plan: Plan, publisher: Publisher, args: argparse.Names
     """The plan on its own thread of time, the faults on this one."""
     faults = chaos.schedule(plan.seconds, args.kills, args.broker_kills, args.aimed)
     begun = time.monotonic()
-    sender = Sender(publisher, plan, begun)
+    sender = Sender(publisher, plan.seconds, begun)
     sender.start()
     for at, fault in faults:
         while (wait := begun + at - time.monotonic()) > 0:

@@ -7,12 +7,14 @@ import random
 import time
 from pathlib import Path
 
-from soak.plan import Plan, Publisher, Subscriber, client
+from soak.plan import Plan, Publisher, Sender, Subscriber, client
 from soak.processes import KILL, TERM, Broker, Daemon, unbalanced, until
 
-ROUND = 5000
+ROUND = 500
 HONEST = 5
-MOST_WAITING = 10_000  # in the broker: more would only measure the queue
+ALONE_S = 30
+FIRST_WINDOW_S = 4
+MOST_WAITING = 1000  # at the broker and in the daemon: more would only measure the queue
 MOST_GROWTH = 1.2
 
 
@@ -42,45 +44,36 @@ def mutated(random_: random.Random, sound: bytes) -> tuple[str, bytes]:
 
 def fuzz(folder: Path, payloads: int, seed: int) -> int:
     """Prints what was measured; gives an exit code."""
-    random_, broker = random.Random(seed), Broker(folder)
+    broker = Broker(folder)
     broker.start()
     daemon = Daemon(folder, broker.port, folder / "state", ("ingest.max_devices=1000",))
-    bad = client(broker.port, "fuzz")
-    plan = Plan(HONEST, 10_000, float(round(time.time())), seed)
-    sounds = [plan.payload(0, second) for second in range(50)]
-    sent, second, memory, looks = 0, 0, [], []
+    plan = Plan(HONEST, 100_000, float(round(time.time())), seed)
     try:
         daemon.start()
         until(daemon.subscribed, 60, "the daemon's first subscription")
-        bad.loop_start()
         with Publisher(broker.port, plan) as honest, Subscriber(broker.port) as subscriber:
+            sender = Sender(honest, plan.seconds, time.monotonic())
+            sender.start()
+            time.sleep(ALONE_S)
             begun = time.monotonic()
-            while sent < payloads:
-                for _ in range(ROUND):
-                    bad.publish(*mutated(random_, random_.choice(sounds)), qos=1)
-                sent += ROUND
-                while time.monotonic() - begun > second:
-                    honest.send(second)
-                    second += 1
-                until(lambda n=sent - MOST_WAITING: received(daemon) > n, 120, "the bad ones")
-                looks += unbalanced(daemon.metrics())
-                if sent >= payloads // 5:
-                    memory.append(daemon.memory_bytes())
-            until(lambda: received(daemon) >= payloads + HONEST * second, 120, "the last bad ones")
-            until(lambda: sum(n > 0 for n in own(subscriber)) >= HONEST * (second - 4), 120, "the honest labels")
-            ages = sorted(age for _, age in subscriber.ages)
+            memory, looks = flood(broker, daemon, plan, payloads)
+            lasted_s = time.monotonic() - begun
+            sender.stop()
+            expected = HONEST * (len(sender.sent_at) - FIRST_WINDOW_S + 1)
+            until(lambda: sum(n > 0 for n in own(subscriber)) >= expected, 120, "the honest labels")
         metrics = daemon.metrics()
         code = daemon.end(TERM)
     finally:
-        bad.disconnect()
-        bad.loop_stop()
         daemon.end(KILL)
         broker.end(KILL)
     refused = sum(value for name, value in metrics.items() if name.startswith("hard_rejected_messages_total"))
-    print(f"{sent} bad payloads in {time.monotonic() - begun:.0f} s, {refused:.0f} refused; exit code {code}")
-    median, p99 = ages[len(ages) // 2], ages[int(0.99 * len(ages))]
-    print(f"{len(ages)} labels, of honest devices and of odd but sound payloads, from receipt to label:")
-    print(f"{median:.3f} s (median), {p99:.3f} s (99 %)")
+    print(f"{payloads} bad payloads in {lasted_s:.0f} s, {refused:.0f} refused; exit code {code}")
+    print("an honest device's label comes after its last sample was sent:")
+    waits = latencies(plan, sender, subscriber)
+    for when, bad in (("alone", False), ("beside the bad ones", True)):
+        some = sorted(wait for sent_at, wait in waits if (sent_at > begun) == bad)
+        median, p99 = some[len(some) // 2], some[int(0.99 * len(some))]
+        print(f"  {when} {median:.3f} s (median), {p99:.3f} s (99 %), {len(some)} labels")
     print(
         f"memory: {memory[0] / 1e6:.0f} MB after a fifth, at most {max(memory) / 1e6:.0f} MB; books: {looks or 'sound'}"
     )
@@ -90,9 +83,43 @@ def fuzz(folder: Path, payloads: int, seed: int) -> int:
     return int(bool(failed))
 
 
+def flood(broker: Broker, daemon: Daemon, plan: Plan, payloads: int) -> tuple[list[int], list[str]]:
+    """Sends the bad payloads, as fast as they are taken; gives the daemon's memory, and what didn't balance."""
+    random_, sent, memory, looks = random.Random(plan.seed), 0, [], []
+    sounds = [plan.payload(0, second) for second in range(50)]
+    bad = client(broker.port, "fuzz")
+    bad.loop_start()
+    taken_before = received(daemon)
+    try:
+        while sent < payloads:
+            for _ in range(ROUND):
+                bad.publish(*mutated(random_, random_.choice(sounds)), qos=1)
+            sent += ROUND
+            until(lambda n=sent - MOST_WAITING: received(daemon) - taken_before > n, 120, "the bad ones")
+            looks += unbalanced(daemon.metrics())
+            if sent >= payloads // 5:
+                memory.append(daemon.memory_bytes())
+        until(lambda: received(daemon) - taken_before >= payloads, 120, "the last bad ones")
+    finally:
+        bad.disconnect()
+        bad.loop_stop()
+    return memory, looks
+
+
 def received(daemon: Daemon) -> float:
     return daemon.metrics().get("hard_messages_received_total", 0.0)
 
 
 def own(subscriber: Subscriber) -> list[int]:
     return [n for window_id, n in list(subscriber.counts.items()) if window_id.startswith("d0")]
+
+
+def latencies(plan: Plan, sender: Sender, subscriber: Subscriber) -> list[tuple[float, float]]:
+    """Of each honest window: when its last sample was sent (monotonic), and how long after that its label came."""
+    found = []
+    for window_id, came_at in subscriber.came_at.items():
+        device, _, end_ms = window_id.partition(":")
+        if device in plan.names():
+            sent_at = sender.sent_at[round(int(end_ms) / 1000 - plan.start) - 1]
+            found.append((sent_at, came_at - sent_at))
+    return found

@@ -101,6 +101,27 @@ class Publisher:
                 self.acknowledged[sent] = time.monotonic()
 
 
+class Sender(threading.Thread):
+    """Sends the plan, a burst a second from `begun` on, whatever happens to the others; remembers when."""
+
+    def __init__(self, publisher: Publisher, seconds: int, begun: float) -> None:
+        super().__init__(daemon=True)
+        self._publisher, self._seconds, self._begun = publisher, seconds, begun
+        self._enough = threading.Event()
+        self.sent_at: list[float] = []  # monotonic
+
+    def run(self) -> None:
+        for second in range(self._seconds):
+            if self._enough.wait(max(0.0, self._begun + second - time.monotonic())):
+                return
+            self.sent_at.append(time.monotonic())
+            self._publisher.send(second)
+
+    def stop(self) -> None:
+        self._enough.set()
+        self.join()
+
+
 class Subscriber:
     """Counts window ids. Its session outlives the broker, as far as the broker keeps it."""
 
@@ -112,7 +133,7 @@ class Subscriber:
         self.replayed = self.sent_again = 0
         self.last_at = time.monotonic()
         self.health: dict = {}
-        self.ages: list[tuple[float, float]] = []  # monotonic time, age of a label that wasn't replayed
+        self.came_at: dict[str, float] = {}  # monotonic, by window id: the first time
 
     def __enter__(self) -> Subscriber:
         self._client.loop_start()
@@ -131,8 +152,7 @@ class Subscriber:
         self.counts[payload["window_id"]] += 1
         self.replayed += payload["replayed"]
         self.sent_again += message.dup
-        if not payload["replayed"]:
-            self.ages.append((self.last_at, payload["latency_s"]["total"]))
+        self.came_at.setdefault(payload["window_id"], self.last_at)
 
 
 @dataclass(frozen=True)
