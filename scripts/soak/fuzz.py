@@ -72,7 +72,7 @@ def fuzz(folder: Path, payloads: int, seed: int) -> int:
     waits = latencies(plan, sender, subscriber)
     for when, bad in (("alone", False), ("beside the bad ones", True)):
         some = sorted(wait for sent_at, wait in waits if (sent_at > begun) == bad)
-        median, p99 = some[len(some) // 2], some[int(0.99 * len(some))]
+        median, p99 = (some[int(share * len(some))] if some else 0.0 for share in (0.5, 0.99))
         print(f"  {when} {median:.3f} s (median), {p99:.3f} s (99 %), {len(some)} labels")
     print(
         f"memory: {memory[0] / 1e6:.0f} MB after a fifth, at most {max(memory) / 1e6:.0f} MB; books: {looks or 'sound'}"
