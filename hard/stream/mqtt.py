@@ -30,6 +30,7 @@ from paho.mqtt.properties import Properties
 from hard.logs import LimitedLog
 from hard.records import Message
 from hard.stream.backoff import Backoff
+from hard.stream.client import Client
 
 log = logging.getLogger(__name__)
 MOST_IN_FLIGHT = 65_535  # that MQTT can tell
@@ -115,16 +116,6 @@ class Receipts:
                 first = self._order.popleft()
                 self._done.discard(first)
                 self._acknowledge(first)
-
-
-class TurningClient(paho.Client):
-    """paho's client, counting the turns of its loop: one a second at rest."""
-
-    turns = 0
-
-    def loop_misc(self) -> MQTTErrorCode:
-        self.turns += 1
-        return super().loop_misc()
 
 
 class Session:
@@ -250,9 +241,9 @@ class Session:
             if outgoing.settled:
                 outgoing.settled(False)
 
-    def _make_client(self) -> TurningClient:
+    def _make_client(self) -> Client:
         broker, five = self._broker, self._broker.protocol == "5"
-        client = TurningClient(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
