@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import queue
@@ -112,6 +113,7 @@ class Daemon:
             self._label.start()
             stack.enter_context(self._session)
             self._session.tried.wait(FIRST_TRY_S)
+            gc.freeze()  # what is loaded stays: looking through it again and again would hold all threads for 50 ms
             log.info(
                 "ready: model %s, %s",
                 self._classifier.bundle.model,

@@ -254,7 +254,7 @@ class Session:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls:
             client.tls_set_context(tls_context(broker))
-        client.max_inflight_messages_set(broker.max_inflight)
+        client.max_inflight_messages_set(0)  # the session keeps the bound; paho would go through all at each of them
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._guarded(self._on_connect)
         client.on_connect_fail = self._guarded(self._on_connect_fail)
