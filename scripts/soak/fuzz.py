@@ -68,12 +68,12 @@ def fuzz(folder: Path, payloads: int, seed: int) -> int:
         broker.end(KILL)
     refused = sum(value for name, value in metrics.items() if name.startswith("hard_rejected_messages_total"))
     print(f"{payloads} bad payloads in {lasted_s:.0f} s, {refused:.0f} refused; exit code {code}")
-    print("an honest device's label comes after its last sample was sent:")
+    print("an honest device's label comes after its last sample was sent, of it since receipt:")
     waits = latencies(plan, sender, subscriber)
     for when, bad in (("alone", False), ("beside the bad ones", True)):
-        some = sorted(wait for sent_at, wait in waits if (sent_at > begun) == bad)
-        median, p99 = (some[int(share * len(some))] if some else 0.0 for share in (0.5, 0.99))
-        print(f"  {when} {median:.3f} s (median), {p99:.3f} s (99 %), {len(some)} labels")
+        some = [wait for wait in waits if (wait[0] > begun) == bad]
+        (median, p99), (here, here99) = (quantiles([wait[part] for wait in some]) for part in (1, 2))
+        print(f"  {when} {median:.3f} s, {here:.3f} s (median), {p99:.3f} s, {here99:.3f} s (99 %), {len(some)} labels")
     print(
         f"memory: {memory[0] / 1e6:.0f} MB after a fifth, at most {max(memory) / 1e6:.0f} MB; books: {looks or 'sound'}"
     )
@@ -114,12 +114,19 @@ def own(subscriber: Subscriber) -> list[int]:
     return [n for window_id, n in list(subscriber.counts.items()) if window_id.startswith("d0")]
 
 
-def latencies(plan: Plan, sender: Sender, subscriber: Subscriber) -> list[tuple[float, float]]:
-    """Of each honest window: when its last sample was sent (monotonic), and how long after that its label came."""
-    found = []
-    for window_id, came_at in subscriber.came_at.items():
+def latencies(plan: Plan, sender: Sender, subscriber: Subscriber) -> list[tuple[float, float, float]]:
+    """Of each honest window: when its last sample was sent (monotonic), how long after that its label came, and how
+    much of that was since receipt."""
+    found, honest = [], set(plan.names()[:HONEST])
+    for window_id, (came_at, here_s) in subscriber.came_at.items():
         device, _, end_ms = window_id.partition(":")
-        if device in plan.names():
+        if device in honest:
             sent_at = sender.sent_at[round(int(end_ms) / 1000 - plan.start) - 1]
-            found.append((sent_at, came_at - sent_at))
+            found.append((sent_at, came_at - sent_at, here_s))
     return found
+
+
+def quantiles(values: list[float]) -> tuple[float, float]:
+    """Median, 99 %; 0 where there is nothing."""
+    ordered = sorted(values) or [0.0]
+    return ordered[len(ordered) // 2], ordered[int(0.99 * len(ordered))]

@@ -133,7 +133,7 @@ class Subscriber:
         self.replayed = self.sent_again = 0
         self.last_at = time.monotonic()
         self.health: dict = {}
-        self.came_at: dict[str, float] = {}  # monotonic, by window id: the first time
+        self.came_at: dict[str, tuple[float, float]] = {}  # by window id: monotonic, and since receipt, the first time
 
     def __enter__(self) -> Subscriber:
         self._client.loop_start()
@@ -152,7 +152,7 @@ class Subscriber:
         self.counts[payload["window_id"]] += 1
         self.replayed += payload["replayed"]
         self.sent_again += message.dup
-        self.came_at.setdefault(payload["window_id"], self.last_at)
+        self.came_at.setdefault(payload["window_id"], (self.last_at, payload["latency_s"]["total"]))
 
 
 @dataclass(frozen=True)
