@@ -76,11 +76,7 @@ def main(arguments: list[str]) -> int:
     from training.recipe import Recipe  # noqa: PLC0415
 
     # As it would be given anew. A relative path lets it be run again; an absolute one is nobody's business.
-    told = (
-        Path(a).name if Path(a) in options["data"] and Path(a).is_absolute() else a
-        for a in arguments
-        if a != "--resume"
-    )
+    told = (Path(a).name if Path(a).is_absolute() else a for a in arguments if a != "--resume")
     command = f"python scripts/finetune.py {shlex.join(told)}"
     recipe = Recipe(**{**options, "data": tuple(options["data"])}, command=command)
     console = Console(soft_wrap=True)

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from hard import recordings, scores
 from hard.commands import Refusal
 from hard.commands.progress import progress
+from hard.model import leak
 from hard.model.bundle import BundleError, default_path
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
@@ -51,9 +53,11 @@ def main(args: argparse.Namespace) -> int:
     tell_rejected(args.file, rejected)
     if not count:
         length_s = classifier.bundle.manifest.window.length_s
-        print(f"hard: {args.file}: no run is long enough for a window of {length_s:g} s", file=sys.stderr)
+        raise Refusal(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
         print(_told(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score", file=sys.stderr)
+        if met := leak.of(classifier.bundle.manifest, [Path(args.file)], list(dict.fromkeys(r.subject for r in runs))):
+            print(met, file=sys.stderr)
     return 0
 
 

@@ -22,9 +22,9 @@ def main(args: argparse.Namespace) -> int:
             raise Refusal(error) from error
         with contextlib.suppress(KeyboardInterrupt):
             wearers.publish(link, args.topic, threading.Event(), args.seconds or float("inf"))
-    counts = wearers.counts
+    counts, noun = wearers.counts, "wearer" if args.devices == 1 else "wearers"
     print(
-        f"hard: {args.devices} wearers: {counts.messages} messages, {counts.samples} samples published; "
+        f"hard: {args.devices} {noun}: {counts.messages} messages, {counts.samples} samples published; "
         f"{link.acknowledged} messages acknowledged; never more than {counts.behind_s:.2f} s behind",
         file=sys.stderr,
     )

@@ -55,6 +55,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     epochs: float = 0.0  # that the weights have seen
     refit: bool = False  # on the validation subjects too, once they had chosen the epoch and the temperature
     windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies
+    digests: dict[str, str] = {}  # sha256 of each file of recordings, by name
     adapted_from: Training | None = None  # of the bundle that this one began with, its metrics left out
 
 

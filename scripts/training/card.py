@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hard.model.bundle import Manifest
+from hard.model.leak import RANDOM, split_at_random
 from training import markdown
-from training.split import LEAKY, SAME
+from training.split import SAME
 
 LIMITS = """\
 ## Limits
@@ -27,7 +28,7 @@ MET = (
 )
 TEST = "; the test subjects were met once, at the end"
 RANDOM = (
-    f"**{LEAKY}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
+    f"**{RANDOM}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
     "nothing about people whom the model never saw."
 )
 
@@ -36,11 +37,6 @@ IN_TIME = (
     f"**The split is in time ({SAME}).** The first part of each activity was learnt from, the next chose the epoch and "
     "the temperature, the last tested: the figures hold for these people, and say little about others."
 )
-
-
-def leaky(manifest: Manifest) -> bool:
-    """Whether windows were split at random."""
-    return any(LEAKY in part for part in manifest.training.metrics)
 
 
 def in_time(manifest: Manifest) -> bool:
@@ -54,7 +50,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     `losses` says whether the loss curves lie beside it.
     """
     training, window, prompt = manifest.training, manifest.window, manifest.prompt
-    told, marked = training.metrics, leaky(manifest)
+    told, marked = training.metrics, split_at_random(manifest)
     facts = {
         "Base": f"`{training.base}`",
         "Data": training.data,
@@ -69,7 +65,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         **{f"Subjects, {part}": ", ".join(names) or "none" for part, names in training.subjects.items()},
     }
     parts = [
-        f"# {manifest.name}{f' ({LEAKY})' if marked else ''}",
+        f"# {manifest.name}{f' ({RANDOM})' if marked else ''}",
         f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: "
         f"{', '.join(manifest.labels)}.",
         "## How it was made",
@@ -91,7 +87,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     if "cross_validation" in told:
         parts += _crossed(told["cross_validation"])
     if "abstaining" in told:
-        title = f"Abstaining ({LEAKY})" if marked else "Abstaining"
+        title = f"Abstaining ({RANDOM})" if marked else "Abstaining"
         parts += [markdown.abstaining(told["abstaining"], title), markdown.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
 

@@ -97,7 +97,7 @@ def load(
     runs: list[Recording] = []
     rejected: Counter[str] = Counter()
     try:
-        for path in recordings.files_of(paths):
+        for path in files(paths):
             found, refused = recordings.read(
                 path, time_unit=time_unit, rate_hz=recorded_hz, unit=unit, columns=dict(columns)
             )
@@ -108,6 +108,17 @@ def load(
     except RecordingError as error:
         raise RefusedError(str(error)) from error
     return renamed(runs, labels), +rejected
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """Every file named, and of each folder those in it that can be recordings. Raises RefusedError."""
+    try:
+        found = recordings.files_of(paths)
+    except RecordingError as error:
+        raise RefusedError(str(error)) from error
+    if missing := [path for path in found if not path.is_file()]:
+        raise RefusedError(f"{missing[0]}: there is no such file")
+    return found
 
 
 def renamed(runs: Sequence[Recording], labels: Pairs) -> list[Recording]:

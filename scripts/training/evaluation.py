@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from hard.model.bundle import Bundle, Manifest, Training
+from hard.model import leak
+from hard.model.bundle import Bundle, Manifest
 from hard.model.classifier import Backend, Classifier, load
 from hard.recordings import Recording
 from hard.records import Prediction
 from training import adapting, baselines, conditions, data, display, markdown, report, strangers
 from training.abstaining import recommended
-from training.card import leaky
 from training.data import Labelled
 from training.dataset import Dataset
 from training.examples import Examples
@@ -27,7 +27,7 @@ from training.guards import RefusedError
 from training.learner import Learner, examples_of
 from training.outcome import Outcome, Sample, Texts, Trial, figures, outcome_of
 from training.recipe import Recipe
-from training.split import LEAKY, Split
+from training.split import Split
 from training.trainer import generated, loss_on
 
 BATCH = 256
@@ -137,10 +137,10 @@ def evaluate(
         return outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
 
     outcome = outcome_on(runs)
-    leak = leak_of(manifest, files, wanted)
+    met = leak.of(manifest, data.files(files), wanted)
     told = figures(outcome)
     name = f"{classifier.bundle.model} by {backend}"
-    display.show_score(console, f"{name} (LEAKY)" if leak else name, outcome.score)
+    display.show_score(console, f"{name} (LEAKY)" if met else name, outcome.score)
     display.show_figures(console, told)
     threshold, chosen = _threshold(manifest, outcome)
     abstaining = report.abstaining(outcome, threshold, chosen, strangers.confidences(classifier))
@@ -150,8 +150,8 @@ def evaluate(
         reached[condition] = outcome_on(others).score.macro_f1
     if changed:
         display.show_conditions(console, reached)
-    if leak:
-        console.print(leak)
+    if met:
+        console.print(met)
     if out is not None:
         intro = [
             f"On {', '.join(file.name for file in files)}, subjects {', '.join(wanted)}, a window every {hop_s:g} s."
@@ -161,7 +161,7 @@ def evaluate(
             outcome,
             title=name,
             intro=intro,
-            leaky=leak,
+            leaky=met,
             told={
                 "bundle": classifier.bundle.model,
                 "backend": backend,
@@ -172,25 +172,6 @@ def evaluate(
         )
         console.print(f"wrote {out}")
     return outcome
-
-
-def leak_of(manifest: Manifest, files: Sequence[Path], subjects: Sequence[str]) -> str:
-    """One sentence where the bundle, or one that it was adapted from, was made with these subjects of these files."""
-    training: Training | None = manifest.training
-    if leaky(manifest) and _shares(manifest.training, files):
-        return f"{LEAKY} when this bundle was made, so it was trained on these very people"
-    nobody = "the figures say nothing about others"
-    while training is not None:
-        for part, did in (("train", "trained"), ("validation", "its epoch chosen")):
-            known = [subject for subject in subjects if subject in training.subjects.get(part, ())]
-            if known and _shares(training, files):
-                return f"LEAKY: this bundle was {did} on the subjects {', '.join(known)}; {nobody}"
-        training = training.adapted_from
-    return ""
-
-
-def _shares(training: Training, files: Sequence[Path]) -> bool:
-    return bool({file.name for file in files} & set(training.data.split(", ")))
 
 
 def check_out(out: Path | None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hard.model.leak import RANDOM
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from training import data
@@ -21,7 +22,6 @@ from training.guards import RefusedError
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2  # of the windows, where they are split at random
 DRAWS = 200  # of validation subjects, until these show every label
-LEAKY = "LEAKY, windows split at random"
 SAME = "same people, later"
 
 
@@ -39,7 +39,7 @@ class Split:
 
     @property
     def leaky(self) -> bool:
-        return self.mark == LEAKY
+        return self.mark == RANDOM
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """By part, what `Labelled.of` takes."""
@@ -96,7 +96,7 @@ def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
     shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
     part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
     everyone = tuple(dict.fromkeys(labelled.subject.tolist()))
-    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone, LEAKY)
+    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone, RANDOM)
 
 
 def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:

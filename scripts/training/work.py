@@ -6,7 +6,6 @@ Knows no data and no optimiser.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import fields
@@ -16,6 +15,8 @@ from typing import Any
 import msgspec
 from safetensors.torch import load_model, save_model
 
+from hard.model import leak
+from training import data
 from training.guards import RefusedError
 from training.recipe import Recipe
 from training.trainer import Trained
@@ -81,8 +82,8 @@ def finish(folder: Path, model: Any, trained: Trained) -> None:
 def plan(recipe: Recipe) -> dict[str, str]:
     """What must be the same when a settled recipe is resumed, the recordings included."""
     asked = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
-    files = [file for path in recipe.data for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    asked["data"] = ", ".join(f"{file.name} (sha256 {_digest(file)})" for file in files if file.is_file())
+    told = leak.digests(data.files(recipe.data))
+    asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in told.items())
     return asked
 
 
@@ -91,11 +92,6 @@ def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
     return next(
         (f"{name} {begun.get(name)}, not {asked[name]}" for name in asked if asked[name] != begun.get(name)), ""
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 
 def _is_json(path: Path) -> bool:

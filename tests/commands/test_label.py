@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,18 @@ def test_score_goes_to_stderr(recording: Path, capfdbinary: pytest.CaptureFixtur
     assert err.splitlines()[2].startswith("Jogging")
 
 
+def test_a_score_on_people_that_the_bundle_learnt_from_says_so(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = record(tmp_path / "motionsense_50hz_raw.txt", {"1": ("Walking",), "nobody": ("Walking",)})
+    known = path.rename(tmp_path / "motionsense_50hz_raw.txt.xz")
+    known.write_bytes(lzma.compress(known.read_bytes()))
+    _, err = label(capfdbinary, known, "--score")
+    assert err.endswith("LEAKY: this bundle was trained on the subjects 1; the figures say nothing about others\n")
+    assert "LEAKY" not in label(capfdbinary, known, "--score", "--subjects", "nobody")[1]
+    assert "LEAKY" not in label(capfdbinary, known)[1]
+
+
 def test_a_truth_that_is_no_label_stays_and_counts_as_wrong(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -127,10 +140,11 @@ def test_tells_what_was_rejected_and_when_nothing_is_long_enough(
 ) -> None:
     path = record(tmp_path / "r.txt", {"a": ("Walking",)}, seconds=3)
     path.write_text(path.read_text() + "11,Walking,1867172313000,4.4,4.4,;\n")
-    lines, err = label(capfdbinary, path)
-    assert lines == []
-    assert "rejected 1 × not a number" in err
-    assert "no run is long enough for a window of 4 s" in err
+    assert cli.main(["label", str(path)]) == 2
+    out, err = capfdbinary.readouterr()
+    assert out == b""
+    assert "rejected 1 × not a number" in err.decode()
+    assert "no run is long enough for a window of 4 s" in err.decode()
 
 
 def test_refuses_what_it_cannot_do(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

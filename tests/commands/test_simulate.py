@@ -59,7 +59,7 @@ def test_ctrl_c_ends_it_with_its_counts(mosquitto: Mosquitto) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert re.fullmatch(r"hard: 1 wearers: \d+ messages, .*\n", err)
+    assert re.fullmatch(r"hard: 1 wearer: \d+ messages, .*\n", err)
 
 
 def test_watch_prints_a_line_a_label(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
