@@ -26,36 +26,18 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hard.motion import signals
+from hard.motion.signals import HARMONICS, TINY, Gait, Spectra
 from hard.records import Singles
 
 BANDS_HZ = ((0.4, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 5.0), (5.0, 10.0))
 LAGS_S = (0.3, 1.3)
-TINY = 1e-6
 SIGNALS = ("x", "y", "z", "v", "f", "l", "h", "m")
 QUANTILES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
 PAIRS = {"vf.corr": ("v", "f"), "vl.corr": ("v", "l"), "fl.corr": ("f", "l")}
 OTHERS = (*PAIRS, "step.freq", "tilt.cos", "lean.cos")
-STEP_HZ = np.arange(1.2, 3.3, 0.02)  # where the step frequency is looked for
-HARMONICS = 6  # of the stride
-STEEP = 0.8  # forward nearer to gravity than this (37°) can't be made level: up stands in
 GRAVITY_MIN = 0.5  # m/s²: below it a window has no direction of gravity, and the axis z stands in
-
-
-class Gait(NamedTuple):
-    """Step frequency (B,) in Hz; complex amplitudes (S, B, K) of the stride's harmonics, phases against the step."""
-
-    step_hz: Singles
-    amplitude: NDArray[np.complex64]
-
-
-class Spectra(NamedTuple):
-    """Power (S, B, N) per signal and frequency in Hz (N,), and autocorrelations (S, B, T) normalised at lag 0."""
-
-    power: Singles
-    frequency: NDArray[np.float64]
-    autocorrelation: Singles
 
 
 def names() -> list[str]:
@@ -75,14 +57,14 @@ def extract(windows: Singles, up: Singles, forward: Singles, rate_hz: float, wan
     length = np.linalg.norm(gravity, axis=1, keepdims=True)
     vertical = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.array([0, 0, 1], np.float32))
     out = np.empty((len(windows), len(wanted)), dtype=np.float32)
-    signals = _signals(windows, vertical, (up, forward), plan.signals)  # (S, B, T)
-    centred = signals - signals.mean(axis=2, keepdims=True)
+    made = signals.of(windows, vertical, (up, forward), plan.signals)  # (S, B, T)
+    centred = made - made.mean(axis=2, keepdims=True)
     spread = np.sqrt(np.mean(centred**2, axis=2))
-    spectra = _spectra(centred, rate_hz) if plan.spectral else None
-    gait = _gait(centred, plan.signals.index("v"), rate_hz) if plan.gait else None
-    ordered = np.sort(signals, axis=2) if plan.ordered else None
+    spectra = signals.spectra(centred, rate_hz) if plan.spectral else None
+    gait = signals.gait(centred, plan.signals.index("v"), rate_hz) if plan.gait else None
+    ordered = np.sort(made, axis=2) if plan.ordered else None
     for statistic, columns, rows in plan.statistics:
-        block = Block(signals, centred, spread, ordered, spectra, gait, rows, rate_hz)
+        block = Block(made, centred, spread, ordered, spectra, gait, rows, rate_hz)
         out[:, columns] = STATISTICS[statistic](block).T
     for name, column in plan.others:
         if name in PAIRS:
@@ -170,85 +152,6 @@ def _plan_of(wanted: tuple[str, ...]) -> Plan:
 
 def _plan(wanted: Sequence[str]) -> Plan:
     return _plan_of(tuple(wanted))
-
-
-def _signals(windows: Singles, vertical: Singles, mounting: tuple[Singles, Singles], wanted: list[str]) -> Singles:
-    """The wanted signals (S, B, T)."""
-    made: dict[str, Singles] = {axis: windows[..., i] for i, axis in enumerate("xyz") if axis in wanted}
-    if "m" in wanted:
-        made["m"] = np.sqrt(np.einsum("btc,btc->bt", windows, windows))
-    if {"v", "f", "l", "h"} & set(wanted):
-        made["v"] = np.einsum("btc,bc->bt", windows, vertical)
-        if "h" in wanted:
-            rest = windows - made["v"][..., None] * vertical[:, None, :]
-            made["h"] = np.sqrt(np.einsum("btc,btc->bt", rest, rest))
-        if {"f", "l"} & set(wanted):
-            ahead = _ahead(vertical, *mounting)
-            made["f"] = np.einsum("btc,bc->bt", windows, ahead)
-            made["l"] = np.einsum("btc,bc->bt", windows, _cross(vertical, ahead))
-    return np.stack([made[signal] for signal in wanted])
-
-
-def _cross(a: Singles, b: Singles) -> Singles:
-    """Vector products (B, 3); numpy's own takes ten times as long for a few rows."""
-    return np.asarray(a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]])
-
-
-def _ahead(vertical: Singles, up: Singles, forward: Singles) -> Singles:
-    """Level unit vectors (B, 3) that point forward. Where a thigh lies, `forward` is plumb and `up` is level."""
-    steep = np.einsum("bc,bc->b", forward, vertical)[:, None]
-    level = forward - steep * vertical
-    lying = -np.sign(steep) * (up - np.einsum("bc,bc->b", up, vertical)[:, None] * vertical)
-    level = np.where(np.abs(steep) > STEEP, lying, level)
-    return np.asarray(level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), TINY), dtype=np.float32)
-
-
-@lru_cache(maxsize=8)
-def _spectral_basis(points: int, rate_hz: float) -> tuple[Singles, np.float32, Singles, NDArray[np.float64]]:
-    """Taper (T,), the scale of power, the weight (T,) of each lag, frequencies (N,) in Hz.
-
-    Each lag has T − lag products: weighted, a steady rhythm has a peak of 1 at any lag.
-    """
-    taper = np.hanning(points).astype(np.float32)
-    unbiased = (points / np.arange(points, 0, -1)).astype(np.float32)
-    frequency = np.asarray(np.fft.rfftfreq(points, 1 / rate_hz), dtype=np.float64)
-    return taper, np.float32((taper**2).sum() * rate_hz), unbiased, frequency
-
-
-def _spectra(centred: Singles, rate_hz: float) -> Spectra:
-    n = centred.shape[2]
-    taper, scale, unbiased, frequency = _spectral_basis(n, rate_hz)
-    power = np.abs(np.fft.rfft(centred * taper, axis=2)).astype(np.float32) ** 2 / scale
-    padded = np.abs(np.fft.rfft(centred, n=2 * n, axis=2)) ** 2
-    correlation: Singles = np.fft.irfft(padded, axis=2)[..., :n].astype(np.float32)
-    correlation *= unbiased
-    correlation /= np.maximum(correlation[..., :1], np.float32(TINY))
-    return Spectra(power, frequency, correlation)
-
-
-@lru_cache(maxsize=8)
-def _step_basis(points: int, rate_hz: float) -> tuple[NDArray[np.complex64], NDArray[np.complex64], Singles]:
-    """Tapered waves (T, N) at STEP_HZ and at twice that, and the taper (T,)."""
-    taper = np.hanning(points)
-    waves = [np.exp(-2j * np.pi * k * np.outer(np.arange(points) / rate_hz, STEP_HZ)) * taper[:, None] for k in (1, 2)]
-    return waves[0].astype(np.complex64), waves[1].astype(np.complex64), taper.astype(np.float32)
-
-
-def _gait(centred: Singles, vertical: int, rate_hz: float) -> Gait:
-    """Finds the step in the vertical signal, then each signal's Fourier coefficients at the stride's harmonics."""
-    points = centred.shape[2]
-    once, twice, taper = _step_basis(points, rate_hz)
-    power = np.abs(centred[vertical] @ once) ** 2 + 0.5 * np.abs(centred[vertical] @ twice) ** 2
-    step_hz = STEP_HZ[power.argmax(axis=1)].astype(np.float32)
-    wave = np.exp(-1j * np.pi * np.outer(step_hz, np.arange(points) / rate_hz)).astype(np.complex64)  # (B, T)
-    tapered, turning = centred * taper, np.ones_like(wave)
-    amplitude = np.empty((*centred.shape[:2], HARMONICS), dtype=np.complex64)
-    for k in range(HARMONICS):
-        turning = turning * wave
-        amplitude[..., k] = np.einsum("sbt,bt->sb", tapered, turning) * np.float32(2 / taper.sum())
-    # Time zero is where the step's own wave crests: the phase of harmonic k turns k/2 times as fast as the step's.
-    step = np.angle(amplitude[vertical, :, 1]) / 2
-    return Gait(step_hz, amplitude * np.exp(-1j * np.outer(step, np.arange(1, HARMONICS + 1))).astype(np.complex64))
 
 
 def _harmonic(k: int) -> Callable[[Block], Singles]:
