@@ -27,10 +27,11 @@ class Pending:
     """The bounded store between assembling and labelling.
 
     A window may wait for `max_age_s`, and where its device's line or the store is full, `put` waits for room, which
-    holds a burst back in the message queue and at the broker. Where the store has not been empty for `max_age_s`, that
-    is overload: a window may wait for FRESH_S and `put` doesn't wait at all, until the store is empty and nothing was
-    shed for SETTLED_S. A device whose oldest window has waited too long, or that finds no room, keeps its newest window
-    only, and labels say `degraded` until SETTLED_S later. `shed` is told the reason and which.
+    holds a burst back in the message queue and at the broker. A store that has not been empty for `max_age_s`, or for
+    as long as nothing had been shed before, is overloaded: a window may wait for FRESH_S and `put` doesn't wait at all,
+    until the store is empty and nothing was shed for SETTLED_S. A device whose oldest window has waited too long, or
+    that finds no room, keeps its newest window only, and labels say `degraded` until SETTLED_S later. `shed` is told
+    the reason and which.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Pending:
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
         self._degraded: dict[str, float] = {}  # devices, and when something of them was shed last
         self._shed_at = self._empty_at = float("-inf")  # when anything was shed, and when the store was empty, last
+        self._patience_s = max_age_s
         self._size = 0
         self._closed = self._abandoned = False
         self._changed = Condition()
@@ -66,7 +68,7 @@ class Pending:
             for window in windows:
                 device, now = window.device, monotonic()
                 if not self._size and now - self._shed_at > SETTLED_S:
-                    self._empty_at = now
+                    self._empty_at, self._patience_s = now, min(self._max_age_s, now - self._shed_at)
                 if crowded := not self._room(device):
                     crowded, now = not self._wait_for_room(device), monotonic()
                     waited()
@@ -133,7 +135,7 @@ class Pending:
         return self._room(device)
 
     def _overloaded(self, now: float) -> bool:
-        return now - self._empty_at > self._max_age_s
+        return now - self._empty_at > self._patience_s
 
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         *dropped, newest = line

@@ -204,3 +204,18 @@ def test_overload_ends_when_the_store_is_empty_and_nothing_was_shed_for_a_while(
         clock[0] += 2.0
         pending.take(9)
         assert shed == {"stale": 4}
+
+
+def test_overload_that_comes_back_is_known_sooner(shed: Counter[str], clock: list[float]) -> None:
+    """Else a load that pauses now and then would let everything grow old again each time."""
+    pending = overloaded(shed, clock, 30)
+    pending.take(9)
+    calm_s = room.SETTLED_S + 1.0
+    clock[0] += calm_s
+    shed.clear()
+    pending.put([window("a", 100), window("b", 100)])
+    clock[0] += 1.0
+    pending.put([window("a", 101), window("b", 101)])
+    clock[0] += calm_s
+    assert [w.end for w in pending.take(9)] == [101, 101]
+    assert shed == {"stale": 2}
