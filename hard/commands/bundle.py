@@ -51,6 +51,7 @@ def _account(bundle: Bundle) -> str:
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "labels": ", ".join(manifest.labels),
         "window": f"{manifest.window.length_s:g} s at {manifest.window.rate_hz:g} Hz, {manifest.window.unit}",
+        "swing": f"evened out to {manifest.swing:g} m/s2" if manifest.swing else "as it comes",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
         "temperature": f"{manifest.temperature:g}",
         "served in": manifest.precision + (f"; int8: {_weighed(manifest.int8)}" if manifest.int8 else ""),
