@@ -64,6 +64,7 @@ class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
     clock_offset_s: float
     received_at: float
     received_wall: float
+    swing: float = 0.0  # a file of before it was learnt has none
 
 
 class StateEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -254,7 +255,7 @@ def _row(saved: Saved) -> tuple[str, int, bytes | None, bytes]:
     windows = [
         WindowEntry(
             w.start, w.end, w.xyz.tobytes(), w.coverage, w.up.tobytes(), w.forward.tobytes(), w.calibrated,
-            w.clock_offset_s, w.received_at, w.received_wall,
+            w.clock_offset_s, w.received_at, w.received_wall, w.swing,
         )
         for w in saved.windows
     ]  # fmt: skip
@@ -280,7 +281,7 @@ def _unpack_windows(device: str, blob: bytes) -> list[Window]:
         Window(
             device, w.start, w.end, np.frombuffer(w.xyz, np.float32).reshape(-1, 3), w.coverage,
             np.frombuffer(w.up, np.float32), np.frombuffer(w.forward, np.float32), w.calibrated, w.clock_offset_s,
-            w.received_at, w.received_wall, replayed=True,
+            w.received_at, w.received_wall, replayed=True, swing=w.swing,
         )
         for w in _windows.decode(blob)
     ]  # fmt: skip

@@ -114,6 +114,7 @@ def told(windows: Iterable[Window]) -> dict[str, tuple[Any, ...]]:
             w.forward.tobytes(),
             w.calibrated,
             w.clock_offset_s,
+            w.swing,
         )
         for w in windows
     }
@@ -208,6 +209,19 @@ def test_the_log_is_pruned_and_little_is_sent_again(folder: Path, monkeypatch: p
         process.commit()
     process.die()
     assert Process(folder).replayed <= 6
+
+
+def test_a_window_that_was_saved_is_what_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "SAVE_EVERY_S", 0.0)
+    process = Process(folder)
+    for second in range(20):
+        process.take(message("a", second))
+    process.commit()
+    process.die()
+    again = Process(folder)
+    assert again.replayed == 0
+    assert again.made[-1].swing > 0
+    assert told(again.made) == told(process.made)
 
 
 def test_what_is_settled_by_the_second_process_is_not_sent_by_the_third(
