@@ -141,7 +141,7 @@ _counts = attrgetter(*Tally.__slots__)
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
     """Something in a device's life. It ends `forgotten`, after long silence or to make room for another, or, where it
-    made room before it fell silent or closed a window, `dismissed`: nobody was told that it lived."""
+    made room before it ever fell silent or closed a window, `dismissed`: nobody was told that it lived."""
 
     device: str
     kind: Literal["new", "silent", "back", "forgotten", "dismissed", "remounted"]

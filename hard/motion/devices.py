@@ -38,6 +38,7 @@ class Device:
     last_received: float
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
+    was_silent: bool = False  # ever, which was told
     held_time: Floats = field(default_factory=lambda: np.empty(0))
     held_xyz: Floats = field(default_factory=lambda: np.empty((0, 3)))
 
@@ -103,7 +104,7 @@ class Devices:
             if quiet_s > self._rules.forget_after_s:
                 tally += self._forget(name, now)
             elif quiet_s > self._rules.silent_after_s and not device.silent:
-                device.silent = True
+                device.silent = device.was_silent = True
                 self._silent += 1
                 self._events.append(DeviceEvent(name, "silent", now))
         events, self._events = self._events, []
@@ -204,7 +205,7 @@ class Devices:
 
     def _forget(self, name: str, now: float) -> Tally:
         device = self._devices.pop(name)
-        told = device.silent or name not in self._newcomers
+        told = device.was_silent or name not in self._newcomers
         self._newcomers.pop(name, None)
         self._silent -= device.silent
         self._events.append(DeviceEvent(name, "forgotten" if told else "dismissed", now))
@@ -248,5 +249,5 @@ class Devices:
             clock_offset_s=device.clock.offset_s or 0.0,
             received_at=samples.received_at,
             received_wall=samples.received_wall,
-            swing=frame.swing,
+            swing=frame.swing if frame.calibrated else 0.0,  # the usual one is the bundle's, which may be reloaded
         )

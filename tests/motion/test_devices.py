@@ -353,6 +353,23 @@ def test_a_silent_device_makes_room_before_a_newcomer() -> None:
     assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
 
 
+def test_a_newcomer_that_was_told_as_silent_is_told_as_forgotten() -> None:
+    """Or its retained `unknown` would stay for ever."""
+    many = devices(max_devices=1, silent_after_s=60.0)
+    books = Books(many)
+    books.push(message(second(0), "odd", at=0.0))
+    many.tick(61.0)
+    books.push(message(second(70), "odd", at=70.0), message(second(71), "newer", at=71.0))
+    assert [(e.device, e.kind) for e in many.tick(71.0)[0]] == [("odd", "back"), ("odd", "forgotten"), ("newer", "new")]
+
+
+def test_a_device_that_showed_no_walking_has_no_swing() -> None:
+    """Not the usual one: a bundle that is loaded later may have another, and would even out what isn't known."""
+    books = Books(Devices(GRID, FRAME._replace(swing=3.0)))
+    books.push(*(message(second(i), at=float(i)) for i in range(5)))
+    assert [(w.calibrated, w.swing) for w in books.windows] == [(False, 0.0)] * 2
+
+
 def test_silent_back_and_forgotten_are_told_once() -> None:
     one = devices(silent_after_s=60.0, forget_after_s=600.0)
     books = Books(one)
