@@ -33,7 +33,7 @@ from hard.stream.backoff import Backoff
 from hard.stream.client import Client
 
 log = logging.getLogger(__name__)
-MOST_IN_FLIGHT = 65_535  # that MQTT can tell
+MOST_IN_FLIGHT, LONGEST_EXPIRY_S = 65_535, 2**32 - 1  # that MQTT can tell
 ROOM_WITHIN_S, LOOK_AGAIN_S = 5.0, 0.002
 TAKEN_OVER = 0x8E  # MQTT 5: another client connected with the same id
 
@@ -402,7 +402,7 @@ class Session:
     def _properties(self, outgoing: Outgoing) -> Properties | None:
         if outgoing.expires_at is None or self._broker.protocol != "5":
             return None
-        return expiring(max(1, round(outgoing.expires_at - time())))
+        return expiring(min(max(1, round(outgoing.expires_at - time())), LONGEST_EXPIRY_S))
 
 
 @lru_cache(maxsize=16)  # most of what goes out has as long to live
