@@ -63,7 +63,7 @@ class Assembler:
             progress.begin()
             if self._due is not None:
                 now, self._due = self._due, None
-                self._tick_devices(now)
+                self._tick_devices(now, progress)
             self._take([item for item in items if isinstance(item, Message)], progress)
             ended = None in items
             if self._journal.due():
@@ -127,7 +127,7 @@ class Assembler:
         for message in taken:
             self._acknowledge(message)
 
-    def _tick_devices(self, now: float) -> None:
+    def _tick_devices(self, now: float, progress: Progress) -> None:
         self._commit()
         windows, tally, names = self._devices.release(now, time())
         self._ledger.changed(tally)
@@ -135,7 +135,7 @@ class Assembler:
             self._journal.changed(name)
         for window in windows:
             self._journal.closed(window.device, [window])
-        self._pending.put(windows)
+        self._pending.put(windows, progress.step)
         events, tally = self._devices.tick(now)
         self._ledger.changed(tally)
         for event in events:
