@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,15 @@ RANDOM = "LEAKY, windows split at random"  # in the names of a bundle's figures
 
 
 def digests(files: Sequence[Path]) -> dict[str, str]:
-    """What tells a recording again under another name: the sha256 of each file, by name."""
-    return {file.name: _digest(file) for file in files}
+    """What tells a recording again under another name: the sha256 of each file, by name; of files of one name in
+    several folders, the later ones by name and number."""
+    told: dict[str, str] = {}
+    names: Counter[str] = Counter()
+    for file in files:
+        names[file.name] += 1
+        n = names[file.name]
+        told[file.name if n == 1 else f"{file.name} ({n})"] = _digest(file)
+    return told
 
 
 def split_at_random(manifest: Manifest) -> bool:

@@ -27,7 +27,7 @@ MET = (
     "judge them."
 )
 TEST = "; the test subjects were met once, at the end"
-RANDOM = (
+AT_RANDOM = (
     f"**{RANDOM}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
     "nothing about people whom the model never saw."
 )
@@ -71,7 +71,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         "## How it was made",
         f"```sh\n{training.command}\n```",
         markdown.facts(facts),
-        RANDOM
+        AT_RANDOM
         if marked
         else IN_TIME
         if in_time(manifest)
