@@ -140,7 +140,9 @@ class Pending:
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         *dropped, newest = line
         if dropped:
-            self._shed_at = self._degraded[device] = monotonic()
+            self._degraded[device] = now = monotonic()
+            if reason == "stale" or now - line[0][0] > FRESH_S or not self._overloaded(now):
+                self._shed_at = now  # but a message longer than a line says nothing of the load
             line.clear()
             line.append(newest)
             self._size -= len(dropped)

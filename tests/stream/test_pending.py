@@ -219,3 +219,19 @@ def test_overload_that_comes_back_is_known_sooner(shed: Counter[str], clock: lis
     clock[0] += calm_s
     assert [w.end for w in pending.take(9)] == [101, 101]
     assert shed == {"stale": 2}
+
+
+def test_messages_longer_than_a_line_keep_no_overload_up(shed: Counter[str], clock: list[float]) -> None:
+    """Nobody waits for room then, so each is shed in part however little there is to do: it would never end."""
+    pending = overloaded(shed, clock, 10)
+    pending.take(9)
+    for i in range(6):
+        clock[0] += 1.0
+        pending.put([window("a", 100 + 10 * i + k) for k in range(6)])
+        while len(pending):
+            pending.take(9)
+    assert shed == {"stale": 2, "superseded": 6 * 4}
+    clock[0] += 1.0
+    pending.put([window("a", 200), window("a", 201)])
+    clock[0] += 2.0
+    assert ends(pending.take(1), "a") == [200]
