@@ -146,6 +146,7 @@ def main() -> int:
     parser.add_argument("--broker-kills", type=int, default=30, metavar="N", help="(30)")
     parser.add_argument("--devices", type=int, default=50, metavar="N", help="a message a second each, at once (50)")
     parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="instead: N bad payloads among honest devices")
+    parser.add_argument("--rate", type=float, metavar="R", help="bad payloads a second (as many as are taken)")
     parser.add_argument("--aimed", type=float, default=0.0, metavar="SHARE", help="of faults, at the bursts (0)")
     parser.add_argument("--most-repeats", type=float, default=0.02, metavar="SHARE", help="of all windows (0.02)")
     parser.add_argument(
@@ -158,7 +159,7 @@ def main() -> int:
             return overload(Path(name), round(args.minutes * 60), args.seed)
     if args.fuzz:
         with tempfile.TemporaryDirectory() as name:
-            return fuzz(Path(name), args.fuzz, args.seed)
+            return fuzz(Path(name), args.fuzz, args.seed, args.rate)
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name)) as disk:
         return run(args, Path(name), disk)
 

@@ -42,7 +42,7 @@ class Pending:
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
         self._degraded: dict[str, float] = {}  # devices, and when something of them was shed last
         self._shed_at = self._empty_at = float("-inf")  # when anything was shed, and when the store was empty, last
-        self._patience_s = max_age_s
+        self._patience_s, self._taken_at = max_age_s, monotonic()
         self._size = 0
         self._closed = self._abandoned = False
         self._changed = Condition()
@@ -69,6 +69,7 @@ class Pending:
                 device, now = window.device, monotonic()
                 if not self._size and now - self._shed_at > SETTLED_S:
                     self._empty_at, self._patience_s = now, min(self._max_age_s, now - self._shed_at)
+                    self._degraded.clear()  # also of devices that are gone
                 if crowded := not self._room(device):
                     crowded, now = not self._wait_for_room(device), monotonic()
                     waited()
@@ -82,6 +83,8 @@ class Pending:
     def take(self, most: int) -> list[Window]:
         """Waits for windows; gives at most `most`, one a device in turn. Empty only once closed and drained."""
         with self._changed:
+            if self._stood_still(now := monotonic()):
+                self._empty_at = now
             while not self._size and not self._closed:
                 self._changed.wait()
             now = monotonic()
@@ -101,6 +104,7 @@ class Pending:
                 batch.append(window)
                 if line:
                     self._lines[device] = line
+            self._taken_at = monotonic()
             self._changed.notify_all()
             return batch
 
@@ -135,7 +139,11 @@ class Pending:
         return self._room(device)
 
     def _overloaded(self, now: float) -> bool:
-        return now - self._empty_at > self._patience_s
+        return now - self._empty_at > self._patience_s and not self._stood_still(now)
+
+    def _stood_still(self, now: float) -> bool:
+        """Whether the process was stopped, or the model hung: then what waits is a backlog and no load."""
+        return now - self._taken_at > self._max_age_s
 
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         *dropped, newest = line

@@ -42,8 +42,8 @@ def mutated(random_: random.Random, sound: bytes) -> tuple[str, bytes]:
     return topic, json.dumps({"t": times, "x": times, "y": [0] * len(times), "z": [9.8] * len(times)}).encode()
 
 
-def fuzz(folder: Path, payloads: int, seed: int) -> int:
-    """Prints what was measured; gives an exit code."""
+def fuzz(folder: Path, payloads: int, seed: int, rate: float | None = None) -> int:
+    """Prints what was measured; gives an exit code. `rate` is that of the bad payloads a second, at most."""
     broker = Broker(folder)
     broker.start()
     daemon = Daemon(folder, broker.port, folder / "state", ("ingest.max_devices=1000",))
@@ -56,7 +56,7 @@ def fuzz(folder: Path, payloads: int, seed: int) -> int:
             sender.start()
             time.sleep(ALONE_S)
             begun = time.monotonic()
-            memory, looks = flood(broker, daemon, plan, payloads)
+            memory, looks = flood(broker, daemon, plan, payloads, rate)
             lasted_s = time.monotonic() - begun
             sender.stop()
             expected = HONEST * (len(sender.sent_at) - FIRST_WINDOW_S + 1)
@@ -83,16 +83,18 @@ def fuzz(folder: Path, payloads: int, seed: int) -> int:
     return int(bool(failed))
 
 
-def flood(broker: Broker, daemon: Daemon, plan: Plan, payloads: int) -> tuple[list[int], list[str]]:
-    """Sends the bad payloads, as fast as they are taken; gives the daemon's memory, and what didn't balance."""
+def flood(broker: Broker, daemon: Daemon, plan: Plan, payloads: int, rate: float | None) -> tuple[list[int], list[str]]:
+    """Sends the bad payloads at `rate`, or as fast as they are taken; gives its memory, and what didn't balance."""
     random_, sent, memory, looks = random.Random(plan.seed), 0, [], []
     sounds = [plan.payload(0, second) for second in range(50)]
     bad = client(broker.port, "fuzz")
     bad.loop_start()
-    taken_before = received(daemon)
+    taken_before, begun = received(daemon), time.monotonic()
     try:
         while sent < payloads:
-            for _ in range(ROUND):
+            for done in range(ROUND):
+                if rate:
+                    time.sleep(max(0.0, begun + (sent + done) / rate - time.monotonic()))
                 bad.publish(*mutated(random_, random_.choice(sounds)), qos=1)
             sent += ROUND
             until(lambda n=sent - MOST_WAITING: received(daemon) - taken_before > n, 120, "the bad ones")

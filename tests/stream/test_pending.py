@@ -235,3 +235,31 @@ def test_messages_longer_than_a_line_keep_no_overload_up(shed: Counter[str], clo
     pending.put([window("a", 200), window("a", 201)])
     clock[0] += 2.0
     assert ends(pending.take(1), "a") == [200]
+
+
+def test_a_pause_of_the_whole_process_is_no_overload(shed: Counter[str], clock: list[float]) -> None:
+    pending = make(shed, max_age_s=30)
+    pending.put([window("a", 0), window("a", 1)])
+    pending.take(1)
+    clock[0] = 60.0
+    pending.put([window("b", i) for i in range(60)])
+    assert ends(pending.take(1), "a") == [1]
+    while len(pending):
+        clock[0] += 1.0
+        batch = pending.take(4)
+        assert not any(w.degraded for w in batch)
+    assert not shed
+
+
+def test_devices_that_are_gone_are_not_remembered_as_degraded(shed: Counter[str], clock: list[float]) -> None:
+    pending = make(shed, max_per_device=1)
+    for i in range(20):
+        pending.put([window(f"d{i}", 0), window(f"d{i}", 1)])
+        pending.forget(f"d{i}")
+        pending.put([window(f"d{i}", 2)])
+    assert len(pending._degraded) == 20
+    while len(pending):
+        pending.take(9)
+    clock[0] += 60.0
+    pending.put([window("a", 0)])
+    assert not pending._degraded
