@@ -288,19 +288,23 @@ def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto
         assert settled == [True] * 2000
 
 
-def test_a_full_queue_is_counted_and_never_leaks_a_slot(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_full_queue_is_counted_and_never_leaks_a_slot(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch, qos: int
+) -> None:
     """mosquitto stops at 20 unacknowledged messages: were shed ones not acknowledged, the flow would end."""
-    monkeypatch.setattr(room, "ROOM_WITHIN_S", 0.01)
+    if qos:
+        monkeypatch.setattr(room, "ROOM_WITHIN_S", 0.01)
     counts: Counter[str] = Counter()
     with Listener(mosquitto) as listener, session(mosquitto, size=5, counts=counts) as made:
         eventually(lambda: made.subscribed)
         for i in range(15):
-            listener.client.publish("sensors/a/accel", str(i), qos=1)
+            listener.client.publish("sensors/a/accel", str(i), qos=qos)
         eventually(lambda: counts == {"came": 15, "shed": 10})
         for message in received(made, 5):
             made.acknowledge(message)
         for i in range(100):
-            listener.client.publish("sensors/a/accel", str(i), qos=1)
+            listener.client.publish("sensors/a/accel", str(i), qos=qos)
             made.acknowledge(received(made, 1)[0])
 
 
