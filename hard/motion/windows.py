@@ -2,8 +2,9 @@
 
 The grid counts from the first sample of a run: windows start at `first + k·hop`, `end = start + length`, grid points at
 `start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends the
-run. Samples denser than the grid are averaged around its points, so that what swings faster than the grid can show
-does not come back as something slower; others are interpolated. Knows no arrival times and no other device.
+run. A grid value is the mean of the interpolated samples over a grid step around its point, whatever their rate: what
+swings faster than the grid can show does not come back as something slower, and a device that is polled at the grid's
+rate gives what a faster one gives. Knows no arrival times and no other device.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from hard.records import Floats, Singles, Tally
 SHORTEST_HOP_S = 0.001
 SAME_TIME_S = 1e-6  # two samples closer than this are one
 MOST = 100_000  # of everything about a grid: beyond lie only mistakes
-DENSE = 4 / 3  # samples a grid point, above which they are averaged
 BufferState = tuple[float | None, int, Floats, Floats, NDArray[np.bool_]]  # first, next, time, xyz, used
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
@@ -220,12 +220,14 @@ class WindowBuffer:
         return cuts, low, used, drop - used
 
     def _cut(self, start: float) -> Cut:
-        """The window that starts at `start`: interpolated, or where samples are dense means around the grid points."""
+        """The window that starts at `start`: means around the grid points, at its two ends interpolated."""
         grid = self._grid
         points = start + grid.offsets
         on_grid = self._on_grid(points)
         if on_grid is not None:
-            return Cut(start, start + grid.length_s, on_grid.astype(np.float32), 1.0)
+            xyz = on_grid.copy()
+            xyz[1:-1] += (on_grid[:-2] - 2 * on_grid[1:-1] + on_grid[2:]) / 8  # `_means` of samples a step apart
+            return Cut(start, start + grid.length_s, xyz.astype(np.float32), 1.0)
         right = np.minimum(np.maximum(self._time.searchsorted(points), 1), len(self._time) - 1)
         left = right - 1
         before, after = self._time[left], self._time[right]
@@ -233,8 +235,7 @@ class WindowBuffer:
         weight = np.minimum(np.maximum((points - before) / step, 0.0), 1.0)
         low = self._xyz[left]
         xyz = low + weight[:, None] * (self._xyz[right] - low)
-        if right[-1] - right[0] > DENSE * len(points):
-            xyz[1:-1] = self._means(start + grid.edges)
+        xyz[1:-1] = self._means(start + grid.edges)
         covered, coverage = step <= grid.covered_step_s, 1.0
         if not covered.all():
             covered |= np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S

@@ -133,9 +133,10 @@ def test_what_swings_faster_than_the_grid_does_not_come_back_slow(rate: float) -
     assert all(np.abs(c.xyz[1:-1]).max() < 0.35 for c in cuts)
 
 
-def test_dense_samples_are_averaged_around_the_grid_points() -> None:
+@pytest.mark.parametrize("steps", [(0.005, 0.03), (0.03, 0.07), (0.05, 0.05), (0.05, 0.12)])
+def test_samples_are_averaged_around_the_grid_points(steps: tuple[float, float]) -> None:
     rng = np.random.default_rng(3)
-    time = NOW + np.cumsum(rng.uniform(0.005, 0.03, 400))
+    time = NOW + np.cumsum(rng.uniform(*steps, 400))
     xyz = rng.normal(size=(400, 3))
     (first, *_), _ = WindowBuffer(GRID).push(time, xyz)
     points = first.start + GRID.offsets
