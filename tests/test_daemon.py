@@ -548,7 +548,11 @@ def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> N
             for device in ("honest-1", "honest-2"):
                 listener.client.publish(f"sensors/{device}/accel", batch(start + second), qos=1)
             # Honest devices are labelled between the bad ones, not after them.
-            eventually(lambda second=second: len(labels(listener, "honest-1")) == max(0, second - 3), 120)
+            try:
+                eventually(lambda second=second: len(labels(listener, "honest-1")) == max(0, second - 3), 120)
+            except AssertionError:  # rare, and not understood yet: say what there is to know
+                ends = [label["end"] - start for label in labels(listener, "honest-1")]
+                pytest.fail(f"second {second}: labels end at {ends}; {running.metrics()}; {running.log[-3000:]}")
         eventually(lambda: len(labels(listener, "honest-2")) == rounds - 3, 120)
         metrics = running.metrics()
         assert metrics["hard_messages_received_total"] >= rounds * bad
