@@ -162,7 +162,7 @@ def write(path: Path | str, manifest: Manifest) -> Bundle:
     """Seals the files that lie in `path`: takes their checksums and writes `hard.json` last."""
     path = Path(path)
     parts = [p for p in sorted(path.rglob("*")) if p.is_file() and p != path / MANIFEST]
-    digests = {p.relative_to(path).as_posix(): _sha256(p) for p in parts}
+    digests = {p.relative_to(path).as_posix(): sha256(p) for p in parts}
     manifest = msgspec.structs.replace(manifest, files=digests)
     _check(path, manifest)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
@@ -220,13 +220,14 @@ def _unreadable(version: int) -> str:
 
 def _checksum_problem(path: Path, name: str, digest: str) -> str | None:
     try:
-        if _sha256(path / name) == digest:
+        if sha256(path / name) == digest:
             return None
     except OSError as error:
         return f"{path / name} can't be read: {error.strerror}"
     return f"{path / name} is not the file that {MANIFEST} describes (sha256 differs)"
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from hard.model.bundle import Manifest, Training
+from hard.model.bundle import Manifest, Training, sha256
 
 RANDOM = "LEAKY, windows split at random"  # in the names of a bundle's figures
 
@@ -20,7 +19,7 @@ def digests(files: Sequence[Path]) -> dict[str, str]:
     for file in files:
         names[file.name] += 1
         n = names[file.name]
-        told[file.name if n == 1 else f"{file.name} ({n})"] = _digest(file)
+        told[file.name if n == 1 else f"{file.name} ({n})"] = sha256(file)
     return told
 
 
@@ -47,9 +46,4 @@ def of(manifest: Manifest, files: Sequence[Path], subjects: Sequence[str]) -> st
 
 def _shares(training: Training, files: Sequence[Path]) -> bool:
     names, known = set(training.data.split(", ")), set(training.digests.values())
-    return any(file.name in names for file in files) or any(_digest(file) in known for file in files if known)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return any(file.name in names for file in files) or any(sha256(file) in known for file in files if known)

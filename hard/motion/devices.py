@@ -91,8 +91,6 @@ class Devices:
         ):
             tally += self._flush(device) + device.buffer.end_run() + Tally(jumps=1)
         cuts, step = self._push_in_order(device, time, xyz)
-        if cuts:
-            self._newcomers.pop(samples.device, None)
         device.clock.track(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
         return [self._window(samples, device, cut) for cut in cuts], step if tally is NOTHING else tally + step
 
@@ -124,8 +122,6 @@ class Devices:
             cuts, step = device.buffer.push(time, xyz)
             tally += step + Tally(decoded=-held, held=-held)  # they were decoded when they came
             last = Samples(name, time, xyz, since, wall - (now - since))
-            if cuts:
-                self._newcomers.pop(name, None)
             windows += [self._window(last, device, cut) for cut in cuts]
             names.append(name)
         return windows, tally, names
@@ -234,6 +230,7 @@ class Devices:
         return Tally(accepted=n, unused=n, held=-n)
 
     def _window(self, samples: Samples, device: Device, cut: Cut) -> Window:
+        self._newcomers.pop(samples.device, None)
         if device.mounting.learn(cut.xyz):
             self._events.append(DeviceEvent(samples.device, "remounted", samples.received_at))
         frame = device.mounting.frame
