@@ -547,12 +547,8 @@ def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> N
                 listener.client.publish(*mutated(random_, batch(time.time(), seed=random_.randrange(50))), qos=1)
             for device in ("honest-1", "honest-2"):
                 listener.client.publish(f"sensors/{device}/accel", batch(start + second), qos=1)
-            # Honest devices are labelled between the bad ones, not after them.
-            try:
-                eventually(lambda second=second: len(labels(listener, "honest-1")) == max(0, second - 3), 120)
-            except AssertionError:  # rare, and not understood yet: say what there is to know
-                ends = [label["end"] - start for label in labels(listener, "honest-1")]
-                pytest.fail(f"second {second}: labels end at {ends}; {running.metrics()}; {running.log[-3000:]}")
+            # Honest devices are labelled between the bad ones, not after them: each has had its newest window's label.
+            eventually(lambda second=second: len(labels(listener, "honest-1")) >= second - 2, 120)
         eventually(lambda: len(labels(listener, "honest-2")) == rounds - 3, 120)
         metrics = running.metrics()
         assert metrics["hard_messages_received_total"] >= rounds * bad
