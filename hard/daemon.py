@@ -27,7 +27,8 @@ from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
 from hard.stream.homeassistant import BIRTH_TOPIC
-from hard.stream.mqtt import Outgoing, Session
+from hard.stream.mqtt import Session
+from hard.stream.outbox import Outgoing
 from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
 from hard.stream.publisher import Observers, Publisher
@@ -74,7 +75,7 @@ class Daemon:
             self._classifier.labels,
         )  # fmt: skip
         self._publisher = Publisher(
-            self._session.put,
+            self._session.outbox.put,
             Observers(self._metrics.labelled, self._handed_over, self._settled), self._devices.__contains__,
             prefix=settings.publish.prefix, qos=settings.publish.qos, expiry_s=settings.publish.expiry_s,
             min_confidence=settings.labels.min_confidence, smooth_windows=settings.labels.smooth_windows,
@@ -189,14 +190,14 @@ class Daemon:
         self._label.join(self._left(deadline))
         self._pending.abandon()
         if self._session.connected:
-            self._session.drain(self._left(deadline))
+            self._session.outbox.drain(self._left(deadline))
         self._out_of_time = True
-        self._session.abandon()
+        self._session.outbox.abandon()
         if self._assemble.finished:
             self._assembler.close()
         if self._session.connected:
             self._put_health()
-            self._session.drain(1.0)
+            self._session.outbox.drain(1.0)
         for problem in self._ledger.books().imbalances() if code == STOP else ():
             log.error("the books don't balance: %s", problem)
 
@@ -205,7 +206,7 @@ class Daemon:
         return max(0.1, deadline - monotonic())
 
     def _put(self, outgoing: Outgoing) -> None:
-        self._session.put(outgoing)
+        self._session.outbox.put(outgoing)
 
     def _handed_over(self, total_s: float) -> None:
         self._metrics.latency.observe(total_s)
@@ -226,7 +227,7 @@ class Daemon:
     def _gauges(self) -> Gauges:
         session = self._session
         return Gauges(
-            len(self._devices), self._devices.active(), len(self._pending), session.waiting, session.connected,
+            len(self._devices), self._devices.active(), len(self._pending), len(session.outbox), session.connected,
             session.subscribed, session.reconnects, monotonic() - self._started, self._vitals.stalled_s,
             self._journal.writing if self._settings.state.durability == "journal" else None,
         )  # fmt: skip
@@ -253,7 +254,7 @@ class Daemon:
             books=books,
         )
         payload = self._encoder.encode(health)
-        self._session.put(Outgoing(f"{self._settings.own_topic}/health", lambda: payload, qos=1, retain=True))
+        self._session.outbox.put(Outgoing(f"{self._settings.own_topic}/health", lambda: payload, qos=1, retain=True))
 
     def _serve_metrics(self, stack: ExitStack) -> None:
         settings = self._settings.metrics

@@ -15,7 +15,8 @@ from hard.motion.windows import Grid
 from hard.settings import Settings, SettingsError
 from hard.store import Store
 from hard.stream.homeassistant import Discovery, Facts
-from hard.stream.mqtt import Broker, Outgoing
+from hard.stream.mqtt import Broker
+from hard.stream.outbox import Outgoing
 from hard.stream.payloads import Decoder
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from hard.activity import UNKNOWN, Activity, State
 from hard.records import DeviceEvent, Prediction, Window
-from hard.stream.mqtt import Outgoing
+from hard.stream.outbox import Outgoing
 
 AGAIN_A_TICK = 200
 

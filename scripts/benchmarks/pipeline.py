@@ -13,7 +13,7 @@ from benchmarks.generator import Motions, Order
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.records import Message, Samples, Window
-from hard.stream.mqtt import Outgoing
+from hard.stream.outbox import Outgoing
 from hard.stream.payloads import Decoder
 from hard.stream.publisher import Batch, Observers, Publisher
 

@@ -16,7 +16,7 @@ from stream.test_mqtt import Listener, eventually
 from test_daemon import batch, daemon
 
 from hard.stream.homeassistant import ANNOUNCED_A_TICK, Discovery, Facts
-from hard.stream.mqtt import Outgoing
+from hard.stream.outbox import Outgoing
 
 LABELS = ("Walking", "Sitting")
 CONFIG = "homeassistant/device/hard_a/config"

@@ -21,8 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from hard.stream import mqtt as room
-from hard.stream.mqtt import Broker, Outgoing, Receipts, Session
+from hard.stream.mqtt import Broker, Session
+from hard.stream.outbox import Outgoing
 
 
 def eventually(holds: Callable[[], Any], within_s: float = 15.0) -> None:
@@ -175,11 +175,11 @@ def test_labels_made_while_the_broker_is_away_wait(mosquitto: Mosquitto) -> None
         mosquitto.stop()
         eventually(lambda: not made.connected)
         for i in range(50):
-            made.put(Outgoing(f"out/{i}", lambda: b"x", settled=settled.append))
+            made.outbox.put(Outgoing(f"out/{i}", lambda: b"x", settled=settled.append))
         assert settled == []
         mosquitto.start()
         with Listener(mosquitto, "out/#") as listener:
-            assert made.drain(15)
+            assert made.outbox.drain(15)
             assert settled == [True] * 50
             assert len(listener.all) <= 50
 
@@ -191,11 +191,11 @@ def test_qos_0_messages_that_a_broken_connection_left_unsent_are_given_up(mosqui
         assert mosquitto.process
         mosquitto.process.send_signal(signal.SIGSTOP)
         for _ in range(300):
-            made.put(Outgoing("t", lambda: bytes(100_000), qos=0, settled=lambda taken: told.update([taken])))
+            made.outbox.put(Outgoing("t", lambda: bytes(100_000), qos=0, settled=lambda taken: told.update([taken])))
         time.sleep(0.5)  # the kernel takes some of it
         mosquitto.stop(kill=True)
         mosquitto.start()
-        eventually(lambda: made.subscribed and not made.waiting)
+        eventually(lambda: made.subscribed and not len(made.outbox))
     assert told[False] > 0
     assert told.total() == 300
 
@@ -206,7 +206,7 @@ def test_no_more_is_in_flight_than_an_mqtt_5_broker_bears(mosquitto: Mosquitto) 
     mosquitto.start()
     with session(mosquitto, protocol="5") as made:
         eventually(lambda: made.subscribed)
-        assert made._room_for == 5
+        assert made.outbox.room_for == 5
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -249,9 +249,9 @@ def test_an_mqtt_5_broker_drops_what_has_expired_and_keeps_what_is_retained(mosq
     with session(mosquitto, protocol="5") as made:
         eventually(lambda: made.connected)
         for topic, within_s in (("old", -10.0), ("short", 1.0), ("long", 600.0), ("never", 2.0**32)):
-            made.put(Outgoing(f"out/{topic}", lambda: b"x", expires_at=time.time() + within_s))
-        made.put(Outgoing("out/state", lambda: b"x", retain=True))
-        assert made.drain(10)
+            made.outbox.put(Outgoing(f"out/{topic}", lambda: b"x", expires_at=time.time() + within_s))
+        made.outbox.put(Outgoing("out/state", lambda: b"x", retain=True))
+        assert made.outbox.drain(10)
     time.sleep(2.5)  # mosquitto counts in whole seconds
     came.clear()
     listen(4)
@@ -260,52 +260,49 @@ def test_an_mqtt_5_broker_drops_what_has_expired_and_keeps_what_is_retained(mosq
     assert came["out/state"] is None
 
 
-def test_a_full_outbox_drops_the_oldest(mosquitto: Mosquitto) -> None:
-    mosquitto.stop()
-    dropped: list[int] = []
-    with session(mosquitto, max_outbox=10) as made:
-        for i in range(13):
-            made.put(Outgoing("out", lambda: b"x", settled=lambda ok, i=i: dropped.append(i) if not ok else None))  # type: ignore[misc]
-        assert dropped == [0, 1, 2]
-        assert made.waiting == 10
-        made.abandon()
-        assert dropped == list(range(13))
-        made.put(Outgoing("out", lambda: b"x", settled=lambda ok: dropped.append(13) if not ok else None))
-        assert (dropped[-1], made.waiting) == (13, 0)
-
-
 def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto: Mosquitto) -> None:
     mosquitto.reconfigure("max_queued_messages 10000")  # by default it drops what a slow listener has not read
     settled: list[bool] = []
     with Listener(mosquitto, "out/#") as listener, session(mosquitto, max_inflight=5) as made:
         eventually(lambda: made.connected)
         for i in range(2000):
-            made.put(Outgoing("out/x", lambda i=i: str(i).encode(), settled=settled.append))  # type: ignore[misc]
-            assert len(made._unacknowledged) <= 5
-        assert made.drain(20)
+            made.outbox.put(Outgoing("out/x", lambda i=i: str(i).encode(), settled=settled.append))  # type: ignore[misc]
+            assert made.outbox.in_flight <= 5
+        assert made.outbox.drain(20)
         eventually(lambda: len(listener.all) == 2000)
         assert [int(payload) for _, payload in listener.all] == list(range(2000))
         assert settled == [True] * 2000
 
 
-@pytest.mark.parametrize("qos", [0, 1])
-def test_a_full_queue_is_counted_and_never_leaks_a_slot(
-    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch, qos: int
-) -> None:
-    """mosquitto stops at 20 unacknowledged messages: were shed ones not acknowledged, the flow would end."""
-    if qos:
-        monkeypatch.setattr(room, "ROOM_WITHIN_S", 0.01)
+def test_a_full_queue_sheds_at_qos_0_and_counts_it(mosquitto: Mosquitto) -> None:
     counts: Counter[str] = Counter()
     with Listener(mosquitto) as listener, session(mosquitto, size=5, counts=counts) as made:
         eventually(lambda: made.subscribed)
         for i in range(15):
-            listener.client.publish("sensors/a/accel", str(i), qos=qos)
+            listener.client.publish("sensors/a/accel", str(i), qos=0)
         eventually(lambda: counts == {"came": 15, "shed": 10})
-        for message in received(made, 5):
-            made.acknowledge(message)
+        received(made, 5)
         for i in range(100):
-            listener.client.publish("sensors/a/accel", str(i), qos=qos)
+            listener.client.publish("sensors/a/accel", str(i), qos=0)
+            assert received(made, 1)[0].payload == str(i).encode()
+
+
+def test_what_waits_for_room_at_a_stop_is_left_to_the_broker(mosquitto: Mosquitto) -> None:
+    counts: Counter[str] = Counter()
+    with Listener(mosquitto) as listener:
+        with session(mosquitto, size=1, counts=counts) as made:
+            eventually(lambda: made.subscribed)
+            for i in range(3):
+                listener.client.publish("sensors/a/accel", str(i), qos=1)
+            eventually(lambda: made._incoming.qsize() == 1)
+            before = made.turns
+            time.sleep(1.5)
+            assert made.turns > before + 10  # it waits, and is not stuck
+            made.stop_taking()
             made.acknowledge(received(made, 1)[0])
+        assert counts == {"came": 1}
+        with session(mosquitto) as made:
+            assert [message.payload for message in received(made, 2)] == [b"1", b"2"]
 
 
 def test_unacknowledged_messages_come_again_on_the_next_connection(mosquitto: Mosquitto) -> None:
@@ -365,31 +362,6 @@ def test_an_unreachable_broker_is_no_failure() -> None:
     with made:
         assert made.tried.wait(10)
         assert made.failed is None
-
-
-def test_acknowledgements_go_out_in_the_order_of_arrival() -> None:
-    out: list[int] = []
-    receipts = Receipts(out.append)
-    for mid in (1, 2, 3):
-        receipts.came(mid)
-    receipts.done(2, 0)
-    assert out == []
-    receipts.done(1, 0)
-    assert out == [1, 2]
-    receipts.done(3, 0)
-    assert out == [1, 2, 3]
-
-
-def test_an_acknowledgement_for_an_earlier_connection_is_dropped() -> None:
-    out: list[int] = []
-    receipts = Receipts(out.append)
-    receipts.came(1)
-    receipts.reset()
-    receipts.came(1)
-    receipts.done(1, 0)
-    assert out == []
-    receipts.done(1, 1)
-    assert out == [1]
 
 
 # paho leaves a socket whose handshake failed to the garbage collector.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.records import DeviceEvent, Prediction, Window
-from hard.stream.mqtt import Outgoing
+from hard.stream.outbox import Outgoing
 from hard.stream.publisher import Batch, Observers, Publisher
 
 LABELS = ("Walking", "Sitting")
