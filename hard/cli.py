@@ -211,7 +211,9 @@ def _replay(command: argparse.ArgumentParser) -> None:
 
 def _label(command: argparse.ArgumentParser) -> None:
     _recording(command)
-    command.add_argument("--bundle", metavar="DIR", help="model bundle (the one that ships with HARD)")
+    command.add_argument(
+        "--bundle", metavar="DIR", help="model bundle: a folder, or the name of a shipped one (default)"
+    )
     command.add_argument("--backend", default="onnx", choices=("onnx", "torch"), help="(onnx)")
     command.add_argument("--hop", type=positive, default=1.0, metavar="S", help="from one window to the next (1)")
     command.add_argument(
@@ -231,7 +233,9 @@ def _watch(command: argparse.ArgumentParser) -> None:
 
 def _bundle(command: argparse.ArgumentParser) -> None:
     command.add_argument("action", choices=("show", "verify"))
-    command.add_argument("dir", nargs="?", metavar="DIR", help="the bundle's folder (the one that ships with HARD)")
+    command.add_argument(
+        "dir", nargs="?", metavar="DIR", help="the bundle's folder, or the name of a shipped one (default)"
+    )
 
 
 if __name__ == "__main__":

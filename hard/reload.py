@@ -64,7 +64,7 @@ def load_bundle(settings: Settings) -> Classifier:
     """The classifier that the settings ask for. Raises BundleError."""
     model = settings.model
     precision = None if model.precision == "bundle" else model.precision
-    return load(model.bundle or bundle.default_path(), model.backend, model.threads, precision)
+    return load(model.bundle, model.backend, model.threads, precision)
 
 
 def prepare(old: Settings, serving: Classifier, new: Settings) -> Change:
@@ -81,7 +81,7 @@ def prepare(old: Settings, serving: Classifier, new: Settings) -> Change:
         else:
             settings = settings.model_copy(update={field: after[name]})
     classifier = None
-    found = bundle.read(settings.model.bundle or bundle.default_path(), only=())
+    found = bundle.read(settings.model.bundle, only=())
     if found != serving.bundle or "model.precision" in live:
         _check_fits(serving.bundle, found)
         classifier = load_bundle(settings)

@@ -141,10 +141,10 @@ def test_check_config_prints_the_settings() -> None:
 def test_bundle_show_is_a_screen_and_tells_what_the_card_tells() -> None:
     done = hard("bundle", "show")
     assert done.returncode == 0
-    folder = str(bundle.default_path())
+    folder = str(bundle.find())
     assert max(len(line) for line in done.stdout.splitlines() if folder not in line) <= 110
     rows = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    card = (bundle.default_path() / "README.md").read_text()
+    card = (bundle.find() / "README.md").read_text()
     for title, name in (
         ("Figures, validation", "figures, validation"),
         ("Figures, train (LEAKY)", "figures, train"),

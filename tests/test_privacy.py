@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LABELLING = "from hard.model import bundle, classifier; classifier.load(bundle.default_path(), 'onnx', 1)"
+LABELLING = "from hard.model import bundle, classifier; classifier.load(bundle.find(), 'onnx', 1)"
 TRAINING = "import sys; sys.path.insert(0, 'scripts'); import finetune, training.export"
 
 

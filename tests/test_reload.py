@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> Path:
 
 def other(folder: Path, change: Callable[[Manifest], Manifest]) -> Path:
     """A copy of the default bundle that `change` made another."""
-    shutil.copytree(bundle.default_path(), folder)
+    shutil.copytree(bundle.find(), folder)
     bundle.write(folder, change(bundle.read(folder).manifest))
     return folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hard.commands import Refusal
-from hard.model.bundle import Bundle, BundleError, Int8, default_path, read, verify
+from hard.model.bundle import Bundle, BundleError, Int8, find, read, verify
 from hard.model.classifier import Classifier
 
 WIDTH = 110  # characters of a line
@@ -18,7 +18,7 @@ LEAKY = " (LEAKY: the weights learnt from these)"
 
 def main(args: argparse.Namespace) -> int:
     """Prints the bundle's own account, or every problem found; exit code 2 when there is one."""
-    path = Path(args.dir) if args.dir else default_path()
+    path = find(args.dir)
     if args.action == "verify":
         return _verify(path)
     try:

@@ -15,7 +15,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         settings = load(args.config, args.overrides)
         wiring.broker(settings)
-        wiring.grid(settings, bundle.read(settings.model.bundle or bundle.default_path()))
+        wiring.grid(settings, bundle.read(settings.model.bundle))
     except (SettingsError, bundle.BundleError) as error:
         print(f"hard: {error}", file=sys.stderr)
         return 2

@@ -19,7 +19,7 @@ from hard import recordings, scores
 from hard.commands import Refusal
 from hard.commands.progress import progress
 from hard.model import leak
-from hard.model.bundle import BundleError, default_path
+from hard.model.bundle import BundleError
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.recordings import Recording
@@ -118,7 +118,7 @@ def tell_rejected(file: str, rejected: Counter[str]) -> None:
 
 def _classifier(args: argparse.Namespace) -> Classifier:
     try:
-        classifier = load(args.bundle or str(default_path()), args.backend)
+        classifier = load(args.bundle, args.backend)
     except BundleError as error:
         raise Refusal(error) from error
     try:

@@ -27,6 +27,8 @@ Precision = Literal["fp32", "int8"]
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # the compiled scorer
 WEIGHTS = ("config.json", "model.safetensors")
 CARD = "README.md"
+SHIPPED = Path(str(files("hard") / "bundles"))  # in the package, a folder each
+DEFAULT = "default"
 
 
 class BundleError(ValueError):
@@ -120,17 +122,21 @@ class Bundle:
         return Grid(self.manifest.window.length_s, self.manifest.window.rate_hz, **rules)
 
 
-def default_path() -> Path:
-    """The bundle that ships inside the package."""
-    return Path(str(files("hard") / "bundles" / "default"))
+def find(where: Path | str | None = None) -> Path:
+    """A bundle's folder: `where`, or the bundle of that name that ships with HARD, the default one where nothing is
+    said. A folder that is there goes before a name."""
+    path = Path(where or DEFAULT)
+    shipped = SHIPPED / path
+    return shipped if _is_name(path) and shipped.is_dir() and not path.exists() else path
 
 
-def read(path: Path | str, *, only: tuple[str, ...] | None = None) -> Bundle:
-    """Reads and verifies a bundle, checksums included; `only` limits the checksums to the files that will be used.
+def read(where: Path | str | None = None, *, only: tuple[str, ...] | None = None) -> Bundle:
+    """Reads and verifies a bundle, checksums included; `where` as for `find`, `only` limits the checksums to the files
+    that will be used.
 
     Raises BundleError.
     """
-    path = Path(path)
+    path = find(where)
     manifest = _manifest(path)
     wanted = manifest.files if only is None else [name for name in (*only, TOKENIZER) if name in manifest.files]
     for name in wanted:
@@ -143,9 +149,9 @@ def read(path: Path | str, *, only: tuple[str, ...] | None = None) -> Bundle:
     return Bundle(path, manifest)
 
 
-def verify(path: Path | str) -> list[str]:
+def verify(where: Path | str | None = None) -> list[str]:
     """Every problem of a bundle, a sentence each; empty when it is sound."""
-    path = Path(path)
+    path = find(where)
     try:
         manifest = _manifest(path)
     except BundleError as error:
@@ -172,7 +178,8 @@ def write(path: Path | str, manifest: Manifest) -> Bundle:
 
 def _manifest(path: Path) -> Manifest:
     if not path.is_dir():
-        raise BundleError(f"{path} is not a folder")
+        shipped = ", ".join(sorted(folder.name for folder in SHIPPED.iterdir()))
+        raise BundleError(f"{path} is not a folder" + f" and no shipped bundle ({shipped})" * _is_name(path))
     try:
         text = (path / MANIFEST).read_bytes()
         version = msgspec.json.decode(text, type=Format).format
@@ -185,6 +192,10 @@ def _manifest(path: Path) -> Manifest:
         raise BundleError(f"{path}: {MANIFEST} is not a manifest: {error}") from error
     _check(path, manifest)
     return manifest
+
+
+def _is_name(path: Path) -> bool:
+    return len(path.parts) == 1 and not path.is_absolute()
 
 
 def _check(path: Path, manifest: Manifest) -> None:

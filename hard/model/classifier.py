@@ -124,13 +124,16 @@ class Classifier:
 
 
 def load(
-    path: Path | str, backend: Backend = "onnx", threads: int = 1, precision: Precision | None = None
+    where: Path | str | None = None, backend: Backend = "onnx", threads: int = 1, precision: Precision | None = None
 ) -> Classifier:
-    """Reads and verifies what `backend` uses of the bundle at `path`, and makes it ready. Raises BundleError."""
+    """Reads and verifies what `backend` uses of the bundle at `where` (see `bundle.find`), and makes it ready.
+
+    Raises BundleError.
+    """
     from hard.model import bundle  # noqa: PLC0415
 
-    manifest = bundle.read(path, only=()).manifest
-    return Classifier(bundle.read(path, only=_used(manifest, backend, precision)), backend, threads, precision)
+    manifest = bundle.read(where, only=()).manifest
+    return Classifier(bundle.read(where, only=_used(manifest, backend, precision)), backend, threads, precision)
 
 
 def _used(manifest: Manifest, backend: Backend, precision: Precision | None) -> tuple[str, ...]:

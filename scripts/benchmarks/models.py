@@ -52,7 +52,7 @@ class Subject:
 
 def subjects(folder: Path) -> list[Subject]:
     """Both, compiled by today's exporter into `folder`: what ships may be older."""
-    default = bundle.read(bundle.default_path())
+    default = bundle.read()
     small = T5ForConditionalGeneration.from_pretrained(default.path, dtype=torch.float32)
     torch.manual_seed(0)
     return [

@@ -43,7 +43,7 @@ class Plan:
 
     def expected(self) -> dict[str, tuple[int, int]]:
         """The windows that an undisturbed run publishes, by id, each with its device and its last second."""
-        shipped = bundle.read(bundle.default_path(), only=())
+        shipped = bundle.read(only=())
         devices, decoder = Devices(shipped.grid(), shipped.usual()), Decoder((TOPIC,))
         windows = {}
         for device, name in enumerate(self.names()):

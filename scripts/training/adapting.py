@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ SHOWN = 500  # windows of a new activity that the bundle is asked about
 
 def base_of(recipe: Recipe) -> Bundle | None:
     """The bundle that `recipe` begins with, None where it begins with anything else. Raises RefusedError."""
-    if recipe.base == SCRATCH or not (Path(recipe.base) / MANIFEST).is_file():
+    if recipe.base == SCRATCH or not (bundle.find(recipe.base) / MANIFEST).is_file():
         return None
     try:
         return bundle.read(recipe.base, only=WEIGHTS)
@@ -63,7 +62,8 @@ def settled(recipe: Recipe) -> Recipe:
         "label_smoothing": 0.05,
     }
     choices = {name: value for name, value in defaults.items() if getattr(recipe, name) is None}
-    return replace(recipe, **fixed, **choices, name=recipe.name or recipe.out.name).settled()
+    named = {"base": str(base.path), "name": recipe.name or recipe.out.name}
+    return replace(recipe, **fixed, **choices, **named).settled()
 
 
 def labels(base: Bundle, present: Sequence[str]) -> tuple[str, ...]:

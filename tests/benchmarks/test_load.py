@@ -40,7 +40,7 @@ def test_packets_are_found_however_the_bytes_are_cut() -> None:
 @pytest.mark.parametrize(("samples", "turns"), [(20, 7), (1, 45), (40, 3)])
 def test_the_windows_are_as_many_as_foretold(samples: int, turns: int) -> None:
     motions = Motions(Order(port=0, devices=2, messages_s=1, seconds=1, samples=samples))
-    made, decoder = bundle.read(bundle.default_path()), Decoder(("sensors/{device}/accel",))
+    made, decoder = bundle.read(), Decoder(("sensors/{device}/accel",))
     devices = Devices(made.grid(), made.usual())
     closed = 0
     for turn in range(-1, turns):
@@ -67,7 +67,7 @@ def test_the_greatest_load_is_found(bears: int) -> None:
 def test_every_stage_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """That each runs; how long it takes is asserted nowhere."""
     monkeypatch.setattr(pipeline, "LEAST_S", 0.0)
-    spent = pipeline.stages(bundle.default_path(), 4)
+    spent = pipeline.stages(bundle.find(), 4)
     assert set(spent) == {"decode", "window", "features", "tokens", "prompt text", "scorer", "label"}
 
 

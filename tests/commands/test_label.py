@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from hard import cli, recordings
-from hard.model.bundle import default_path
 from hard.model.classifier import load
 from hard.motion.devices import Devices
 from hard.simulator import Wearer
@@ -49,7 +48,7 @@ def label(capfdbinary: pytest.CaptureFixture[bytes], *arguments: object) -> tupl
 def test_one_object_a_window(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     lines, err = label(capfdbinary, recording)
     assert err == ""
-    labels = load(str(default_path())).labels
+    labels = load().labels
     assert [line["subject"] for line in lines] == ["a"] * 37 + ["b"] * 37
     assert [line["start"] for line in lines[:37]] == pytest.approx(np.arange(100, 137))
     for line in lines:
@@ -72,7 +71,7 @@ def test_is_what_the_classifier_says_of_the_daemons_windows(
     recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     lines, _ = label(capfdbinary, recording, "--hop", "0.5")
-    classifier = load(str(default_path()))
+    classifier = load()
     runs, _ = recordings.read(recording)
     windows = [
         window

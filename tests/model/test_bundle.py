@@ -173,6 +173,15 @@ def test_a_folder_without_manifest_and_no_folder_are_refused(tmp_path: Path) -> 
     assert_refused(tmp_path / "nowhere", "is not a folder")
 
 
+def test_a_bundle_that_ships_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bundle.find("default") == bundle.find(None) == bundle.SHIPPED / "default"
+    assert bundle.find("no-such") == Path("no-such")
+    assert_refused(Path("no-such"), r"no-such is not a folder and no shipped bundle \(default")
+    Path("default").mkdir()  # a folder that is there is what was meant
+    assert_refused(Path("default"), r"hard\.json can't be read")
+
+
 def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="at least two labels"):
         bundle.write(tmp_path, msgspec.structs.replace(MANIFEST, labels=("Walking",)))
@@ -180,7 +189,7 @@ def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
 
 
 def test_the_shipped_bundle_is_sound_and_small() -> None:
-    path = bundle.default_path()
+    path = bundle.find()
     assert bundle.verify(path) == []
     manifest = bundle.read(path).manifest
     assert min(manifest.training.windows[label] for label in manifest.labels) > 100

@@ -20,7 +20,7 @@ from hard.model.tokens import PAD_ID, Ids
 from hard.records import Window
 
 BACKENDS: list[Backend] = ["onnx", "torch"]
-PATH = bundle.default_path()
+PATH = bundle.find()
 
 
 def windows(n: int, seed: int = 0, device: str = "d") -> list[Window]:

@@ -16,7 +16,7 @@ def test_recordings_of_one_name_in_several_folders_are_all_known_again(tmp_path:
         file.write_text(f"recording {file.parent.name}")
     made = leak.digests(files)
     assert list(made) == ["accel.csv", "accel.csv (2)", "accel.csv (3)"]
-    manifest = bundle.read(bundle.default_path(), only=()).manifest
+    manifest = bundle.read(only=()).manifest
     training = msgspec.structs.replace(manifest.training, data="folder", digests=made, subjects={"train": ("a", "b")})
     manifest = msgspec.structs.replace(manifest, training=training)
     again = tmp_path / "other.csv"

@@ -145,11 +145,10 @@ def test_without_a_step_a_second_pass_leaves_the_usual_mounting() -> None:
 def test_a_recording_turned_anyhow_gets_the_same_labels(motionsense: Path) -> None:
     """Where the mounting is known, that is after a first pass, only rounding can tell the two apart."""
     from hard.commands.label import label
-    from hard.model.bundle import default_path
     from hard.model.classifier import load
     from hard.recordings import Recording, read
 
-    classifier = load(default_path())
+    classifier = load()
     runs = [run for run in read(motionsense)[0] if run.subject == "3"]
     matrix = turn(5)
     turned = [Recording(run.subject, run.time, run.xyz @ matrix, run.truth) for run in runs]

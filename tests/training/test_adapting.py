@@ -10,17 +10,16 @@ from training.recipe import Recipe
 from training.tokenizer import extended
 
 from hard.model import bundle
-from hard.model.bundle import default_path
 from hard.model.classifier import load
 from hard.motion.windows import Grid
 
 
 def recipe(tmp_path: Path, **options: object) -> Recipe:
-    return Recipe(data=(), out=tmp_path / "mine", base=str(default_path()), **options)  # type: ignore[arg-type]
+    return Recipe(data=(), out=tmp_path / "mine", base="default", **options)  # type: ignore[arg-type]
 
 
 def test_what_the_bundle_fixes_is_taken_over(tmp_path: Path) -> None:
-    made, manifest = adapting.settled(recipe(tmp_path)), bundle.read(default_path()).manifest
+    made, manifest = adapting.settled(recipe(tmp_path)), bundle.read().manifest
     assert made.features == manifest.prompt.features
     assert (made.prompt, made.length_s, made.rate_hz) == ("compact", 4.0, 20.0)
     assert made.name == "mine"
@@ -40,7 +39,7 @@ def test_what_contradicts_the_bundle_is_refused(tmp_path: Path, options: dict[st
 def test_a_new_label_gets_a_piece_of_its_own_and_the_old_ids_stay() -> None:
     from transformers import AutoTokenizer
 
-    before = AutoTokenizer.from_pretrained(default_path())
+    before = AutoTokenizer.from_pretrained(bundle.find())
     after = extended(before, ("Walking", "Climbing Stairs"))
     assert len(after) == len(before) + 2
     assert before.unk_token_id not in after("Climbing Stairs")["input_ids"]
@@ -73,13 +72,13 @@ def test_the_shipped_bundle_learns_an_activity_of_one_person(recording: Path, tm
     lines = [line.partition(",")[2] for line in recording.read_text().splitlines() if line[0] in "123"]
     mine.write_text("\n".join(f"1,{line}" for line in lines).replace("Jogging", "Skipping Rope"))
     assert "for one person there is --split time" in script("finetune.py", mine, "--out", out).stderr
-    options = ("--base", default_path(), "--split", "time", "--hop", "0.25", "--epochs", "4")
+    options = ("--base", "default", "--split", "time", "--hop", "0.25", "--epochs", "4")
     done = script("finetune.py", mine, "--out", out, *options, "--threads", "1", "--no-baselines")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "new labels: Skipping Rope" in done.stdout
     assert "the recordings have no Jogging, Upstairs, Downstairs, Standing: the label is kept" in done.stdout
     assert bundle.verify(out) == []
-    manifest, before = bundle.read(out).manifest, bundle.read(default_path())
+    manifest, before = bundle.read(out).manifest, bundle.read()
     assert manifest.labels == (*before.manifest.labels, "Skipping Rope")
     assert manifest.prompt == before.manifest.prompt
     assert manifest.training.base == before.model

@@ -184,7 +184,7 @@ def test_a_folder_that_is_no_bundle_is_not_overwritten(recording: Path, tmp_path
 
 
 def test_the_default_bundle_is_sound_and_small() -> None:
-    path = bundle.default_path()
+    path = bundle.find()
     assert bundle.verify(path) == []
     assert sum(file.stat().st_size for file in path.iterdir()) <= 5e6
     manifest = bundle.read(path).manifest
@@ -202,11 +202,11 @@ def test_the_default_bundle_is_sound_and_small() -> None:
 def test_the_default_bundle_holds_what_its_card_says(backend: str) -> None:
     if not MOTIONSENSE.exists():
         pytest.skip("the MotionSense recordings are not beside this repository")
-    done = script("evaluate.py", bundle.default_path(), MOTIONSENSE, "--backend", backend)
+    done = script("evaluate.py", bundle.find(), MOTIONSENSE, "--backend", backend)
     assert done.returncode == 0, done.stderr[-2000:]
     told = re.search(r"macro-F1 ([\d.]+)", done.stdout)
     assert told
-    card = bundle.read(bundle.default_path()).manifest.training.metrics["train"]["macro_f1"]
+    card = bundle.read().manifest.training.metrics["train"]["macro_f1"]
     assert float(told[1]) == pytest.approx(card, abs=1e-3)
     assert "LEAKY: this bundle was trained on" in done.stdout
 

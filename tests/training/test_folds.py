@@ -16,7 +16,7 @@ from training.guards import RefusedError
 from training.outcome import Outcome, Trial
 from training.recipe import Recipe
 
-from hard.model.bundle import default_path
+from hard.model.bundle import find
 
 LABELS = ("Walking", "Sitting")
 
@@ -118,7 +118,7 @@ def test_a_fold_of_another_recipe_or_other_data_is_refused(tmp_path: Path) -> No
     (tmp_path / "data.csv").write_text("one")
     recipe = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "folds" / "1", holdout=("1",), resume=True)
     assert not folds._is_done(recipe)
-    shutil.copytree(default_path(), recipe.out)
+    shutil.copytree(find(), recipe.out)
     trial(("1",), 0.9).save(recipe.out.with_suffix(".npz"))
     assert not folds._is_done(recipe)  # made before plans were kept, or broken off
     recipe.out.with_suffix(".json").write_text(json.dumps(work.plan(recipe.settled())))
