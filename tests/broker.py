@@ -36,6 +36,10 @@ class Mosquitto:
     def log(self) -> str:
         return (self.folder / "mosquitto.log").read_text()
 
+    def acknowledgements(self, client_id: str) -> int:
+        """How many messages this client has acknowledged, over all starts."""
+        return self.log.count(f"Received PUBACK from {client_id} ")
+
     def start(self) -> None:
         """Starts on the same port as before; returns once it accepts connections."""
         assert self.process is None, "already started"
@@ -45,7 +49,7 @@ class Mosquitto:
         file.write_text("\n".join(lines) + "\n")
         with (self.folder / "mosquitto.log").open("ab") as log:
             self.process = subprocess.Popen([self.executable, "-c", str(file), "-v"], stdout=log, stderr=log)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while time.monotonic() < until and self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
                 return
@@ -67,7 +71,7 @@ class Mosquitto:
             return
         (process.kill if kill else process.terminate)()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)

@@ -52,9 +52,9 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until and self._process.poll() is None:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/-/ready", timeout=2):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
                 return self
             time.sleep(0.1)
         self.__exit__()
@@ -63,7 +63,7 @@ class Prometheus:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
-            self._process.wait(15)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)

@@ -49,7 +49,7 @@ def test_live_labels_are_those_of_the_recording(mosquitto: Mosquitto, motionsens
     _, settled = offline(motionsense)
     truths = truth_by_order(motionsense)
     mosquitto.reconfigure("max_queued_messages 100000")  # by default it would drop most of a burst before HARD sees it
-    with Listener(mosquitto, "hard/+/activity") as listener, daemon(mosquitto.port) as running:
+    with Listener(mosquitto, "hard/+/activity") as listener, daemon(mosquitto.port, "model.max_age_s=600") as running:
         running.ready()
         replay = [
             "replay",
@@ -62,7 +62,7 @@ def test_live_labels_are_those_of_the_recording(mosquitto: Mosquitto, motionsens
             mosquitto.url,
         ]
         subprocess.run([sys.executable, "-m", "hard", *replay], cwd=ROOT, check=True, timeout=300, capture_output=True)
-        eventually(lambda: len(listener.all) >= len(lines), 60)
+        eventually(lambda: len(listener.all) >= len(lines), 300)
         assert not any(books(running).values())
         assert running.stop() == 0
     live = [json.loads(payload) for _, payload in listener.all]

@@ -19,7 +19,7 @@ def test_killed_again_and_again_nothing_is_lost() -> None:
     options = ("--minutes", "0.75", "--kills", "6", "--broker-kills", "3", "--aimed", "0.5", "--most-repeats", "0.3")
     done = subprocess.run(
         [sys.executable, "scripts/chaos.py", *options],
-        check=False, cwd=ROOT, capture_output=True, text=True, timeout=300,
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "'kill_daemon': 6" in done.stdout
@@ -33,7 +33,7 @@ def test_at_twice_the_sustainable_load_memory_is_flat_and_books_balance() -> Non
         pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
     done = subprocess.run(
         [sys.executable, "scripts/chaos.py", "--overload", "--minutes", "0.75"],
-        check=False, cwd=ROOT, capture_output=True, text=True, timeout=300,
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     # How old labels are depends on who else is at work on this machine; the long version judges it.
     assert "memory grows" not in done.stdout, done.stdout

@@ -49,15 +49,23 @@ class Running:
     def log(self) -> str:
         return "".join(self.lines)
 
-    def ready(self) -> Running:
-        eventually(lambda: "ready" in self.log or self.process.poll() is not None, 30)
+    def ready(self, *, broker: bool = True) -> Running:
+        """Waits until it is ready, and where there is a `broker` until it hears what is sent from now on."""
+        eventually(lambda: "ready" in self.log or self.process.poll() is not None, 120)
         assert "ready" in self.log, self.log
+        if broker and "no broker yet" in self.log:  # slow to answer
+            eventually(lambda: self.metrics()["hard_broker_subscribed"] == 1)
         return self
 
+    @property
+    def metrics_address(self) -> str:
+        """Host and port."""
+        found = re.search(r"http://(\S+)/metrics", self.log)
+        assert found, self.log
+        return found.group(1)
+
     def metrics(self) -> dict[str, float]:
-        url = re.search(r"http://\S+/metrics", self.log)
-        assert url, self.log
-        with urllib.request.urlopen(url.group(), timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
@@ -65,7 +73,7 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            return self.process.wait(30)
+            return self.process.wait(60)
         finally:
             self.process.kill()
             self.process.wait(10)
@@ -149,14 +157,18 @@ def test_labels_expire_and_states_do_not(mosquitto: Mosquitto) -> None:
         running.ready()
         expiry: dict[str, int | None] = {}
         reader = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        subscribed = threading.Event()
         reader.on_connect = lambda c, *_: c.subscribe("hard/#", 1)
+        reader.on_subscribe = lambda *_: subscribed.set()
         reader.on_message = lambda _c, _d, m: expiry.update(
             {m.topic: getattr(m.properties, "MessageExpiryInterval", None)}
         )
         reader.connect(mosquitto.host, mosquitto.port)
         reader.loop_start()
+        assert subscribed.wait(60)
+        start = time.time() - 10
         for second in range(5):
-            reader.publish("sensors/a/accel", batch(time.time() - 10 + second, seed=second), qos=1)
+            reader.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
         eventually(lambda: {"hard/a/activity", "hard/a/state", "hard/status"} <= set(expiry))
         reader.disconnect()
         reader.loop_stop()
@@ -168,11 +180,11 @@ def test_labels_expire_and_states_do_not(mosquitto: Mosquitto) -> None:
 def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
     with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
         running.ready()
-        start = time.time() - 10
+        start, begun = time.time() - 10, time.monotonic()
         for second in range(8):
             listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
         eventually(lambda: len(labels(listener, "a")) == 5)
-        given = labels(listener, "a")
+        given, took_s = labels(listener, "a"), time.monotonic() - begun
         assert [round(label["start"] - start, 3) for label in given] == [0, 1, 2, 3, 4]
         for label in given:
             assert set(label) == FIELDS
@@ -181,7 +193,7 @@ def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
             assert label["label"] == max(label["probabilities"], key=label["probabilities"].get)
             assert label["confidence"] == label["probabilities"][label["label"]]
             assert sum(label["probabilities"].values()) == pytest.approx(1, abs=1e-3)
-            assert 0 <= label["latency_s"]["queue"] <= label["latency_s"]["total"] < 10
+            assert 0 <= label["latency_s"]["queue"] <= label["latency_s"]["total"] < took_s
             assert (label["accepted"], label["coverage"], label["degraded"], label["replayed"]) == (
                 True,
                 1.0,
@@ -189,7 +201,7 @@ def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
                 False,
             )
             assert np.linalg.norm(label["up"]) == pytest.approx(1, abs=1e-3)
-            assert -12 < label["clock_offset_s"] < 0
+            assert -10 - took_s < label["clock_offset_s"] < 0
         state = json.loads(listener.last["hard/a/state"])
         assert set(state) == {"label", "since", "confidence"}
         assert running.stop() == 0
@@ -231,7 +243,7 @@ def test_every_format_and_unit_gives_the_same_labels(mosquitto: Mosquitto) -> No
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_under_load_finishes_what_is_pending(mosquitto: Mosquitto, how: int) -> None:
-    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, "grace_s=40") as running:
         running.ready()
         start = time.time() - 60
         for second in range(30):
@@ -266,6 +278,7 @@ def test_a_backlog_larger_than_every_queue_is_labelled_whole(mosquitto: Mosquitt
     mosquitto.reconfigure("max_queued_messages 10000", "max_inflight_messages 10")
     seconds, start = 500, time.time() - 3000
     options = ("mqtt.client_id=stable", "ingest.max_queued_messages=30", "model.max_pending_per_device=5")
+    options += ("model.max_age_s=600",)  # on a slow machine it is a backlog all the same, and no overload
     with Listener(mosquitto) as listener:
         with daemon(mosquitto.port, *options) as running:
             running.ready()
@@ -273,10 +286,32 @@ def test_a_backlog_larger_than_every_queue_is_labelled_whole(mosquitto: Mosquitt
         for second in range(seconds):
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         with daemon(mosquitto.port, *options) as running:
-            eventually(lambda: len(labels(listener, "a")) == seconds - 3, 60)
+            eventually(lambda: len(labels(listener, "a")) == seconds - 3, 120)
             assert running.ready().metrics()['hard_messages_total{outcome="shed"}'] == 0
         ends = [label["end"] for label in labels(listener, "a")]
         assert ends == sorted(ends)
+
+
+# Tells on standard error how many windows the journal has just written as taken by the broker.
+TELLS_WHAT_IS_SETTLED = """
+import sys
+from hard.journal import Journal
+drain, commit = Journal._drain, Journal.commit
+def counted(self):
+    ids = drain(self)
+    self.told = len(ids)
+    return ids
+def told(self, devices):
+    commit(self, devices)
+    if self.told:
+        sys.stderr.write(f"{self.told} settled\\n")
+        sys.stderr.flush()
+Journal._drain, Journal.commit = counted, told
+"""
+
+
+def settled(running: Running) -> int:
+    return sum(int(n) for n in re.findall(r"^(\d+) settled$", running.log, flags=re.M))
 
 
 def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) -> None:
@@ -288,13 +323,15 @@ def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) ->
 
     with Listener(mosquitto) as listener:
         for first in range(0, seconds, 5):
-            with daemon(mosquitto.port, *options) as running:
+            before = len(starts())
+            with daemon(mosquitto.port, *options, code=TELLS_WHAT_IS_SETTLED) as running:
                 running.ready()
                 for second in range(first, first + 5):
                     listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
                 # Windows span the kill. The last messages are taken in and labelled, or sent again by the broker.
                 eventually(lambda second=second: starts() == list(range(second - 2)))
-                time.sleep(1)  # until it is written that the broker took them
+                # It is written that the broker took them.
+                eventually(lambda running=running, before=before: settled(running) == len(starts()) - before)
                 running.stop(signal.SIGKILL)
         given = labels(listener, "a")
         assert len(given) == seconds - 3, "each once"
@@ -317,15 +354,15 @@ def test_labels_that_the_broker_did_not_take_are_published_by_the_next_start(mos
         running.ready()
         for second in range(3):
             listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
-        eventually(lambda: running.metrics()['hard_messages_total{outcome="decoded"}'] == 3)
+        eventually(lambda: mosquitto.acknowledgements("stable") == 3)  # so they are in the journal
         hold = "import hard.model.classifier as c, time\nc.Classifier.classify = lambda *_: time.sleep(99)"
         running.stop(signal.SIGKILL)
         with daemon(mosquitto.port, "mqtt.client_id=stable", code=hold) as holding:
             holding.ready()
             for second in range(3, 8):
                 listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
-            eventually(lambda: holding.metrics()['hard_messages_total{outcome="decoded"}'] == 8)  # 3 from the journal
-            time.sleep(1.0)  # a message is written within 10 ms, and on a busy machine later
+            eventually(lambda: mosquitto.acknowledgements("stable") == 8)
+            assert holding.metrics()['hard_messages_total{outcome="decoded"}'] == 8  # 3 from the journal
             holding.stop(signal.SIGKILL)
         assert labels(listener, "a") == []
         with daemon(mosquitto.port, "mqtt.client_id=stable") as again:
@@ -397,8 +434,9 @@ def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
         eventually(lambda: len(labels(listener, "a")) == 2)
         mosquitto.stop(kill=True)
         mosquitto.start()
+        eventually(lambda: running.metrics()["hard_broker_reconnects_total"] >= 1)
         eventually(lambda: running.metrics()["hard_broker_subscribed"] == 1)
-        eventually(listener.client.is_connected)
+        eventually(lambda: listener.subscriptions == 2)
         for second in range(5, 10):
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         eventually(lambda: len({label["window_id"] for label in labels(listener, "a")}) == 7)
@@ -408,7 +446,7 @@ def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
 
 def test_it_is_ready_without_a_broker_and_stops_cleanly() -> None:
     with daemon(free_port()) as running:
-        running.ready()
+        running.ready(broker=False)
         assert running.stop() == 0
 
 
@@ -441,9 +479,13 @@ def test_a_silent_device_is_unknown_and_a_forgotten_one_leaves_nothing(mosquitto
         start = time.time() - 100
         for second in range(5):
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
-        eventually(lambda: json.loads(listener.last.get("hard/a/state", b"{}")).get("label", "unknown") != "unknown")
-        eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
-        eventually(lambda: listener.last["hard/a/state"] == b"")
+        eventually(lambda: listener.last.get("hard/a/state") == b"")
+        *states, gone = [payload for topic, payload in listener.all if topic == "hard/a/state"]
+        assert (json.loads(states[0])["label"] != "unknown", json.loads(states[-1])["label"], gone) == (
+            True,
+            "unknown",
+            b"",
+        )
         assert running.metrics()["hard_devices"] == 0
         assert not any(books(running).values())
 
@@ -469,7 +511,7 @@ def test_bad_settings_and_bundles_exit_2_with_one_sentence(command: str, overrid
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
@@ -480,7 +522,7 @@ def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None
     options = ("--set", "mqtt.host=a..b", "--set", "metrics.enabled=false")  # paho doesn't foresee such a host
     done = subprocess.run(
         [sys.executable, "-m", "hard", "run", *options],
-        check=False, cwd=ROOT, capture_output=True, text=True, timeout=60,
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1
     assert "the network thread is dead" in done.stderr
@@ -491,7 +533,7 @@ def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting
     mosquitto: Mosquitto, host: str, code: int
 ) -> None:
     with daemon(mosquitto.port, f"metrics.port={mosquitto.port}", f"metrics.host={host}") as running:
-        assert running.process.wait(30) == code
+        assert running.process.wait(60) == code
         eventually(lambda: "metrics.port" in running.log)
         assert "Traceback" not in running.log
 
@@ -507,10 +549,11 @@ def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting
 )
 def test_a_dead_worker_ends_the_process_with_1(mosquitto: Mosquitto, code: str) -> None:
     with Listener(mosquitto) as listener, daemon(mosquitto.port, "grace_s=1", code=code) as running:
-        eventually(lambda: "connected" in running.log or running.process.poll() is not None, 30)
+        eventually(lambda: "ready" in running.log or running.process.poll() is not None, 120)
+        start = time.time() - 10
         for second in range(6):
-            listener.client.publish("sensors/a/accel", batch(time.time() - 10 + second), qos=1)
-        assert running.process.wait(30) == 1
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        assert running.process.wait(60) == 1
 
 
 def test_a_window_that_cannot_be_labelled_fails_alone(mosquitto: Mosquitto) -> None:
@@ -525,9 +568,10 @@ Classifier.classify = classify
 """
     with Listener(mosquitto) as listener, daemon(mosquitto.port, code=code) as running:
         running.ready()
+        start = time.time() - 60
         for second in range(6):
             for device in ("bad", "good"):
-                listener.client.publish(f"sensors/{device}/accel", batch(time.time() - 60 + second), qos=1)
+                listener.client.publish(f"sensors/{device}/accel", batch(start + second), qos=1)
         eventually(lambda: len(labels(listener, "good")) == 3)
         eventually(lambda: running.metrics()['hard_windows_total{outcome="failed"}'] == 3)
         assert not any(books(running).values())

@@ -52,6 +52,7 @@ def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
         running.ready()
         for second in range(seconds):
             if second == 20:
+                eventually(lambda: all(labels(listener, f"d{device}") for device in range(devices)))
                 config.write_text(
                     f"grace_s = 3\n[labels]\nmin_confidence = 1.0\n[model]\nbundle = '{new}'\n[mqtt]\nkeepalive_s = 7\n"
                 )
@@ -97,8 +98,9 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
         eventually(lambda: "not reloaded, all stays as it is" in running.log)
         line = next(line for line in running.lines if "not reloaded" in line)
         assert told in line
+        start = time.time() - 50
         for second in range(5):
-            listener.client.publish("sensors/a/accel", batch(time.time() - 50 + second, seed=second), qos=1)
+            listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
         eventually(lambda: len(labels(listener, "a")) == 2)
         assert labels(listener, "a")[-1]["accepted"]
         config.write_text("")  # and mended, it reloads

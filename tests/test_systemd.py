@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -73,13 +74,14 @@ def send(listener: Listener, seconds: range) -> None:
 
 def test_ready_then_status_with_rates_then_stopping(mosquitto: Mosquitto, tmp_path: Path) -> None:
     with service(mosquitto.port, tmp_path) as (heard, running):
-        eventually(lambda: heard.heard, 30)
+        eventually(lambda: heard.heard, 120)
         assert heard.heard[0] == "READY=1"
         running.ready()
         eventually(heard.statuses)
         assert heard.statuses()[0] == "subscribed; 0.0 messages/s, 0.0 labels/s, 0 of 0 devices active"
         assert running.stop() == 0
-        assert heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000"  # grace_s and the last words
+        # grace_s and the last words
+        eventually(lambda: heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000")
         assert heard.fed() == 0  # the unit has no WatchdogSec
 
 
@@ -87,15 +89,15 @@ def test_ready_then_status_with_rates_then_stopping(mosquitto: Mosquitto, tmp_pa
 def test_the_watchdog_is_fed_at_rest_and_without_a_broker(mosquitto: Mosquitto, tmp_path: Path) -> None:
     interval_s = 3
     with service(mosquitto.port, tmp_path, interval_s=interval_s) as (heard, running):
-        eventually(lambda: heard.fed() >= 3, 60)
+        eventually(lambda: heard.fed() >= 3, 120)
         mosquitto.stop(kill=True)
-        eventually(lambda: "no connection" in heard.statuses()[-1], 30)
+        eventually(lambda: "no connection" in heard.statuses()[-1])
         assert heard.statuses()[-1].startswith(f"no connection to the broker at 127.0.0.1:{mosquitto.port}; ")
         before = heard.fed()
-        eventually(lambda: heard.fed() >= before + 3 * interval_s, 60)  # a tick a second feeds it each time
+        eventually(lambda: heard.fed() >= before + 3 * interval_s)  # a tick a second feeds it each time
         assert running.process.poll() is None
         mosquitto.start()
-        eventually(lambda: heard.statuses()[-1].startswith("subscribed; "), 30)
+        eventually(lambda: heard.statuses()[-1].startswith("subscribed; "))
         assert running.stop() == 0
 
 
@@ -109,13 +111,14 @@ def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
     ):
         running.ready()
         send(listener, range(6))
-        eventually(lambda: running.metrics()['hard_stage_stalled_seconds{stage="label"}'] > 0, 30)
-        eventually(lambda: any("label makes no progress since" in s for s in heard.statuses()), 30)
-        assert running.process.wait(60) == 1  # after WatchdogSec, which is less than stuck_after_s
-        assert "the label thread is stuck" in running.log
-        assert heard.heard[-1].startswith("STOPPING=1")
+        eventually(lambda: running.metrics()['hard_stage_stalled_seconds{stage="label"}'] > 0)
+        eventually(lambda: any("label makes no progress since" in s for s in heard.statuses()))
+        assert running.process.wait(120) == 1  # after WatchdogSec, which is less than stuck_after_s
+        eventually(lambda: "the label thread is stuck" in running.log)
+        eventually(lambda: heard.heard[-1].startswith("STOPPING=1"))
         last_fed = len(heard.heard) - heard.heard[::-1].index("WATCHDOG=1")
-        assert any("label makes no progress since 9 s" in word for word in heard.heard[last_fed:])
+        since_s = re.findall(r"label makes no progress since (\d+) s", "\n".join(heard.heard[last_fed:]))
+        assert max(map(int, since_s)) >= 9
         assert labels(listener, "a") == []
 
 
@@ -138,9 +141,9 @@ def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
 def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, stage: str, code: str) -> None:
     overrides = ("grace_s=0", "stuck_after_s=2", "ingest.max_queued_messages=4")
     with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides, code=code) as running:
-        eventually(lambda: "connected" in running.log or running.process.poll() is not None, 30)
+        running.ready()
         send(listener, range(10))
-        assert running.process.wait(60) == 1
+        assert running.process.wait(120) == 1
         eventually(lambda: f"the {stage} thread is stuck" in running.log)
 
 
@@ -150,8 +153,8 @@ def test_a_network_thread_that_no_longer_tries_is_stuck_too() -> None:
     code = "import threading\nimport hard.daemon as d, hard.vitals as v\nfrom hard.stream.mqtt import Session\n"
     code += "d.LAST_WORDS_S = v.CONNECT_S = 2\nSession._wait = lambda *_: threading.Event().wait()"
     with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
-        running.ready()
-        assert running.process.wait(60) == 1
+        running.ready(broker=False)
+        assert running.process.wait(120) == 1
         eventually(lambda: "the network thread is stuck" in running.log)
 
 
@@ -175,7 +178,7 @@ def test_a_reload_is_told_and_a_stop_then_asks_for_the_new_time(mosquitto: Mosqu
         eventually(lambda: heard.heard.count("READY=1") == 2)
         assert [word for word in heard.heard if word.startswith("RELOADING=1\nMONOTONIC_USEC=")]
         assert running.stop() == 0
-        assert heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000"
+        eventually(lambda: heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000")
 
 
 def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

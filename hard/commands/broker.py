@@ -58,7 +58,8 @@ def address(url: str) -> Address:
 
 
 class Link:
-    """One session, a context manager: connected inside the block; at its end everything published is acknowledged.
+    """One session, a context manager: connected and subscribed inside the block; at its end everything published is
+    acknowledged.
 
     `acknowledged` and `published` count messages. Received messages wait in `received` as (topic, payload). One thread
     publishes at a time. Raises Failure where the broker can't be reached, refuses, or stalls.
@@ -70,12 +71,13 @@ class Link:
         self.published = self.acknowledged = 0
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._room = threading.Semaphore(IN_FLIGHT)
-        self._connected = threading.Event()
+        self._ready = threading.Event()
         self._refused: str | None = None
 
     def __enter__(self) -> Link:
         client, where = self._client, self.address
         client.on_connect, client.on_publish, client.on_message = self._on_connect, self._on_publish, self._on_message
+        client.on_subscribe = self._on_subscribe
         if where.user is not None:
             client.username_pw_set(where.user, where.password)
         if where.tls:
@@ -85,7 +87,7 @@ class Link:
         except (OSError, ValueError) as error:
             raise Failure(f"no broker answers at {where} ({_reason(error)})") from error
         client.loop_start()
-        if not self._connected.wait(CONNECT_S) or self._refused:
+        if not self._ready.wait(CONNECT_S) or self._refused:
             self._close()
             why = self._refused or f"no answer in {CONNECT_S:g} s"
             raise Failure(f"the broker at {where} does not let us in: {why}")
@@ -129,10 +131,14 @@ class Link:
     def _on_connect(self, client: paho.Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if reason.is_failure:
             self._refused = str(reason)
-        else:
-            for topic in self._topics:
-                client.subscribe(topic, qos=1)
-        self._connected.set()
+        elif self._topics:
+            client.subscribe([(topic, 1) for topic in self._topics])
+            return  # what others publish before the broker confirms it would not come
+        self._ready.set()
+
+    def _on_subscribe(self, _: Any, __: Any, ___: int, reasons: list[Any], ____: Any) -> None:
+        self._refused = next((str(reason) for reason in reasons if reason.is_failure), None)
+        self._ready.set()
 
     def _on_publish(self, *_: Any) -> None:
         self.acknowledged += 1

@@ -37,7 +37,7 @@ def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=120)
 
 
 def children_of(parent: int) -> dict[int, str]:
@@ -67,21 +67,21 @@ def gone(pids: dict[int, str]) -> bool:
 @pytest.mark.slow
 def test_ends_by_itself_with_the_closing_line(capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("amqtt", reason="the embedded broker is in the extra `demo`")
+    begun = time.monotonic()
     with demo("--seconds", "4", "--devices", "3") as process:
         first_label(process)
-        since = time.monotonic()
         inside = children_of(process.pid)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert 3.5 < time.monotonic() - since < 15
+    assert time.monotonic() - begun > 4 + 4  # a window, and then 4 s
     assert len(inside) == 2
     assert gone(inside)
     *lines, last = out.splitlines()
     labels, right, p50, p99 = (float(figure) for figure in CLOSING.fullmatch(last).groups())  # type: ignore[union-attr]
     assert len(lines) == labels - 1
-    assert 9 <= labels <= 18
+    assert labels >= 3
     assert 0 <= right <= 100
-    assert 0 < p50 <= p99 < 1000
+    assert 0 < p50 <= p99
 
 
 @pytest.mark.slow
@@ -90,14 +90,15 @@ def test_uses_a_real_broker_and_leaves_nothing_retained_about_its_wearers(mosqui
         Link(mosquitto.url, ("hard/+/activity",)) as listener,
         demo("--seconds", "2", "--devices", "2", "--broker", mosquitto.url) as process,
     ):
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert CLOSING.fullmatch(out.splitlines()[-1])
-        topic, _ = listener.received.get(timeout=5)
+        topic, _ = listener.received.get(timeout=60)
     assert topic.startswith("hard/demo-")
     with Link(mosquitto.url, ("hard/#",)) as late:
-        time.sleep(0.5)
-        assert not [topic for topic, _ in list(late.received.queue) if topic.startswith("hard/demo-")]
+        late.publish("hard/end", b"")
+        came = [topic for topic, _ in iter(lambda: late.received.get(timeout=60), ("hard/end", b""))]
+        assert not [topic for topic in came if topic.startswith("hard/demo-")]
 
 
 @pytest.mark.slow
@@ -109,7 +110,7 @@ def test_ctrl_c_ends_everything(mosquitto: Mosquitto, number: signal.Signals) ->
         process.send_signal(number)
         time.sleep(0.05)
         process.send_signal(number)  # an impatient second one
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert CLOSING.fullmatch(out.splitlines()[-1])
     assert inside
@@ -124,7 +125,7 @@ def test_a_dead_daemon_is_told_and_everything_ends() -> None:
         inside = children_of(process.pid)
         daemon = next(pid for pid, line in inside.items() if "hard run" in line)
         os.kill(daemon, signal.SIGKILL)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert err.startswith("hard: the daemon ended with exit code -9: ")
     assert err.count("\n") == 1

@@ -19,7 +19,7 @@ from hard.commands.health import judge, screen
 
 def ask(port: int, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hard", "health", "--set", "mqtt.host=127.0.0.1", "--set", f"mqtt.port={port}"]
-    return subprocess.run([*command, *options], check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*command, *options], check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 def record(**changes: Any) -> bytes:
@@ -38,8 +38,9 @@ def record(**changes: Any) -> bytes:
 def test_a_daemon_at_work_is_healthy_and_a_stopped_one_is_not(mosquitto: Mosquitto) -> None:
     with Listener(mosquitto) as listener, daemon(mosquitto.port, "publish.health_every_s=1") as running:
         running.ready()
+        start = time.time() - 60
         for second in range(6):
-            listener.client.publish("sensors/a/accel", batch(time.time() - 60 + second), qos=1)
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         eventually(lambda: len(labels(listener, "a")) == 3)
         eventually(lambda: '"published":3' in listener.last.get("hard/health", b"").decode())
         done = ask(mosquitto.port)
@@ -71,11 +72,13 @@ def test_a_named_instance_is_asked_by_its_name(mosquitto: Mosquitto) -> None:
 def test_a_stuck_stage_is_told_before_the_next_record_is_due(mosquitto: Mosquitto) -> None:
     code = "import threading\nfrom hard.model.classifier import Classifier\n"
     code += "Classifier.classify = lambda *_: threading.Event().wait()"
-    with Listener(mosquitto) as listener, daemon(mosquitto.port, "grace_s=0", code=code) as running:
+    overrides = ("grace_s=0", "stuck_after_s=120")
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides, code=code) as running:
         running.ready()
+        start = time.time() - 60
         for second in range(6):
-            listener.client.publish("sensors/a/accel", batch(time.time() - 60 + second), qos=1)
-        eventually(lambda: json.loads(listener.last.get("hard/health", b'{"problems": []}'))["problems"], 30)
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: json.loads(listener.last.get("hard/health", b'{"problems": []}'))["problems"])
         done = ask(mosquitto.port)
         assert done.returncode == 1
         assert done.stdout.startswith("unhealthy: label makes no progress since ")

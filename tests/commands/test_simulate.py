@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from broker import Mosquitto
+from stream.test_mqtt import eventually
 
 from hard import cli
 from hard.commands.broker import Link
@@ -35,7 +35,7 @@ def test_a_message_a_second_a_device_spread_over_the_second(
     arguments = ["--devices", "4", "--seconds", "3", "--rate", str(rate), "--one-activity", "Sitting"]
     with Link(mosquitto.url, ("there/+/raw",)) as listener:
         assert cli.main(["simulate", *arguments, "--broker", mosquitto.url, "--topic", "there/{device}/raw"]) == 0
-        messages = [listener.received.get(timeout=5) for _ in range(12)]
+        messages = [listener.received.get(timeout=60) for _ in range(12)]
     assert [topic for topic, _ in messages] == [f"there/sim-{i}/raw" for i in (1, 2, 3, 4)] * 3
     payloads = [json.loads(payload) for _, payload in messages]
     assert {len(payload["xyz"]) for payload in payloads} == {rate}
@@ -51,32 +51,33 @@ def test_refuses_an_activity_that_it_cannot_do(mosquitto: Mosquitto, capsys: pyt
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_with_its_counts(mosquitto: Mosquitto) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    with Link(mosquitto.url, ("sensors/#",)) as listener:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url],
+            cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        listener.received.get(timeout=120)  # it is at work
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert re.fullmatch(r"hard: 1 wearer: \d+ messages, .*\n", err)
 
 
-def test_watch_prints_a_line_a_label(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
-    def publish() -> None:
+def test_watch_prints_a_line_a_label(mosquitto: Mosquitto) -> None:
+    command = [sys.executable, "-m", "hard", "watch", "--broker", mosquitto.url]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watch:
+        eventually(lambda: "Sending SUBACK" in mosquitto.log)
         with Link(mosquitto.url) as link:
-            time.sleep(0.5)
             link.publish("hard/w-1/state", json.dumps({"label": "Walking", "since": 1.0, "confidence": 0.9}).encode())
             link.publish("hard/w-1/activity", b"no label")
             link.publish("hard/w-1/activity", json.dumps(ACTIVITY).encode())
             link.publish("hard/w-1/activity", json.dumps(ACTIVITY | {"accepted": False}).encode())
             link.publish("hard/status", b"online")
-
-    publisher = threading.Thread(target=publish)
-    publisher.start()
-    assert cli.main(["watch", "--broker", mosquitto.url, "--seconds", "2"]) == 0
-    publisher.join()
-    first, second = capsys.readouterr().out.splitlines()
+        assert watch.stdout
+        first, second = (watch.stdout.readline().rstrip("\n") for _ in range(2))
+        watch.send_signal(signal.SIGINT)
+        assert watch.communicate(timeout=60) == ("", None)
+    assert watch.returncode == 0
     since = time.strftime("%H:%M:%S", time.localtime(1))
     assert first.split() == ["w-1", "Walking", "0.90", "since", since, "12.3", "ms"]
     assert second.endswith("(not accepted)")

@@ -88,4 +88,4 @@ class Client:
 
     def publish(self, topic: str, payload: str | bytes) -> None:
         """Returns when the broker has acknowledged, which it also does for what it drops."""
-        self.client.publish(topic, payload, qos=1).wait_for_publish(15)
+        self.client.publish(topic, payload, qos=1).wait_for_publish(60)

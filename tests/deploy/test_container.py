@@ -174,8 +174,9 @@ def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitt
             reader.subscribe("hard/#")
             with daemon(inner.port, **variables) as running:
                 running.ready()
+                start = time.time() - 60
                 for second in range(6):
-                    sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
+                    sensor.publish("sensors/belt-7/accel", batch(start + second))
                 eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3)
                 check = [sys.executable, "-m", *json.loads(instructions("CMD")[0])]
                 variables["HARD_MQTT__PORT"] = str(inner.port)

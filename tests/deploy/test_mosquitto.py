@@ -87,8 +87,9 @@ def test_hard_labels_through_it(guarded: Mosquitto) -> None:
     ):
         reader.subscribe("hard/#")
         running.ready()
+        start = time.time() - 60
         for second in range(6):
-            sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
+            sensor.publish("sensors/belt-7/accel", batch(start + second))
         eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3)
         eventually(lambda: {"hard/belt-7/state", "hard/health", "hard/status"} <= {topic for topic, _ in reader.came})
         assert running.stop() == 0
@@ -115,8 +116,9 @@ def test_home_assistant_is_let_in_by_the_lines_kept_for_it(guarded: Mosquitto) -
     ):
         home.subscribe("homeassistant/#", "hard/#")
         running.ready()
+        start = time.time() - 60
         for second in range(6):
-            sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
+            sensor.publish("sensors/belt-7/accel", batch(start + second))
         eventually(lambda: any(topic.startswith("homeassistant/device/") for topic, _ in home.came))
         came = len(home.came)
         home.publish("homeassistant/status", "online")

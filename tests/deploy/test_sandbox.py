@@ -107,9 +107,10 @@ def test_the_daemon_labels_inside_the_units_sandbox(guarded: Mosquitto, installe
             running = Running(subprocess.Popen(sandbox.start_command(), stderr=subprocess.PIPE, text=True))
             try:
                 running.ready()
+                start = time.time() - 60
                 for second in range(6):
-                    sensor.publish("sensors/belt-7/accel", batch(time.time() - 60 + second))
-                eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3, 30)
+                    sensor.publish("sensors/belt-7/accel", batch(start + second))
+                eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3)
                 eventually(lambda: any(status.startswith("subscribed") for status in heard.statuses()))
                 assert heard.heard[0] == "READY=1"
                 os.kill(leaf(running.process.pid), signal.SIGTERM)

@@ -185,15 +185,16 @@ def test_a_fleet_is_announced_by_and_by() -> None:
 def test_off_by_default(mosquitto: Mosquitto) -> None:
     with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
         running.ready()
+        start = time.time() - 100
         for second in range(5):
-            listener.client.publish("sensors/a/accel", batch(time.time() - 100 + second), qos=1)
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         eventually(lambda: "hard/a/state" in listener.last)
         assert not [topic for topic in listener.last if "homeassistant" in topic or "availability" in topic]
 
 
 @pytest.mark.slow
 def test_through_a_broker_that_forgets_and_a_home_assistant_that_restarts(mosquitto: Mosquitto) -> None:
-    overrides = ("publish.homeassistant=true", "ingest.silent_after_s=4", "ingest.forget_after_s=9")
+    overrides = ("publish.homeassistant=true", "ingest.silent_after_s=5", "ingest.forget_after_s=16")
     with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides) as running:
         running.ready()
         start = time.time() - 100
@@ -213,17 +214,16 @@ def test_through_a_broker_that_forgets_and_a_home_assistant_that_restarts(mosqui
         eventually(lambda: listener.last.get(CONFIG) and listener.last.get("hard/status") == b"online")
         eventually(lambda: b"label" in listener.last.get("hard/a/state", b""))
 
-        eventually(listener.client.is_connected)
         listener.last.clear()
         listener.client.publish("homeassistant/status", b"online")
         eventually(lambda: listener.last.get(CONFIG))
         assert running.metrics()['hard_messages_total{outcome="malformed"}'] == 0
 
-        eventually(lambda: listener.last["hard/a/availability"] == b"offline")
-        eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
+        eventually(lambda: listener.last.get("hard/a/availability") == b"offline")
+        eventually(lambda: b'"unknown"' in listener.last.get("hard/a/state", b""))
         send("a", 10)
         eventually(lambda: listener.last["hard/a/availability"] == b"online")
-        eventually(lambda: listener.last[CONFIG] == b"", 25)
+        eventually(lambda: listener.last[CONFIG] == b"")
         eventually(lambda: listener.last["hard/a/availability"] == listener.last["hard/a/state"] == b"")
 
 
@@ -234,11 +234,13 @@ def test_a_device_that_went_while_the_daemon_was_dead_does_not_stay(mosquitto: M
     with Listener(mosquitto) as listener:
         with daemon(mosquitto.port, *overrides, *journal) as running:
             running.ready()
+            start = time.time() - 100
             for second in range(6):
-                listener.client.publish("sensors/a/accel", batch(time.time() - 100 + second), qos=1)
-            eventually(lambda: listener.last.get("hard/a/availability") == b"online")
+                listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+            eventually(lambda: ("hard/a/availability", b"online") in listener.all)
             running.stop(signal.SIGKILL)
+        listener.last.clear()
         with daemon(mosquitto.port, *overrides, *journal) as running:
             running.ready()
-            eventually(lambda: listener.last["hard/a/availability"] == b"offline")
-            eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
+            eventually(lambda: listener.last.get("hard/a/availability") == b"offline")
+            eventually(lambda: b'"unknown"' in listener.last.get("hard/a/state", b""))

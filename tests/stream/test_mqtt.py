@@ -25,8 +25,8 @@ from hard.stream.mqtt import Broker, Session
 from hard.stream.outbox import Outgoing
 
 
-def eventually(holds: Callable[[], Any], within_s: float = 15.0) -> None:
-    """Waits for something that other processes bring about."""
+def eventually(holds: Callable[[], Any], within_s: float = 60.0) -> None:
+    """Waits for something that other processes bring about, and that stays once it has come about."""
     until = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < until, "it did not come about"
@@ -41,18 +41,23 @@ class Listener:
         self.all: list[tuple[str, bytes]] = []
         self.client = paho.Client(CallbackAPIVersion.VERSION2)
         self.client.max_inflight_messages_set(500)
+        self.subscriptions = 0  # that the broker has confirmed: one a connection
         self.client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+        self.client.on_subscribe = self._on_subscribe
         self.client.on_message = self._on_message
         self.client.reconnect_delay_set(0.05, 0.1)  # type: ignore[arg-type]
         self.client.connect_async(broker.host, broker.port)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self.last[message.topic] = message.payload
         self.all.append((message.topic, message.payload))
+        self.last[message.topic] = message.payload
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self.subscriptions += 1
 
     def __enter__(self) -> Listener:
         self.client.loop_start()
-        eventually(self.client.is_connected)
+        eventually(lambda: self.subscriptions)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,7 +83,7 @@ def session(
 
 
 def received(made: Session, n: int) -> list[Any]:
-    return [made._incoming.get(timeout=10) for _ in range(n)]
+    return [made._incoming.get(timeout=60) for _ in range(n)]
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -120,7 +125,6 @@ def test_a_broker_killed_and_restarted_finds_it_resubscribed_and_online(mosquitt
         eventually(lambda: made.subscribed)
         eventually(lambda: listener.last.get("hard/status") == b"online")
         assert made.reconnects >= 1
-        eventually(listener.client.is_connected)
         listener.client.publish("sensors/b/accel", b"2", qos=1)
         assert received(made, 1)[0].payload == b"2"
 
@@ -133,7 +137,7 @@ def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosqu
         other.reconnect_delay_set(0.05, 0.05)  # type: ignore[arg-type]
         other.connect_async(mosquitto.host, mosquitto.port)
         other.loop_start()
-        eventually(lambda: made.evicted, 30)
+        eventually(lambda: made.evicted)
         before = made.connections
         time.sleep(4)
         assert made.connections <= before + 1
@@ -147,7 +151,7 @@ def test_a_broker_that_never_answers_is_left_and_tried_again(mosquitto: Mosquitt
     mosquitto.stop()
     callers = []
     with socket.create_server((mosquitto.host, mosquitto.port)) as silent:
-        silent.settimeout(30)
+        silent.settimeout(60)
         with session(mosquitto, keepalive_s=5, reconnect_max_s=0.3) as made:
             callers += [silent.accept()[0] for _ in range(2)]  # it hung up on the first and called again
             assert made.alive
@@ -162,7 +166,7 @@ def test_a_broker_that_never_answers_is_left_and_tried_again(mosquitto: Mosquitt
 def test_it_starts_without_a_broker_and_connects_when_one_comes(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     with session(mosquitto) as made:
-        assert made.tried.wait(10)
+        assert made.tried.wait(60)
         assert not made.connected
         mosquitto.start()
         eventually(lambda: made.subscribed)
@@ -179,8 +183,8 @@ def test_labels_made_while_the_broker_is_away_wait(mosquitto: Mosquitto) -> None
         assert settled == []
         mosquitto.start()
         with Listener(mosquitto, "out/#") as listener:
-            assert made.outbox.drain(15)
-            assert settled == [True] * 50
+            assert made.outbox.drain(60)
+            eventually(lambda: settled == [True] * 50)
             assert len(listener.all) <= 50
 
 
@@ -233,7 +237,7 @@ def test_an_mqtt_5_broker_drops_what_has_expired_and_keeps_what_is_retained(mosq
     def listen(expected: int) -> None:
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id="sleeper", protocol=paho.MQTTv5)
         properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = 60
+        properties.SessionExpiryInterval = 600
         client.on_connect = lambda c, *_: c.subscribe("out/#", 1)
         client.on_subscribe = lambda *_: came.update(subscribed=None)
         client.on_message = lambda _c, _d, m: came.update(
@@ -251,7 +255,7 @@ def test_an_mqtt_5_broker_drops_what_has_expired_and_keeps_what_is_retained(mosq
         for topic, within_s in (("old", -10.0), ("short", 1.0), ("long", 600.0), ("never", 2.0**32)):
             made.outbox.put(Outgoing(f"out/{topic}", lambda: b"x", expires_at=time.time() + within_s))
         made.outbox.put(Outgoing("out/state", lambda: b"x", retain=True))
-        assert made.outbox.drain(10)
+        assert made.outbox.drain(60)
     time.sleep(2.5)  # mosquitto counts in whole seconds
     came.clear()
     listen(4)
@@ -268,10 +272,10 @@ def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto
         for i in range(2000):
             made.outbox.put(Outgoing("out/x", lambda i=i: str(i).encode(), settled=settled.append))  # type: ignore[misc]
             assert made.outbox.in_flight <= 5
-        assert made.outbox.drain(20)
+        assert made.outbox.drain(60)
         eventually(lambda: len(listener.all) == 2000)
         assert [int(payload) for _, payload in listener.all] == list(range(2000))
-        assert settled == [True] * 2000
+        eventually(lambda: settled == [True] * 2000)
 
 
 def test_a_full_queue_sheds_at_qos_0_and_counts_it(mosquitto: Mosquitto) -> None:
@@ -296,8 +300,7 @@ def test_what_waits_for_room_at_a_stop_is_left_to_the_broker(mosquitto: Mosquitt
                 listener.client.publish("sensors/a/accel", str(i), qos=1)
             eventually(lambda: made._incoming.qsize() == 1)
             before = made.turns
-            time.sleep(1.5)
-            assert made.turns > before + 10  # it waits, and is not stuck
+            eventually(lambda: made.turns > before + 10)  # it waits, and is not stuck
             made.stop_taking()
             made.acknowledge(received(made, 1)[0])
         assert counts == {"came": 1}
@@ -323,7 +326,7 @@ def test_nothing_is_taken_after_stop_taking(mosquitto: Mosquitto) -> None:
         with session(mosquitto, counts=counts) as made:
             eventually(lambda: made.subscribed)
             made.stop_taking()
-            listener.client.publish("sensors/a/accel", b"later", qos=1).wait_for_publish(5)
+            listener.client.publish("sensors/a/accel", b"later", qos=1).wait_for_publish(60)
             time.sleep(0.2)
             assert counts["came"] == 0
         with session(mosquitto) as made:
@@ -343,7 +346,7 @@ def test_a_wrong_password_is_told_and_tried_again(mosquitto: Mosquitto, caplog: 
     mosquitto.config[:] = ["allow_anonymous false"]
     mosquitto.start()
     with session(mosquitto, username="u", password="wrong") as made:
-        assert made.tried.wait(10)
+        assert made.tried.wait(60)
         assert not made.connected
         assert "refused the connection" in caplog.text
         assert "wrong" not in caplog.text
@@ -360,7 +363,7 @@ def test_an_unreachable_broker_is_no_failure() -> None:
         came=lambda: counts.update(["came"]), shed=lambda: None,
     )  # fmt: skip
     with made:
-        assert made.tried.wait(10)
+        assert made.tried.wait(60)
         assert made.failed is None
 
 
@@ -388,7 +391,7 @@ def test_tls_with_real_certificates(
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(stranger)
     with session(mosquitto, tls=True, ca_file=stranger, **own) as made:
-        assert made.tried.wait(10)
+        assert made.tried.wait(60)
         assert not made.connected
         assert made.failed is None
         assert "certificate verify failed" in caplog.text
