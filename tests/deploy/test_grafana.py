@@ -160,18 +160,19 @@ def test_every_panel_and_every_alert_sees_a_live_daemon(
             time.sleep(5)
             mosquitto.start()
             time.sleep(80)
-        silent = {
-            f"{panel}: {query}"
-            for panel in PANELS
-            for query, _ in panel.queries("10s", "5m")
-            if str(panel) not in QUIET and not prometheus.query(query)
-        }
-        silent |= {
-            f"{name}: {looked_at(alert['expr'])}"
-            for name, alert in alerts().items()
-            if name not in QUIET and not prometheus.query(looked_at(alert["expr"]))
-        }
-        assert silent == set()
+        silent = {f"{panel}: {query}": query for panel in PANELS for query, _ in panel.queries("10s", "5m")
+                  if str(panel) not in QUIET}  # fmt: skip
+        silent |= {f"{name}: {looked_at(alert['expr'])}": looked_at(alert["expr"]) for name, alert in alerts().items()
+                   if name not in QUIET}  # fmt: skip
+
+        def all_answer() -> bool:
+            for name in [name for name, query in silent.items() if prometheus.query(query)]:
+                del silent[name]
+            return not silent
+
+        with contextlib.suppress(AssertionError):  # a scrape that a busy machine missed leaves nothing for a second
+            eventually(all_answer, 60)
+        assert silent == {}
         assert buckets_that_do_not_fit(prometheus) == []
         eventually(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()))
         assert [rule["name"] for rule in prometheus.rules() if rule.get("state", "inactive") == "firing"] == []
