@@ -126,9 +126,13 @@ class Decoder:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             reason = "fields" if isinstance(error, msgspec.ValidationError) else "json"
             raise PayloadError(reason, str(error)) from error
-        if shape.xyz is not None:
-            return self._batch(shape)
         columns = (shape.x, shape.y, shape.z)
+        if shape.xyz is not None:
+            if (shape.t, *columns) != (None,) * 4:
+                raise PayloadError("fields", "t, x, y or z beside xyz: a batch has t0 and rate")
+            return self._batch(shape)
+        if shape.t0 is not None:
+            raise PayloadError("fields", "t0 without xyz: x, y and z have t")
         if any(column is None for column in columns):
             raise PayloadError("fields", "neither xyz nor x, y and z")
         single = [isinstance(column, float) for column in columns]

@@ -94,6 +94,13 @@ def test_the_content_type_beats_the_setting() -> None:
         ({"t": [T, T], "x": [1], "y": [2], "z": [3]}, "fields"),
         ({"t": T, "x": 1, "y": 2}, "fields"),
         ({"t": True, "x": 1, "y": 2, "z": 3}, "fields"),
+        ({"t": T, "xyz": [[1, 2, 3]]}, "fields"),
+        ({"t": [T, T + 1], "xyz": [[1, 2, 3], [1, 2, 3]]}, "fields"),
+        ({"t0": T, "rate": 50, "xyz": [[1, 2, 3]], "x": [1]}, "fields"),
+        ({"xyz": [[1, 2, 3]], "y": 2}, "fields"),
+        ({"t0": T, "rate": 50, "x": [1, 2], "y": [1, 2], "z": [1, 2]}, "fields"),
+        ({"t0": T, "x": 1, "y": 2, "z": 3}, "fields"),
+        ({"t0": T, "t": T, "x": 1, "y": 2, "z": 3}, "fields"),
         ({"xyz": []}, "empty"),
         ({"t": [], "x": [], "y": [], "z": []}, "empty"),
         ({"t0": T, "rate": 0, "xyz": [[1, 2, 3]]}, "rate"),
@@ -106,6 +113,16 @@ def test_the_content_type_beats_the_setting() -> None:
 )
 def test_bad_payloads_are_refused_by_reason(payload: Any, expected: str) -> None:
     assert reason(payload) == expected
+
+
+def test_what_the_shapes_do_not_name_is_passed_over() -> None:
+    """Fields of a device's own, a null where another shape has a field, and a rate beside times."""
+    decoder = Decoder(TOPICS)
+    batch = decoder.decode(message({"t0": T, "rate": 50, "xyz": [[1, 2, 3]], "t": None, "x": None, "battery": 0.7}))
+    columns = decoder.decode(message({"t": [T], "x": [1], "y": [2], "z": [3], "rate": 50, "t0": None, "seq": [1]}))
+    np.testing.assert_array_equal(batch.time, [T])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(columns.time, [T])  # type: ignore[arg-type]
+    assert columns.rate_hz == 50
 
 
 @pytest.mark.parametrize("text", ["a,b,c,d", "1,2,3", f"{T},1,2,3,4", f"{T},1,2,", "é"])
