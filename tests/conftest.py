@@ -11,7 +11,9 @@ from broker import Mosquitto
 from hypothesis import HealthCheck, settings
 
 # Machines that build and test are shared and slow by turns: how long an example takes says nothing.
-settings.register_profile("hard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time: a change is judged by what it changes. `--hypothesis-profile=search` seeks others.
+settings.register_profile("hard", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("hard")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -140,12 +140,12 @@ def test_take_waits_and_close_wakes(shed: Counter[str]) -> None:
     thread = Thread(target=lambda: taken.append(pending.take(5)))
     thread.start()
     pending.put([window("a", 1)])
-    thread.join(5)
+    thread.join(60)
     assert len(taken[0]) == 1
     thread = Thread(target=lambda: taken.append(pending.take(5)))
     thread.start()
     pending.close()
-    thread.join(5)
+    thread.join(60)
     assert taken[1] == []
 
 
