@@ -80,7 +80,7 @@ class Mqtt(Section):
     keepalive_s: Annotated[int, Field(ge=5, le=65535)] = 60
     reconnect_max_s: Positive = 30.0
     session_expiry_s: Annotated[int, Field(ge=0, le=2**32 - 1)] = 86_400
-    max_inflight: Annotated[int, Field(ge=1, le=65_535)] = 1000
+    max_inflight: Annotated[int, Field(ge=1, le=32_767)] = 1000  # half of MQTT's packet ids
     max_outbox: Annotated[int, Field(ge=1)] = 20_000
 
     @model_validator(mode="after")

@@ -125,9 +125,14 @@ class Bundle:
 def find(where: Path | str | None = None) -> Path:
     """A bundle's folder: `where`, or the bundle of that name that ships with HARD, the default one where nothing is
     said. A folder that is there goes before a name."""
-    path = Path(where or DEFAULT)
-    shipped = SHIPPED / path
-    return shipped if _is_name(path) and shipped.is_dir() and not path.exists() else path
+    if not where:
+        return SHIPPED / DEFAULT
+    path, shipped = Path(where), SHIPPED / where
+    try:
+        named = _is_name(path) and shipped.is_dir() and not path.is_dir()
+    except OSError:  # in a folder that may not be entered nothing else can be meant
+        named = True
+    return shipped if named else path
 
 
 def read(where: Path | str | None = None, *, only: tuple[str, ...] | None = None) -> Bundle:
@@ -177,7 +182,11 @@ def write(path: Path | str, manifest: Manifest) -> Bundle:
 
 
 def _manifest(path: Path) -> Manifest:
-    if not path.is_dir():
+    try:
+        there = path.is_dir()
+    except OSError as error:
+        raise BundleError(f"{path} can't be read: {error.strerror}") from error
+    if not there:
         shipped = ", ".join(sorted(folder.name for folder in SHIPPED.iterdir()))
         raise BundleError(f"{path} is not a folder" + f" and no shipped bundle ({shipped})" * _is_name(path))
     try:

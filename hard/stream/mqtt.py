@@ -89,6 +89,7 @@ class Session:
         self._came, self._shed = came, shed
         self._connected = self._taking = False
         self.outbox = Outbox(self._publish, broker.max_outbox)
+        self._room_for = broker.max_inflight
         self._backoff = Backoff(broker.reconnect_max_s)
         self._limited = LimitedLog(log)
         self.connections = self.reconnects = self._looks = 0
@@ -198,16 +199,16 @@ class Session:
             self._wait(self._backoff.failed())
             self.tried.set()
             return
-        self._receipts.reset()
         self.reconnects += self._backoff.failures > 0
         self._backoff.connected(monotonic())
         self._connected = True
         self.connections += 1
         client.subscribe([*((topic, 1) for topic in self._topics), *((topic, 0) for topic in self._notices)])
         client.publish(self._status_topic, b"online", qos=1, retain=True)
-        log.info("connected to %s:%d", self._broker.host, self._broker.port)
         most = self._broker.max_inflight
-        self.outbox.open(min(most, getattr(properties, "ReceiveMaximum", most)))  # MQTT 5: what the broker bears
+        bears = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT) - 1  # MQTT 5; one is the status
+        self._room_for = max(1, min(most, bears))
+        log.info("connected to %s:%d", self._broker.host, self._broker.port)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
@@ -215,6 +216,8 @@ class Session:
             log.error("the broker refused the subscription to %s", ", ".join(refused))
         self.subscribed = not refused
         self.tried.set()
+        # Not sooner: paho sends again what was in flight after `on_connect`, and nothing newer must overtake it.
+        self.outbox.open(self._room_for)
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         # paho calls from within its except block, and gives no reason of its own.
@@ -227,6 +230,7 @@ class Session:
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         was, self._connected, self.subscribed = self._connected, False, False
         self.outbox.shut()
+        self._receipts.reset()  # what is acknowledged from now on was this connection's
         if was and self._taking:
             self._limited.warning("lost", "lost the connection: %s", reason)
         if was:
@@ -273,7 +277,8 @@ class Session:
         info = self._client.publish(
             outgoing.topic, outgoing.render(), outgoing.qos, outgoing.retain, self._properties(outgoing)
         )
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS or outgoing.qos else None
+        kept = outgoing.qos and info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE
+        return info.mid if kept or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def _properties(self, outgoing: Outgoing) -> Properties | None:
         if outgoing.expires_at is None or self._broker.protocol != "5":

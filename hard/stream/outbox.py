@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event, Lock
 
+MORE_IF_OPEN = 5  # times as many may wait while the broker is there: it has not gone, its acknowledgements are late
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -25,8 +27,11 @@ class Outgoing:
 
 
 class Outbox:
-    """At most `most` messages wait, beyond the oldest is dropped; of what `send` was given, so many are in flight as
-    `open` says.
+    """At most `most` messages wait while the broker is away, MORE_IF_OPEN times as many while it is there; beyond, the
+    oldest is dropped. Of what `send` was given, so many are in flight as `open` says.
+
+    A broker that works off a queue has its acknowledgements of labels wait behind all of it: a long backlog is labelled
+    before the first of them is read.
 
     `send` hands a message to the client, which keeps one of QoS 1 over a reconnect; it gives the message's id, or None
     where the client refused it. Any thread may call any method.
@@ -37,14 +42,14 @@ class Outbox:
         self._queue: deque[Outgoing] = deque()
         self._in_flight: dict[int, Outgoing] = {}
         self._settled: deque[tuple[int, bool]] = deque()  # id, and whether the broker took it
-        self._room_for = 0
+        self._room_for = self._moving = 0
         self._pumping, self._putting = Lock(), Lock()
         self._drained = Event()
         self._abandoned = False
 
     def __len__(self) -> int:
         """Messages that the broker hasn't taken."""
-        return len(self._queue) + len(self._in_flight)
+        return len(self._queue) + self._moving + len(self._in_flight)
 
     @property
     def in_flight(self) -> int:
@@ -56,7 +61,8 @@ class Outbox:
         return self._room_for
 
     def open(self, room_for: int) -> None:
-        """There is a connection again. What was in flight at QoS 0 went with the last one, and nobody tells."""
+        """There is a connection again, and the client has sent again what it kept: what comes now comes after it. What
+        was in flight at QoS 0 went with the last connection, and nobody tells."""
         self._settled.extend((mid, False) for mid, outgoing in list(self._in_flight.items()) if not outgoing.qos)
         self._room_for = room_for
         self._pump()
@@ -71,7 +77,8 @@ class Outbox:
             if self._abandoned and outgoing.settled:
                 dropped: Outgoing | None = outgoing
             else:
-                dropped = self._queue.popleft() if len(self._queue) >= self._most else None
+                most = self._most * (MORE_IF_OPEN if self._room_for else 1)
+                dropped = self._queue.popleft() if len(self._queue) >= most else None
                 self._queue.append(outgoing)
         if dropped and dropped.settled:
             dropped.settled(False)
@@ -131,9 +138,10 @@ class Outbox:
             with self._putting:
                 if not self._queue:
                     return
-                outgoing = self._queue.popleft()
+                outgoing, self._moving = self._queue.popleft(), 1
             mid = self._send(outgoing)
             if mid is not None:
                 self._in_flight[mid] = outgoing
             elif outgoing.settled:
                 outgoing.settled(False)
+            self._moving = 0

@@ -178,8 +178,13 @@ def test_a_bundle_that_ships_goes_by_its_name(tmp_path: Path, monkeypatch: pytes
     assert bundle.find("default") == bundle.find(None) == bundle.SHIPPED / "default"
     assert bundle.find("no-such") == Path("no-such")
     assert_refused(Path("no-such"), r"no-such is not a folder and no shipped bundle \(default")
-    Path("default").mkdir()  # a folder that is there is what was meant
+    Path("default").mkdir()  # a folder that is there is what was meant, where it is named
     assert_refused(Path("default"), r"hard\.json can't be read")
+    assert bundle.find(None) == bundle.SHIPPED / "default"
+    Path("ten").touch()
+    monkeypatch.setattr(bundle, "SHIPPED", tmp_path / "shipped")
+    (tmp_path / "shipped" / "ten").mkdir(parents=True)
+    assert bundle.find("ten") == tmp_path / "shipped" / "ten"
 
 
 def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:

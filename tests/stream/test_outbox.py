@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from hard.stream.outbox import Outbox, Outgoing
+from hard.stream.outbox import MORE_IF_OPEN, Outbox, Outgoing
 
 
 class Client:
@@ -33,6 +33,25 @@ def test_a_full_outbox_drops_the_oldest() -> None:
         outbox.put(message(str(i), told))
     assert told == dict.fromkeys("012", False)
     assert len(outbox) == 10
+
+
+def test_more_may_wait_while_the_broker_is_there_and_late() -> None:
+    told: dict[str, bool] = {}
+    outbox = Outbox(Client().send, 10)
+    outbox.open(1)
+    for i in range(1 + MORE_IF_OPEN * 10):
+        outbox.put(message(str(i), told))
+    assert told == {}
+    outbox.put(message("one too many", told))
+    assert told == {"1": False}
+
+
+def test_what_is_being_sent_still_waits() -> None:
+    seen: list[int] = []
+    outbox = Outbox(lambda _: seen.append(len(outbox)) or 0, 10)
+    outbox.open(1)
+    outbox.put(message("a", {}))
+    assert seen == [1]
 
 
 def test_no_more_is_in_flight_than_there_is_room_for() -> None:
