@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 from hard.motion.devices import Devices
 from hard.motion.mounting import settle
 from hard.records import Floats, Samples, Window
-from hard.tables import SUFFIXES, RecordingError, Table, read_table
+from hard.tables import SUFFIXES, NoRecordError, NoTimesError, RecordingError, Table, read_table
 
 G_MS2 = 9.80665  # standard gravity, m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 UNITS = {"m/s2": 1.0, "g": G_MS2}
 RUN_GAP_S = 1.0  # a jump of more than this, forward or back, ends a run
 MAX_ABS_MS2 = 320.0
+MAX_ABS_TIME_S = 1e11  # 3,000 years: a number of 64 bits still tells a sample from the next
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ def read(
     path = Path(path)
     table = read_table(path, columns)
     if not len(table.xyz):
-        raise RecordingError(f"{path}: no record could be read ({_told(table.rejected)})")
+        raise NoRecordError(f"{path}: no record could be read ({_told(table.rejected)})")
     runs = _runs(table, path, time_unit, rate_hz, UNITS[unit])
     if not runs:
         raise RecordingError(f"{path}: no record could be used ({_told(table.rejected)})")
@@ -79,10 +79,14 @@ def windows(
 ) -> Iterator[tuple[Window, str | None]]:
     """The windows of `recordings`, each with its truth: None where the file has none or the window holds more than one.
 
-    One device a subject. Its mounting is what all its runs show, for a recording can be read twice; with `streaming` it
-    is what the daemon would have known at the time.
+    One device a subject, subjects in the order in which they first come: all runs of one, from whichever file, stand
+    together. Its mounting is what all of them show, for a recording can be read twice; with `streaming` it is what the
+    daemon would have known at the time.
     """
-    for _, runs in groupby(recordings, key=lambda recording: recording.subject):
+    by_subject: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        by_subject.setdefault(recording.subject, []).append(recording)
+    for runs in by_subject.values():
         pairs = _streamed(runs, devices, message_s)
         if streaming:
             yield from pairs
@@ -120,37 +124,40 @@ def _streamed(
 def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None, scale: float) -> list[Recording]:
     """Splits by subject and at jumps; sorts small steps back; drops repeated times and impossible values."""
     xyz = table.xyz * scale
-    subjects = np.array(table.subject)
     truth = np.array(table.truth) if table.truth is not None else None
-    time = None if table.time is None else np.array(table.time, dtype=float)
+    place = {subject: i for i, subject in enumerate(dict.fromkeys(table.subject))}
+    codes = np.array([place[subject] for subject in table.subject])
     real = np.isfinite(xyz).all(axis=1) & (np.abs(xyz) <= MAX_ABS_MS2).all(axis=1)
-    if time is not None:
-        real &= np.isfinite(time)
     table.rejected["out of range"] += int((~real).sum())
+    rows = np.flatnonzero(real)
+    rows = rows[np.argsort(codes[rows], kind="stable")]
+    time = None
+    if table.time is not None:
+        time, near = _seconds(np.array(table.time, dtype=float), rows, table.time_unit or time_unit)
+        table.rejected["time out of range"] += int((~near[rows]).sum())
+        rows = rows[near[rows]]
+    elif rate_hz is None:
+        raise NoTimesError(f"{path}: has no times, so the sample rate must be given")
     runs: list[Recording] = []
-    order = {subject: i for i, subject in enumerate(dict.fromkeys(table.subject))}
-    divisor = 1.0
-    if time is not None:
-        by_subject = np.argsort(subjects[real], kind="stable")
-        divisor = TIME_UNITS[time_unit or time_unit_of(time[real][by_subject])]
-    for subject in order:
-        rows = np.flatnonzero((subjects == subject) & real)
-        if not len(rows):
-            continue
-        if time is None:
-            if rate_hz is None:
-                raise RecordingError(f"{path}: has no times, so the sample rate must be given (--rate)")
-            at = np.arange(len(rows)) / rate_hz
-        else:
-            at = time[rows] / divisor
+    for own in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1) if len(rows) else ():
+        at = time[own] if time is not None else np.arange(len(own)) / rate_hz
         jumps = np.flatnonzero(np.abs(np.diff(at)) > RUN_GAP_S) + 1
-        for part in np.split(np.arange(len(rows)), jumps):
+        for part in np.split(np.arange(len(own)), jumps):
             part = part[np.argsort(at[part], kind="stable")]  # noqa: PLW2901
             fresh = np.concatenate(([True], np.diff(at[part]) > 1e-6))
             table.rejected["repeated time"] += int((~fresh).sum())
-            kept = part[fresh]
-            runs.append(Recording(subject, at[kept], xyz[rows[kept]], None if truth is None else truth[rows[kept]]))
+            kept = own[part[fresh]]
+            runs.append(
+                Recording(table.subject[own[0]], at[part[fresh]], xyz[kept], None if truth is None else truth[kept])
+            )
     return runs
+
+
+def _seconds(time: Floats, rows: NDArray[np.int64], unit: str | None) -> tuple[Floats, NDArray[np.bool_]]:
+    """`time` (N,) in s, and which of it a clock can show; the unit, where none is stated, follows from `rows`."""
+    near = np.abs(time) <= MAX_ABS_TIME_S * max(TIME_UNITS.values())  # not a number is no time either
+    divisor = TIME_UNITS[unit or time_unit_of(time[rows][near[rows]])]
+    return time / divisor, near & (np.abs(time) <= MAX_ABS_TIME_S * divisor)
 
 
 def time_unit_of(time: Floats) -> str:
@@ -164,4 +171,4 @@ def time_unit_of(time: Floats) -> str:
 
 
 def _told(rejected: Counter[str]) -> str:
-    return ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common()) or "it is empty"
+    return ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common() if n) or "it is empty"

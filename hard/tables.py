@@ -60,15 +60,25 @@ class RecordingError(ValueError):
     """A file that can't be read as a recording; the message is one sentence."""
 
 
+class NoRecordError(RecordingError):
+    """A file without anything that could be a sample, such as a read-me."""
+
+
+class NoTimesError(RecordingError):
+    """A file that tells no times, where no rate was given."""
+
+
 @dataclass(slots=True)
 class Table:
-    """Columns of a whole file as they came, `xyz` (N, 3), and what was rejected, by reason."""
+    """Columns of a whole file as they came, `xyz` (N, 3), and what was rejected, by reason; `time_unit` where it is
+    certain."""
 
     subject: list[str]
     truth: list[str] | None
     time: list[float] | None
     xyz: Floats
     rejected: Counter[str]
+    time_unit: str | None = None
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:

@@ -124,7 +124,7 @@ def test_reads_csv_by_its_header(tmp_path: Path) -> None:
 
 def test_csv_without_truth_subject_or_time(tmp_path: Path) -> None:
     path = file(tmp_path, "x,y,z\n" + "1,2,3\n" * 100, "walk.csv")
-    with pytest.raises(RecordingError, match=r"has no times, so the sample rate must be given \(--rate\)"):
+    with pytest.raises(RecordingError, match="has no times, so the sample rate must be given$"):
         read(path)
     (run,), _ = read(path, rate_hz=25)
     assert (run.subject, run.truth) == ("walk", None)
@@ -198,3 +198,27 @@ def test_motionsense_has_its_runs_and_no_defects(motionsense: Path) -> None:
     assert sum(len(run.time) for run in runs) == 1_055_242
     assert not +rejected
     assert recordings.time_unit_of(runs[0].time * 1e9) == "ns"
+
+
+@pytest.mark.parametrize("wild", ["1e300", "-1e308", "9e20"])
+def test_a_time_that_no_clock_shows_is_rejected_and_breaks_no_run(tmp_path: Path, wild: str) -> None:
+    lines = wisdm(200).splitlines()
+    lines.insert(100, f"1,Walking,{wild},1,2,3;")
+    runs, rejected = read(file(tmp_path, "\n".join(lines)))
+    assert +rejected == {"time out of range": 1}
+    assert [len(run.time) for run in runs] == [200]
+    assert list(windows(runs, Devices(Grid(2.0, 20.0), FRAME)))
+
+
+def test_times_in_another_unit_than_stated_are_refused(tmp_path: Path) -> None:
+    path = file(tmp_path, wisdm(100, start_ns=1_700_000_000 * 10**9))
+    with pytest.raises(RecordingError, match=r"no record could be used \(100 × time out of range\)"):
+        read(path, time_unit="s")
+    (run,), _ = read(path)
+    assert run.time[0] == 1_700_000_000
+
+
+def test_the_latest_time_that_is_taken_can_be_cut(tmp_path: Path) -> None:
+    text = "t,x,y,z\n" + "".join(f"{recordings.MAX_ABS_TIME_S - 30 + i / 50!r},{i % 5},9.8,0\n" for i in range(1500))
+    runs, _ = read(file(tmp_path, text, "late.csv"), time_unit="s")
+    assert len(list(windows(runs, Devices(Grid(4.0, 20.0), FRAME)))) == 27

@@ -24,7 +24,7 @@ from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.recordings import Recording
 from hard.records import Prediction, Window
-from hard.tables import RecordingError
+from hard.tables import NoTimesError, RecordingError
 
 BATCH = 256  # windows a scorer call: large enough that the call costs nothing, small enough that the bar moves
 
@@ -98,6 +98,8 @@ def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[s
         runs, rejected = recordings.read(
             args.file, time_unit=args.time_unit, rate_hz=args.rate, unit=args.unit, columns=dict(args.columns)
         )
+    except NoTimesError as error:
+        raise Refusal(f"{error} (--rate)") from error
     except RecordingError as error:
         raise Refusal(error) from error
     if args.subjects:

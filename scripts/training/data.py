@@ -20,7 +20,7 @@ from hard.motion.swing import gains
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from hard.records import Singles, Window
-from hard.tables import RecordingError
+from hard.tables import NoTimesError, RecordingError
 from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
@@ -105,6 +105,8 @@ def load(
                 raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
             runs += found
             rejected += refused
+    except NoTimesError as error:
+        raise RefusedError(f"{error} (--recorded-hz)") from error
     except RecordingError as error:
         raise RefusedError(str(error)) from error
     return renamed(runs, labels), +rejected

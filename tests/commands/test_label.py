@@ -153,6 +153,9 @@ def test_refuses_what_it_cannot_do(recording: Path, tmp_path: Path, capsys: pyte
     bare.write_text("t,x,y,z\n" + "".join(f"{i / 20},0,9.8,0\n" for i in range(200)))
     assert cli.main(["label", str(bare), "--score"]) == 2
     assert capsys.readouterr().err.endswith("has no truth to score against\n")
+    bare.write_text("x,y,z\n" + "0,9.8,0\n" * 200)
+    assert cli.main(["label", str(bare)]) == 2
+    assert capsys.readouterr().err.endswith("has no times, so the sample rate must be given (--rate)\n")
     assert cli.main(["label", str(recording), "--bundle", str(tmp_path)]) == 2
     assert "hard.json can't be read" in capsys.readouterr().err
 

@@ -82,6 +82,7 @@ def test_the_usual_mounting_stands_in_for_subjects_who_never_walk(recording: Pat
     [
         ("t,x,y,z\n0,1,2,3\n0.1,1,2,3\n", "no column of activities"),
         ("1,Walking,5,1,;\n", "no record could be read"),
+        ("x,y,z,label\n1,9,3,Walking\n", r"has no times, so the sample rate must be given \(--recorded-hz\)$"),
     ],
 )
 def test_a_file_without_use_is_refused(tmp_path: Path, text: str, sentence: str) -> None:

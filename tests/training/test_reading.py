@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training import data
+from training import data, evaluation
 from training.guards import RefusedError
 
 from hard import cli
+from hard.model.classifier import load
+from hard.motion.windows import Grid
 
 N = 100
 TIME = np.arange(N) * 0.02
@@ -126,3 +128,39 @@ def test_labels_that_make_no_sense_are_refused(tmp_path: Path, labels: str, sent
 def test_pairs_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
         cli.columns(text)
+
+
+def split_by_activity(path: Path, folder: Path) -> list[Path]:
+    """The same lines in a file for each activity, as MotionSense and others lay them out."""
+    lines: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        lines.setdefault(line.split(",")[1], []).append(line)
+    for activity, own in lines.items():
+        (folder / f"{activity}.txt").write_text("\n".join(own))
+    return [folder / f"{activity}.txt" for activity in lines]
+
+
+def test_a_person_is_one_device_however_the_lines_are_laid_out(recording: Path, tmp_path: Path) -> None:
+    """Only walking shows the mounting, and it is there for the windows of the other files too."""
+    whole, _ = data.load([recording], None, None, "m/s2")
+    parted, _ = data.load(split_by_activity(recording, tmp_path), None, None, "m/s2")
+    expected, found = (data.cut(runs, Grid(4.0, 20.0)) for runs in (whole, parted))
+    assert all(window.calibrated for window in expected.windows)
+    assert (found.subject == expected.subject).all()
+    assert (found.truth == expected.truth).all()
+    assert set(found.truth) == {"Walking", "Jogging", "Sitting"}
+    for ours, theirs in zip(found.mounting, expected.mounting, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(found.windows, expected.windows, strict=True):
+        assert (ours.device, ours.start, ours.calibrated) == (theirs.device, theirs.start, theirs.calibrated)
+        np.testing.assert_array_equal(ours.xyz, theirs.xyz)
+
+
+def test_files_by_activity_change_no_label(recording: Path, tmp_path: Path) -> None:
+    grid = load().bundle.grid(hop_s=1.0)
+    labels = []
+    for paths in ([recording], split_by_activity(recording, tmp_path)):
+        labelled = data.cut(data.load(paths, None, None, "m/s2")[0], grid)
+        labels.append([prediction.label for prediction in evaluation.classify(load(), labelled)])
+    assert labels[0] == labels[1]
+    assert len(set(labels[0])) > 1
