@@ -54,6 +54,8 @@ class Daemon:
     def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
         self._settings, self._reread = settings, reread or (lambda: settings)
         self._reload: Reload | None = None
+        self._reload_asked = False
+        self._health_at = 0.0  # when the next record is due, monotonic
         self._classifier = load_bundle(settings)
         self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
         self._messages: Messages = queue.SimpleQueue()
@@ -130,7 +132,7 @@ class Daemon:
 
     def _tick_until_told(self, signals: Signals) -> int:
         """The only clock. Each second every room gets its turn."""
-        health_at, well = monotonic(), True
+        well = True
         while True:
             told = signals.wait(1.0)
             if told and told != signal.SIGHUP:
@@ -146,18 +148,23 @@ class Daemon:
             self._publisher.tick(self._session.connections)
             if self._discovery:
                 self._discovery.tick(self._session.connections)
-            if now >= health_at or well != (well := not self._vitals.problems()):
-                health_at = now + self._settings.publish.health_every_s
+            if now >= self._health_at or well != (well := not self._vitals.problems()):
+                self._health_at = now + self._settings.publish.health_every_s
                 self._put_health()
 
     def _tick_reload(self, asked: bool) -> None:
-        if asked and self._reload is None:
+        """A signal that comes while a reload is under way is for another one: settings may have changed since."""
+        self._reload_asked |= asked
+        if self._reload and self._reload.done:
+            self._end_reload(self._reload)
+        if self._reload_asked and self._reload is None:
+            self._reload_asked = False
             systemd.reloading()
             self._reload = Reload(self._settings, self._classifier, self._reread)
             self._reload.start()
-        if self._reload is None or not self._reload.done:
-            return
-        reload, self._reload = self._reload, None
+
+    def _end_reload(self, reload: Reload) -> None:
+        self._reload = None
         if reload.change:
             self._apply(reload.change)
         else:
@@ -176,6 +183,7 @@ class Daemon:
         self._labeller.change(change.classifier or self._classifier, settings.model.max_batch)
         if change.classifier:
             self._classifier = change.classifier
+        self._health_at = 0.0  # tells the model, and the interval that holds from now on
         log.info("reloaded: model %s; changed: %s", self._classifier.bundle.model, ", ".join(change.live) or "nothing")
         if change.restart:
             log.warning("these settings need a restart: %s", ", ".join(change.restart))

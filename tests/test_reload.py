@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -37,9 +38,12 @@ def named(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, name="other")
 
 
-def started(mosquitto: Mosquitto, config: Path) -> Any:
-    code = f"import sys\nsys.argv += ['--config', {str(config)!r}]"
-    return daemon(mosquitto.port, code=code)
+def started(mosquitto: Mosquitto, config: Path, code: str = "") -> Any:
+    return daemon(mosquitto.port, code=f"import sys\nsys.argv += ['--config', {str(config)!r}]\n{code}")
+
+
+def health(listener: Listener) -> list[dict[str, Any]]:
+    return [json.loads(payload) for topic, payload in listener.all if topic == "hard/health"]
 
 
 def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
@@ -106,6 +110,53 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
         config.write_text("")  # and mended, it reloads
         running.process.send_signal(signal.SIGHUP)
         eventually(lambda: "changed: nothing" in running.log)
+        assert running.stop() == 0
+
+
+HELD = """
+import time
+from pathlib import Path
+from hard import reload
+prepare, begun, go_on = reload.prepare, Path({begun!r}), Path({go_on!r})
+def held(*args):
+    begun.touch()
+    while not go_on.exists():
+        time.sleep(0.01)
+    return prepare(*args)
+reload.prepare = held
+"""
+
+
+def test_a_signal_that_comes_during_a_reload_asks_for_another(
+    mosquitto: Mosquitto, config: Path, tmp_path: Path
+) -> None:
+    begun, go_on = tmp_path / "begun", tmp_path / "go-on"
+    common = "[publish]\nhealth_every_s = 0.1\n[labels]\nmin_confidence = "
+    config.write_text(common + "0.1")
+    code = HELD.format(begun=str(begun), go_on=str(go_on))
+    with Listener(mosquitto) as listener, started(mosquitto, config, code) as running:
+        running.ready()
+        config.write_text(common + "0.2")
+        running.process.send_signal(signal.SIGHUP)
+        eventually(begun.exists)  # the settings are read
+        config.write_text(common + "0.3")
+        running.process.send_signal(signal.SIGHUP)
+        told = len(health(listener))
+        eventually(lambda: len(health(listener)) > told + 1)  # the second signal has had its tick
+        go_on.touch()
+        eventually(lambda: running.log.count("changed: labels.min_confidence") == 2)
+        assert running.stop() == 0
+
+
+def test_the_next_health_record_comes_by_the_new_interval(mosquitto: Mosquitto, config: Path) -> None:
+    config.write_text("publish.health_every_s = 3600")
+    with Listener(mosquitto) as listener, started(mosquitto, config) as running:
+        running.ready()
+        eventually(lambda: health(listener))
+        for every_s, records in ((0.1, 3), (7200.0, 1)):
+            config.write_text(f"publish.health_every_s = {every_s}")
+            running.process.send_signal(signal.SIGHUP)
+            eventually(lambda s=every_s, n=records: [h["every_s"] for h in health(listener)].count(s) >= n)
         assert running.stop() == 0
 
 
