@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training.options import add_source
+from training.options import add_source, positive
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         "--changed", action="store_true", help="score them also as other phones and placements would have given them"
     )
     p.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
-    p.add_argument("--hop", type=float, default=1.0, help="from one window to the next in s (1)")
+    p.add_argument("--hop", type=positive, default=1.0, help="from one window to the next in s (1)")
     add_source(p)
     return p
 

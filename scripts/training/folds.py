@@ -25,7 +25,7 @@ from training import adapting, dataset, display, markdown, report, split
 from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
-from training.recipe import Recipe
+from training.recipe import Recipe, check_range
 from training.work import difference, plan, work_path
 
 FOLDS = "folds"
@@ -54,6 +54,7 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
     """
     adapting.settled(recipe)
+    check_range("--jobs", jobs, 1)
     if recipe.holdout:
         raise RefusedError("--folds holds everybody out in turn: leave --holdout out")
     if recipe.split != "subject":

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 
 from hard.cli import columns, pairs
 
 
 def add_source(p: ArgumentParser) -> None:
     p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
-    p.add_argument("--recorded-hz", type=float, help="rate of recordings that carry no times")
+    p.add_argument("--recorded-hz", type=positive, help="rate of recordings that carry no times")
     p.add_argument("--columns", type=columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
     p.add_argument("--labels", type=pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings")
     p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
+
+
+def positive(text: str) -> float:
+    """The number of an option in seconds or Hz: from a thousandth to 100,000, as a grid takes them."""
+    value = float(text)
+    if not 0.001 <= value <= 100_000:
+        raise ArgumentTypeError(f"must be 0.001 to 100000, not {text}")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,27 @@ COMPACT_FEATURES = (
     *("f.k2", "f.k4", "f.s2", "f.s4", "l.max", "l.jerk", "h.peak", "h.c2", "m.mean", "m.q25", "m.q50", "m.q75"),
     *("m.iqr", "m.jerk", "m.peak", "m.lag", "m.e3", "m.k2", "m.c2", "tilt.cos", "lean.cos"),
 )
+
+
+# What each number must be: the lowest, the highest, both allowed. Nan lies nowhere.
+TINY = 1e-300  # above zero
+RANGES: dict[str, tuple[float, float]] = {
+    "levels": (2, 100),
+    "epochs": (1, 100_000),
+    "patience": (1, math.inf),
+    "batch": (1, 100_000),
+    "accumulate": (1, 100_000),
+    "lr": (TINY, math.inf),
+    "copies": (0, 1000),
+    "word_dropout": (0, 0.99),
+    "outliers": (0, 1),
+    "label_smoothing": (0, 0.99),
+    "time_limit": (TINY, math.inf),
+    "seed": (0, 2**32 - 1),
+    "max_tokens": (1, math.inf),
+    "threads": (0, 10_000),
+}
+LOWEST_HZ = 8.0  # at which outliers can be made: a machine swings faster than people, at 3.5 Hz and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +86,10 @@ class Recipe:
     command: str = ""
 
     def settled(self) -> Recipe:
-        """The recipe with every open choice made. Raises RefusedError for choices that contradict one another."""
+        """The recipe with every open choice made. Raises RefusedError for numbers out of range, and for choices that
+        contradict one another."""
+        for name, (low, high) in RANGES.items():
+            check_range(f"--{name.replace('_', '-')}", getattr(self, name), low, high)
         scratch = self.base == SCRATCH
         if self.prompt == "seed" and self.features:
             raise RefusedError(
@@ -92,4 +117,15 @@ class Recipe:
         }
         choices = {key: value for key, value in defaults.items() if getattr(self, key) is None}
         name = self.name or (self.out.name if scratch else f"{Path(self.base).name}-{self.prompt}")
-        return replace(self, features=features, name=name, **choices)  # type: ignore[arg-type]
+        made = replace(self, features=features, name=name, **choices)  # type: ignore[arg-type]
+        if made.outliers and made.rate_hz < LOWEST_HZ:
+            raise RefusedError(f"windows that are no activity need --rate {LOWEST_HZ:g} or more: add --outliers 0")
+        return made
+
+
+def check_range(option: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Raises RefusedError where `value` is given and lies outside."""
+    if value is None or low <= value <= high:
+        return
+    least = "above 0" if low == TINY else f"{low:g} or more"
+    raise RefusedError(f"{option} must be {least}{f', at most {high:g}' * (high < math.inf)}, not {value:g}")

@@ -164,6 +164,51 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--epochs", "0"), "--epochs must be 1 or more"),
+        (("--batch", "0"), "--batch must be 1 or more"),
+        (("--accumulate", "0"), "--accumulate must be 1 or more"),
+        (("--lr", "-1"), "--lr must be above 0"),
+        (("--lr", "nan"), "--lr must be above 0"),
+        (("--label-smoothing", "2"), "--label-smoothing must be 0 or more, at most 0.99, not 2"),
+        (("--word-dropout", "-0.1"), "--word-dropout must be 0 or more"),
+        (("--outliers", "1.5"), "--outliers must be 0 or more, at most 1"),
+        (("--copies", "-1"), "--copies must be 0 or more"),
+        (("--patience", "0"), "--patience must be 1 or more"),
+        (("--time-limit", "-1"), "--time-limit must be above 0"),
+        (("--seed", "-1"), "--seed must be 0 or more"),
+        (("--threads", "-1"), "--threads must be 0 or more"),
+        (("--levels", "200"), "--levels must be 2 or more, at most 100, not 200"),
+        (("--rate", "4"), "windows that are no activity need --rate 8 or more: add --outliers 0"),
+        (("--folds", "3", "--jobs", "0"), "--jobs must be 1 or more, not 0"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    import finetune
+
+    assert finetune.main([str(tmp_path / "none.txt"), "--out", str(tmp_path / "out"), *arguments]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("finetune.py: ")
+    assert sentence in told
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--hop", "--recorded-hz"])
+@pytest.mark.parametrize("number", ["0", "-1", "nan", "inf", "1e-9"])
+def test_a_hop_or_rate_of_nothing_is_refused(option: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import evaluate
+
+    with pytest.raises(SystemExit) as caught:
+        evaluate.main(["default", "none.txt", option, number])
+    assert caught.value.code == 2
+    assert f"argument {option}: must be 0.001 to 100000, not {number}" in capsys.readouterr().err
+
+
 def test_a_base_that_is_no_t5_is_refused(tmp_path: Path) -> None:
     from training.checkpoint import pretrained
     from training.guards import RefusedError

@@ -2,6 +2,7 @@
 and the two that it missed, provoked on a tiny model: caught, or shown to be harmless."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ class Lesson:
         tokens = [self.tokenizer(label)["input_ids"] for label in LABELS]
         self.examples = Examples(ids, np.ones_like(ids), (level[:, 0] < 4).astype(np.int64), tokens)
 
-    def recipe(self, folder: Path, **choices: Any) -> Recipe:
-        return Recipe(**{"data": (), "out": folder, "batch": 8, "epochs": 1, "lr": 5e-3, **choices}).settled()
+    def recipe(self, folder: Path, *, lr: float = 5e-3, **choices: Any) -> Recipe:
+        made = Recipe(**{"data": (), "out": folder, "batch": 8, "epochs": 1, **choices}).settled()
+        return replace(made, lr=lr)  # 0 too, which would be refused
 
     def teach(self, folder: Path, **choices: Any) -> Any:
         return train(
