@@ -124,7 +124,7 @@ def test_reads_csv_by_its_header(tmp_path: Path) -> None:
 
 def test_csv_without_truth_subject_or_time(tmp_path: Path) -> None:
     path = file(tmp_path, "x,y,z\n" + "1,2,3\n" * 100, "walk.csv")
-    with pytest.raises(RecordingError, match="has no times, so the sample rate must be given$"):
+    with pytest.raises(RecordingError, match=r"has no times, so the sample rate must be given$"):
         read(path)
     (run,), _ = read(path, rate_hz=25)
     assert (run.subject, run.truth) == ("walk", None)
