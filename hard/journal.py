@@ -4,7 +4,8 @@ decoder and devices again: what comes out is what an undisturbed process would h
 So that there is little to send again, each device that was heard is saved as it stands every SAVE_EVERY_S, with its
 windows not yet settled, and the log before the oldest of these is pruned. Which windows are settled is in the log too.
 A file that can't be used suspends the journal: the daemon goes on without it, and once a minute it begins afresh from
-what the daemon knows. Owned by the assemble thread, but for `settled`, `flush` and `problem`. Knows no wire.
+what the daemon knows; what it never came to know is set aside. Owned by the assemble thread, but for `settled`, `flush`
+and `problem`. Knows no wire.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Journal:
         # Devices heard and not saved since: the first group that they need, and since when they wait. In this order.
         self._heard: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._gone: dict[str, int] = {}  # forgotten devices, whose rows keep the log from bringing them back
-        self._retry_at: float | None = None
+        self._unread = True  # what an earlier process left isn't known yet
+        self._retry_at: float | None = None  # when to begin the file afresh
         self.writing = False
         self.problem = ""  # what went wrong last, as a sentence
 
@@ -89,14 +91,10 @@ class Journal:
         if self._durability == "none":
             return Left()
         try:
-            left = self._read()
+            return self._read()
         except StoreError as error:
-            if not error.broken or not self._set_aside(error):
-                self._suspend(error)
-                return Left()
-            left = Left()
-        self.writing = self._durability == "journal"
-        return left
+            self._failed(error)
+            return Left()
 
     def took(self, message: Message, device: str, windows: Iterable[Window]) -> None:
         """`message` closed `windows`. It is safe after the next `commit`."""
@@ -172,7 +170,8 @@ class Journal:
         rows, self._group = self._store.devices(), self._store.last_group()
         alike = about.get("kind", self._kind) == self._kind
         whole = alike and about.get("whole") != "no"
-        shift_s = _shift(about.get("clock"), [row.state for row in rows if row.state])
+        states = [row.state for row in rows if row.state]
+        shift_s = _shift(about.get("clock"), states)
         settled = self._store.settled() if whole else set()
         at_once = monotonic() - SAVE_EVERY_S
         for row in rows if whole else ():
@@ -182,21 +181,23 @@ class Journal:
                 self._heard[row.device] = (row.id, at_once)
             if row.state is None:
                 self._gone[row.device] = row.id
-        if not whole:
-            self._store.clear()
-            self._heard.update((row.device, (0, NOW)) for row in rows if row.state)
         if not alike:
             self.problem = "windows are cut or samples read in another way than before: only mountings are kept"
             log.warning("%s", self.problem)
-        self._store.describe(
-            kind=self._kind, starts=str(starts), clock=json.dumps([monotonic(), time(), _boot()]),
-            whole="no" if self._durability == "snapshot" else "yes",
-        )  # fmt: skip
-        return Left(
-            [row.state for row in rows if row.state],
-            [window for waiting in self._open.values() for window in waiting.values()],
-            self._messages({row.device: row.id for row in rows}, shift_s) if whole else (), settled, shift_s, whole,
-        )  # fmt: skip
+        if not whole or shift_s or "clock" not in about:
+            self._retry_at = 0.0  # rows of another clock or kind and those of now don't go together
+        else:
+            self.writing = self._durability == "journal"
+        self._unread = whole
+        try:
+            self._store.describe(
+                starts=str(starts if whole else 0), **{"whole": "no"} if self._durability == "snapshot" else {}
+            )
+        except StoreError as error:
+            self._suspend(error, reading=True)
+        messages = self._messages({row.device: row.id for row in rows}, shift_s) if whole else ()
+        windows = [window for waiting in self._open.values() for window in waiting.values()]
+        return Left(states, windows, messages, settled, shift_s, whole)
 
     def _messages(self, saved: dict[str, int], shift_s: float) -> Iterator[Message]:
         """What the devices haven't seen. Nothing may be written before its end."""
@@ -208,12 +209,10 @@ class Journal:
                     at = e.received_at + shift_s
                     yield Message(e.topic, e.payload, at, e.received_wall, e.mid, e.qos, content_type=e.content_type)
             self._heard = OrderedDict(sorted(self._heard.items(), key=lambda item: item[1][0]))
+            self._unread = False
             self._store.describe(starts="0")
         except StoreError as error:
-            if error.broken and self._set_aside(error):
-                self.writing, self._retry_at = False, 0.0  # what is known by now goes into the new file
-            else:
-                self._suspend(error)
+            self._failed(error)
 
     def _drain(self) -> list[str]:
         """The windows settled since; they are no longer open."""
@@ -267,43 +266,53 @@ class Journal:
             del self._gone[name]
 
     def _save_all(self, devices: Devices) -> None:
+        """Begins the file afresh from what the daemon knows."""
         self._heard.clear()
-        saved = self._saved([state.device for state in devices.states()], devices)
-        self._write([], [], saved)
-        self._store.describe(whole="yes", starts="0")
+        self._gone.clear()
+        names = dict.fromkeys([*(state.device for state in devices.states()), *self._open])
+        with self._store.together():
+            self._store.clear()
+            self._write([], [], self._saved(list(names), devices))
+            clock = json.dumps([monotonic(), time(), _boot()])
+            self._store.describe(kind=self._kind, clock=clock, whole="yes", starts="0")
 
     def _resume(self, devices: Devices) -> None:
-        """Begins the file afresh from what the daemon knows."""
-        suspended, self._retry_at = bool(self._retry_at), None
-        self._store.close()
+        suspended, before = bool(self._retry_at), self.problem
         try:
-            self._store.open()
+            if not self._store.is_open:
+                self._store.open()
+            if self._unread and self._store.last_group():
+                raise StoreError(f"{self._store.path} was not read at the start", broken=True)
         except StoreError as error:
             if not error.broken or not self._set_aside(error):
                 raise
-        self._store.clear()
-        self._gone.clear()
-        self._store.describe(kind=self._kind, clock=json.dumps([monotonic(), time(), _boot()]))
+            self._store.open()
         self._save_all(devices)
+        self._unread, self._retry_at = False, None
         self.writing = self._durability == "journal"
         if suspended:
-            self.problem = ""
+            self.problem = self.problem if self.problem != before else ""
             log.warning("%s is written again", self._store.path)
 
-    def _suspend(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError) -> None:
+        if not error.broken or not self._set_aside(error):
+            self._suspend(error)
+
+    def _suspend(self, error: StoreError, *, reading: bool = False) -> None:
         if str(error) != self.problem:
             log.error("nothing is journaled, a crash would lose samples: %s", error)
         self.problem, self.writing, self._retry_at = str(error), False, monotonic() + RETRY_S
         self._entries.clear()
-        self._store.close()
+        if not reading:
+            self._store.close()
 
     def _set_aside(self, error: StoreError) -> bool:
+        """What is known by now goes into a new file with the next `commit`."""
         try:
             aside = self._store.set_aside()
-            self._store.open()
-            self._store.describe(kind=self._kind, clock=json.dumps([monotonic(), time(), _boot()]))
         except StoreError:
             return False
+        self._unread, self.writing, self._retry_at = False, False, 0.0
         self.problem = f"{error}; it is kept as {aside}, and a new one begun"
         log.error("%s", self.problem)
         return True

@@ -144,10 +144,13 @@ class Store:
         """Closes and renames the file, over one that was set aside before; gives where it is now."""
         self.close()
         aside = self.path.with_suffix(".aside")
+        wal = Path(f"{self.path}-wal")
         try:
-            for suffix in ("-wal", "-shm"):
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            Path(f"{self.path}-shm").unlink(missing_ok=True)
+            Path(f"{aside}-wal").unlink(missing_ok=True)
             self.path.replace(aside)
+            if wal.exists():  # the last that was written may be there alone
+                wal.replace(f"{aside}-wal")
         except OSError as error:
             raise StoreError(f"{self.path} can't be set aside: {error.strerror}") from error
         return aside
@@ -157,6 +160,23 @@ class Store:
         if self._db is not None:
             with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=0)) as other:
                 other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    @contextmanager
+    def together(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: what is written within is written whole or not at all."""
+        with self._told():
+            db = self._database
+            if db.in_transaction:
+                yield db
+                return
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk has rolled back already
+                    db.execute("ROLLBACK")
+                raise
 
     def about(self) -> dict[str, str]:
         with self._told():
@@ -168,7 +188,7 @@ class Store:
 
     def clear(self) -> None:
         """Forgets the log and the devices."""
-        with self._told(), self._transaction() as db:
+        with self.together() as db:
             db.execute("DELETE FROM log")
             db.execute("DELETE FROM devices")
 
@@ -177,7 +197,7 @@ class Store:
         gone: Sequence[str], oldest: int,
     ) -> None:  # fmt: skip
         """One transaction: a row of the log, devices saved, devices `gone` for good, the log before `oldest` pruned."""
-        with self._told(), self._transaction() as db:
+        with self.together() as db:
             if messages or settled:
                 db.execute("INSERT INTO log VALUES (?, ?, ?)", (group, _encode(messages), _encode(settled)))
             db.executemany("INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?)", map(_row, saved))
@@ -226,18 +246,6 @@ class Store:
         if self._db is None:
             raise StoreError(f"{self.path} is not open")
         return self._db
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._database
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # a full disk has rolled back already
-                db.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from hard.motion.devices import DeviceRules, Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.records import Message, Samples, Window
-from hard.store import Store
+from hard.store import Store, StoreError
 
 GRID = Grid(4.0, 20.0)
 USUAL = Frame(np.array([0, 1, 0], np.float32), np.array([0, 0, 1], np.float32), calibrated=False)
@@ -316,6 +316,43 @@ def test_a_snapshot_is_taken_at_a_stop_and_of_a_crash_only_mountings_are_left(fo
     assert again.made[-1].calibrated
 
 
+def test_of_a_snapshot_mountings_outlive_any_number_of_kills(folder: Path) -> None:
+    process = Process(folder, durability="snapshot")
+    for second in range(20):
+        process.take(message("a", second))
+    process.settle(99)
+    process.stop()
+    for _ in range(room.MOST_STARTS + 2):
+        process = Process(folder, durability="snapshot")
+        assert process.journal.problem == ""
+        assert next(iter(process.devices.states(["a"]))).mounting.any()
+        process.die()
+    again = Process(folder)  # and a change of `state.durability`
+    assert (again.left.whole, again.restored.restored) == (False, 0)
+    again.die()
+    again = Process(folder)
+    for second in range(30, 34):
+        again.take(message("a", second))
+    assert again.made[0].calibrated
+
+
+def test_a_snapshot_holds_what_was_there_at_the_stop_and_no_more(folder: Path) -> None:
+    process = Process(folder, durability="snapshot", forget_after_s=50)
+    for second in range(5):
+        process.take(message("gone", second))
+    process.take(message("a", 60))
+    process.stop()
+    process = Process(folder, durability="snapshot", forget_after_s=50)
+    process.forget(61.0)
+    process.stop()
+    again = Process(folder, durability="snapshot")
+    assert {state.device for state in again.devices.states()} == {"a"}
+    assert [w.device for w in again.made] == ["gone", "gone"], "not yet settled"
+    again.settle(9)
+    again.stop()
+    assert Process(folder, durability="snapshot").made == []
+
+
 def test_under_another_grid_only_mountings_are_kept_and_that_is_told(folder: Path) -> None:
     process = Process(folder)
     for second in range(20):
@@ -426,6 +463,103 @@ def test_a_full_disk_suspends_the_journal_and_it_goes_on_whole_when_there_is_roo
     assert again.made[-1].calibrated
 
 
+def test_what_can_be_read_at_the_start_is_used_though_nothing_can_be_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(folder)
+    for second in range(5):
+        process.take(message("a", second))
+    process.commit()
+    process.die()
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreError("disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "describe", full)
+        patch.setattr(Store, "write", full)
+        again = Process(folder)
+        assert again.journal.problem == "disk is full"
+        assert not again.journal.writing
+        assert told(again.made) == told(process.made)
+    again.take(message("a", 5))
+    again.journal._retry_at = 0.001
+    again.commit()
+    assert (again.journal.writing, again.journal.problem) == (True, "")
+    again.die()
+    last = Process(folder)
+    assert told(last.made) == told(again.made)
+    last.take(message("a", 6))
+    assert last.made[-1].start == START + 3
+    assert last.made[-1].coverage == 1
+
+
+def test_what_was_never_read_is_set_aside_and_not_overwritten(folder: Path) -> None:
+    """A second daemon in the same directory, and the first is stopped."""
+    process = Process(folder)
+    for second in range(5):
+        process.take(message("a", second))
+    process.commit()
+    other = Process(folder)
+    assert "in use" in other.journal.problem
+    other.take(message("b", 6))
+    other.commit()
+    process.stop()
+    other.journal._retry_at = 0.001
+    other.commit()
+    assert other.journal.writing
+    assert "was not read" in other.journal.problem
+    assert "is kept as" in other.journal.problem
+    other.die()
+    again = Process(folder)
+    assert [state.device for state in again.devices.states()] == ["b"]
+    again.die()
+    for suffix in ("", "-wal"):
+        (folder / f"journal.db{suffix}").unlink(missing_ok=True)
+    (folder / "journal.aside").rename(folder / "journal.db")
+    back = Process(folder)
+    assert [state.device for state in back.devices.states()] == ["a"]
+    assert told(back.made) == told(process.made)
+
+
+def test_a_log_that_could_not_be_read_to_its_end_is_set_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(folder)
+    for second in range(5):
+        process.take(message("a", second))
+        process.commit()
+    process.die()
+    read = Store.messages
+
+    def fails(store: Store) -> Iterator[Any]:
+        yield next(read(store))
+        raise StoreError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "messages", fails)
+        again = Process(folder)
+    assert (again.replayed, again.journal.problem) == (1, "disk I/O error")
+    again.stop()
+    (folder / "journal.aside").rename(folder / "journal.db")
+    assert told(Process(folder).made) == told(process.made)
+
+
+def test_a_file_that_cannot_be_begun_afresh_stays_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(folder)
+    for second in range(20):
+        process.take(message("a", second))
+    process.stop()
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreError("disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", full)
+        again = Process(folder, kind={"length_s": 10.0})
+        assert again.journal.problem == "disk is full"
+        assert not again.journal.close(again.devices)
+    assert told(Process(folder).made) == told(process.made)
+
+
 def test_a_state_directory_that_cannot_be_is_told(folder: Path) -> None:
     (folder / "file").write_text("in the way")
     process = Process(folder / "file")
@@ -447,6 +581,24 @@ def test_after_a_boot_monotonic_times_are_shifted(folder: Path, monkeypatch: pyt
     monkeypatch.setattr(room, "time", lambda: START + 5100)
     state = next(iter(Process(folder).devices.states()))
     assert state.last_received == pytest.approx(7.0 - 110, abs=0.2)
+
+
+def test_after_a_boot_and_a_kill_times_are_still_right(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of devices that say nothing after the boot too: a time of before would seem to lie days ahead."""
+    monkeypatch.setattr(room, "monotonic", lambda: 900_000.0)
+    monkeypatch.setattr(room, "time", lambda: START + 900_000)
+    process = Process(folder)
+    process.take(message("quiet", 899_990))
+    process.stop()
+    monkeypatch.setattr(room, "_boot", lambda: "another")
+    monkeypatch.setattr(room, "monotonic", lambda: 7.0)
+    monkeypatch.setattr(room, "time", lambda: START + 900_100)
+    process = Process(folder)
+    process.take(message("loud", 7))
+    process.commit()
+    process.die()
+    heard = {state.device: state.last_received for state in Process(folder).devices.states()}
+    assert heard == {"quiet": pytest.approx(7.0 - 110, abs=0.2), "loud": pytest.approx(7, abs=0.2)}
 
 
 def test_a_device_restored_is_silent_when_its_time_comes(folder: Path) -> None:
