@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,10 +26,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableError
 
+from hard.values import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text
+
 ENVIRONMENT = "HARD_"
-Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # leaves room for a device's or an instance's name, and a level
 
 
 class SettingsError(ValueError):
@@ -47,30 +46,26 @@ def default_state_dir() -> Path:
         return Path("/var/lib/hard")
 
 
-def given_by_systemd(path: Path) -> Path:
-    """`$CREDENTIALS_DIRECTORY/name` as systemd's LoadCredential gave it; any other path as it is."""
-    if path.parts[:1] != ("$CREDENTIALS_DIRECTORY",):
-        return path
-    if not (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
-        raise ValueError(f"{path}: $CREDENTIALS_DIRECTORY is not set; systemd sets it where a unit has LoadCredential")
-    return Path(folder, *path.parts[1:])
-
-
-SecretPath = Annotated[Path, AfterValidator(given_by_systemd)]
-
-
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """What else can't be shown, and no path may hold."""
+        if isinstance(value, str | Path) and not is_text(str(value)):
+            raise ValueError("must be UTF-8 text without NUL")
+        return value
 
 
 class Mqtt(Section):
     """The broker and the one session with it."""
 
-    host: Annotated[str, Field(min_length=1)] = "localhost"
+    host: Annotated[Host, Field(min_length=1)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     protocol: Literal["3.1.1", "5"] = "3.1.1"
-    client_id: Annotated[str, Field(max_length=128)] = ""
-    username: str = ""
+    client_id: Annotated[MqttText, Field(max_length=128)] = ""
+    username: MqttText = ""
     password: SecretStr = SecretStr("")
     password_file: SecretPath | None = None
     tls: bool = False
@@ -99,7 +94,7 @@ class Mqtt(Section):
 class Ingest(Section):
     """What comes in: topics, payloads, clocks, bounds."""
 
-    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
+    topics: Annotated[tuple[MqttText, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
     format: Literal["json", "csv"] = "json"
     unit: Literal["m/s2", "g"] = "m/s2"
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
@@ -155,7 +150,7 @@ class Model(Section):
 class Publish(Section):
     """What goes out."""
 
-    prefix: str = "hard"
+    prefix: MqttText = "hard"
     qos: Literal[0, 1] = 1
     expiry_s: Annotated[float, Field(ge=1, le=2**32 - 1)] = 86_400.0
     health_every_s: Positive = 60.0
@@ -164,8 +159,10 @@ class Publish(Section):
     @field_validator("prefix")
     @classmethod
     def _is_topic(cls, prefix: str) -> str:
-        if not prefix or prefix.startswith(("/", "$")) or prefix.endswith("/") or set(prefix) & set("+#\0"):
+        if not prefix or prefix.startswith(("/", "$")) or prefix.endswith("/") or set(prefix) & set("+#"):
             raise ValueError("must be a topic without wildcards, a leading $ or outer slashes")
+        if len(prefix.encode()) > LONGEST_PREFIX_BYTES:
+            raise ValueError(f"must be at most {LONGEST_PREFIX_BYTES} bytes long")
         return prefix
 
 
@@ -173,14 +170,14 @@ class Metrics(Section):
     """The Prometheus endpoint; port 0 takes any free one and logs it."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 9109
 
 
 class State(Section):
     """What outlives the process."""
 
-    dir: Path = Field(default_factory=default_state_dir)
+    dir: Path = Field(default_factory=default_state_dir, validate_default=True)
     durability: Literal["journal", "snapshot", "none"] = "journal"
     synchronous: Literal["normal", "full"] = "normal"
 
@@ -229,16 +226,20 @@ class Settings(BaseSettings):
 
     def password(self) -> str | None:
         """The broker password, from its file where one is set. Raises SettingsError."""
-        if self.mqtt.password_file is None:
-            return self.mqtt.password.get_secret_value() or None
+        file = self.mqtt.password_file
+        where = f"mqtt.password_file: {file}" if file else "mqtt.password: it"
         try:
-            password = self.mqtt.password_file.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise SettingsError(f"mqtt.password_file: {self.mqtt.password_file} can't be read: {reason}") from error
-        if not password:
-            raise SettingsError(f"mqtt.password_file: {self.mqtt.password_file} is empty")
-        return password
+            password = file.read_text("utf-8").rstrip("\r\n") if file else self.mqtt.password.get_secret_value()
+            size = len(password.encode())
+        except OSError as error:
+            raise SettingsError(f"{where} can't be read: {error.strerror}") from error
+        except UnicodeError as error:
+            raise SettingsError(f"{where} is not UTF-8 text") from error
+        if file and not password:
+            raise SettingsError(f"{where} is empty")
+        if size > LONGEST_BYTES:
+            raise SettingsError(f"{where} must be at most {LONGEST_BYTES} bytes")
+        return password or None
 
 
 def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:

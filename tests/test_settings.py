@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,48 @@ def test_a_bad_setting_is_named(override: str, told: str) -> None:
         load(None, [override])
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("mqtt.host=a..b", "mqtt.host: must be a host name or an address"),
+        ("mqtt.host=.a", "mqtt.host: must be"),
+        ("mqtt.host=" + "a" * 64, "mqtt.host: must be"),
+        ("mqtt.host=a b", "mqtt.host: must be"),
+        ("mqtt.host=mqtt://broker", "mqtt.host: must be"),
+        ("metrics.host=a..b", "metrics.host: must be"),
+        ("mqtt.username=" + "ü" * 32_768, "mqtt.username: must be at most 65535 bytes"),
+        ("mqtt.username=\udcff", "mqtt.username: must be text without control characters"),
+        ("mqtt.username=a\0", "mqtt.username: must be text"),
+        ("mqtt.client_id=a\n", "mqtt.client_id: must be text"),
+        ('ingest.topics=["a\\u0000/{device}"]', "ingest.topics.0: must be text"),
+        ('ingest.topics=["{device}", "a\\t/{device}"]', "ingest.topics.1: must be text"),
+        (f'ingest.topics=["{"a" * 65_530}/{{device}}"]', "ingest.topics.0: must be at most"),
+        ("publish.prefix=\udcff", "publish.prefix: must be text"),
+        ("publish.prefix=" + "a" * 65_000, "publish.prefix: must be at most"),
+        ("state.dir=/tmp/\udcff", "state.dir: must be UTF-8 text without NUL"),
+        ("model.bundle=a\0b", "model.bundle: must be UTF-8"),
+    ],
+)
+def test_what_a_broker_or_the_system_would_choke_on_is_refused(override: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{re.escape(told)}") as caught:
+        load(None, [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "10.0.0.1", "gateway_7", "b.example.", "bücher.example"])
+def test_hosts_that_can_be_asked_for(host: str) -> None:
+    assert load(None, [f"mqtt.host={host}"]).mqtt.host == host
+
+
+@pytest.mark.parametrize(("password", "told"), [("p" * 65_536, "at most 65535 bytes"), ("\udcff", "not UTF-8 text")])
+def test_a_password_that_mqtt_cannot_carry_is_refused_unsaid(password: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(password.encode(errors="surrogateescape"))
+    for given in (f"password={password}", f"password_file={tmp_path / 'password'}"):
+        with pytest.raises(SettingsError, match=rf"^mqtt\.{given.partition('=')[0]}: .*{told}$") as caught:
+            load(None, ["mqtt.username=u", f"mqtt.{given}"]).password()
+        assert password not in str(caught.value)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""What the value of one setting may be, whichever setting it is. Knows no setting."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+from unicodedata import category
+
+from pydantic import AfterValidator, Field
+
+LONGEST_BYTES = 65_535  # of a string in MQTT
+
+
+def is_text(text: str) -> bool:
+    """Whether `text` can be shown and be part of a path: UTF-8 without NUL."""
+    return not any(character == "\0" or category(character) == "Cs" for character in text)
+
+
+def given_by_systemd(path: Path) -> Path:
+    """`$CREDENTIALS_DIRECTORY/name` as systemd's LoadCredential gave it; any other path as it is."""
+    if path.parts[:1] != ("$CREDENTIALS_DIRECTORY",):
+        return path
+    if not (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
+        raise ValueError(f"{path}: $CREDENTIALS_DIRECTORY is not set; systemd sets it where a unit has LoadCredential")
+    return Path(folder, *path.parts[1:])
+
+
+def sendable(text: str) -> str:
+    """`text` where MQTT can carry it (MQTT 5, 1.5.4); on control characters mosquitto hangs up."""
+    if any(category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("must be text without control characters")
+    if len(text.encode()) > LONGEST_BYTES:
+        raise ValueError(f"must be at most {LONGEST_BYTES} bytes long")
+    return text
+
+
+def resolvable(host: str) -> str:
+    """`host` where a resolver takes it: else `socket` raises what no OSError is."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("must be a host name or an address") from error
+    if re.search(r"[\0-\x20/]", host):
+        raise ValueError("must be a host name or an address")
+    return host
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+SecretPath = Annotated[Path, AfterValidator(given_by_systemd)]
+MqttText = Annotated[str, AfterValidator(sendable)]
+Host = Annotated[str, AfterValidator(resolvable)]
