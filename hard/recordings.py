@@ -140,7 +140,7 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
         raise NoTimesError(f"{path}: has no times, so the sample rate must be given")
     runs: list[Recording] = []
     for own in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1) if len(rows) else ():
-        at = time[own] if time is not None else np.arange(len(own)) / rate_hz
+        at = time[own] if time is not None else np.arange(len(own)) / (rate_hz or 1.0)
         jumps = np.flatnonzero(np.abs(np.diff(at)) > RUN_GAP_S) + 1
         for part in np.split(np.arange(len(own)), jumps):
             part = part[np.argsort(at[part], kind="stable")]  # noqa: PLW2901
