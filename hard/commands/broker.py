@@ -59,17 +59,17 @@ def address(url: str) -> Address:
 
 class Link:
     """One session, a context manager: connected and subscribed inside the block; at its end everything published is
-    acknowledged.
+    acknowledged. A clean session: an earlier one of `client_id` ends.
 
     `acknowledged` and `published` count messages. Received messages wait in `received` as (topic, payload). One thread
     publishes at a time. Raises Failure where the broker can't be reached, refuses, or stalls.
     """
 
-    def __init__(self, url: str, topics: tuple[str, ...] = ()) -> None:
+    def __init__(self, url: str, topics: tuple[str, ...] = (), client_id: str = "") -> None:
         self.address, self._topics = address(url), topics
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue(RECEIVED)
         self.published = self.acknowledged = 0
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id)
         self._room = threading.Semaphore(IN_FLIGHT)
         self._ready = threading.Event()
         self._refused: str | None = None

@@ -2,19 +2,23 @@
 
 The wearers live here, so that each label can be held against the truth; the broker and the daemon are processes of
 their own. A label counts as right or wrong where its whole window lies in one simulated activity.
+
+On a broker that is there already all topics are of this demo alone, so that a daemon and devices there notice nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
+import json
+import secrets
 import signal
 import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -32,13 +36,35 @@ from hard.simulator import Wearer
 FIRST_LABEL_S = 60.0
 REMEMBERED = 100_000  # latencies
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TOPICS = ("hard/+/activity",)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo plays: the broker, who the daemon is there, and the topics. `shared` with others or not."""
+
+    url: str
+    client_id: str
+    shared: bool
+
+    @property
+    def prefix(self) -> str:
+        return self.client_id if self.shared else "hard"
+
+    @property
+    def sensors(self) -> str:
+        return f"{self.prefix}/{{device}}/accel" if self.shared else SENSOR_TOPIC
+
+    @property
+    def labels(self) -> str:
+        """The topic filter of all labels."""
+        return f"{self.prefix}/+/activity"
 
 
 class Tally:
     """Labels held against the truth. `newest` has each wearer's newest label and the truth of its window."""
 
-    def __init__(self, wearers: dict[str, Wearer]) -> None:
+    def __init__(self, wearers: dict[str, Wearer], title: str = "") -> None:
+        self._title = title
         self.newest: dict[str, tuple[Label, str | None] | None] = dict.fromkeys(wearers)
         self.labels = self.judged = self.right = 0
         self.first_at: float | None = None
@@ -70,7 +96,7 @@ class Tally:
 
     def table(self) -> Table:
         names = ("device", "true activity", "label", "confidence", "latency")
-        table = columns("HARD demo: simulated wearers (Ctrl-C ends)", names, right=names[3:])
+        table = columns(self._title, names, right=names[3:])
         for device, newest in self.newest.items():
             if newest is None:
                 table.add_row(device, "…")
@@ -93,18 +119,20 @@ def main(args: argparse.Namespace) -> int:
     with Orderly() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard-demo-")))
         parts: list[Part] = []
-        url = args.broker
-        if url is None:
+        place = Place(args.broker or "", f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
+        if not place.shared:
             url, broker = stack.enter_context(embedded_broker(folder))
+            place = replace(place, url=url)
             parts.append(broker)
-        link = stack.enter_context(Link(url, TOPICS))
+        link = stack.enter_context(Link(place.url, (place.labels,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
-        tally = Tally(wearers.by_name)
-        stack.callback(_forget, link, wearers)
-        parts.append(stack.enter_context(_daemon(url, folder)))
-        parts.append(stack.enter_context(Publishing(link, wearers)))
+        where = f"; subscribe to {place.labels}" * place.shared
+        tally = Tally(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
+        stack.callback(_forget, link, place, wearers)
+        parts.append(stack.enter_context(_daemon(place, folder)))
+        parts.append(stack.enter_context(Publishing(link, wearers, place.sensors)))
         shown = stack.enter_context(screen(tally.table))
-        shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {link.address}")
+        shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {link.address}{where}")
         with contextlib.suppress(KeyboardInterrupt):
             watch(link, tally, shown, parts, args.seconds or float("inf"))
     print(tally.line(), flush=True)
@@ -163,8 +191,8 @@ class Orderly(contextlib.ExitStack):
 class Publishing:
     """The wearers' own thread, while the block runs."""
 
-    def __init__(self, link: Link, wearers: Wearers) -> None:
-        self._link, self._wearers = link, wearers
+    def __init__(self, link: Link, wearers: Wearers, topic: str) -> None:
+        self._link, self._wearers, self._topic = link, wearers, topic
         self._stop = threading.Event()
         self._failure: Failure | None = None
         self._thread = threading.Thread(target=self._publish, name="wearers")
@@ -184,19 +212,21 @@ class Publishing:
 
     def _publish(self) -> None:
         try:
-            self._wearers.publish(self._link, SENSOR_TOPIC, self._stop)
+            self._wearers.publish(self._link, self._topic, self._stop)
         except Failure as failure:
             self._failure = failure
 
 
 @contextlib.contextmanager
-def _daemon(url: str, folder: Path) -> Iterator[Child]:
-    where = address(url)
+def _daemon(place: Place, folder: Path) -> Iterator[Child]:
+    where = address(place.url)
     settings = {
         "mqtt.host": where.host,
         "mqtt.port": where.port,
         "mqtt.tls": str(where.tls).lower(),
-        "mqtt.client_id": f"hard-demo-{os.getpid()}",
+        "mqtt.client_id": place.client_id,
+        "ingest.topics": json.dumps([place.sensors]),
+        "publish.prefix": place.prefix,
         "metrics.port": 0,
         "state.dir": folder / "state",
     }
@@ -208,7 +238,11 @@ def _daemon(url: str, folder: Path) -> Iterator[Child]:
         yield daemon
 
 
-def _forget(link: Link, wearers: Wearers) -> None:
-    """Removes what the daemon left retained about our wearers; on a broker that lives on it would stay for ever."""
-    for device in wearers.by_name:
-        link.publish(f"hard/{device}/state", b"", retain=True)
+def _forget(link: Link, place: Place, wearers: Wearers) -> None:
+    """Removes what the daemon left on a broker that lives on: what is retained, and its session."""
+    if not place.shared:
+        return
+    for topic in ("status", "health", *(f"{device}/state" for device in wearers.by_name)):
+        link.publish(f"{place.prefix}/{topic}", b"", retain=True)
+    with contextlib.suppress(Failure), Link(place.url, client_id=place.client_id):
+        pass  # a clean session takes the place of the daemon's

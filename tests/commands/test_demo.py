@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -12,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 from broker import Mosquitto
+from paho.mqtt.enums import CallbackAPIVersion
 
 from hard.commands import Refusal, children
-from hard.commands.broker import Link
+from hard.commands.broker import Link, batch
 from hard.commands.demo import Tally
 from hard.commands.live import Label, Latency
 from hard.simulator import Wearer
@@ -84,21 +87,53 @@ def test_ends_by_itself_with_the_closing_line(capfd: pytest.CaptureFixture[str])
     assert 0 < p50 <= p99
 
 
+def session_is_kept(mosquitto: Mosquitto, client_id: str) -> bool:
+    """Whether the broker remembers this client."""
+    answers: queue.Queue[bool] = queue.Queue()
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False)
+    client.on_connect = lambda _, __, flags, *___: answers.put(flags.session_present)
+    client.connect(mosquitto.host, mosquitto.port)
+    client.loop_start()
+    try:
+        return answers.get(timeout=60)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
 @pytest.mark.slow
-def test_uses_a_real_broker_and_leaves_nothing_retained_about_its_wearers(mosquitto: Mosquitto) -> None:
+def test_on_a_broker_in_use_it_keeps_to_topics_of_its_own_and_leaves_nothing(mosquitto: Mosquitto) -> None:
+    in_use = {"hard/status": b"online", "hard/health": b"{}", "hard/belt/state": b"{}"}
+    with Link(mosquitto.url) as others:
+        for topic, payload in in_use.items():
+            others.publish(topic, payload, retain=True)
     with (
-        Link(mosquitto.url, ("hard/+/activity",)) as listener,
+        Link(mosquitto.url, ("#",)) as listener,
         demo("--seconds", "2", "--devices", "2", "--broker", mosquitto.url) as process,
     ):
+        assert process.stdout
+        told = process.stdout.readline()
+        first_label(process)
+        motion = Wearer(0, 50.0, start=time.time()).take(300)
+        with Link(mosquitto.url) as others:  # a real device; the daemon that it belongs to is not here
+            others.publish("sensors/belt/accel", batch(motion.time, motion.xyz, 50.0))
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert CLOSING.fullmatch(out.splitlines()[-1])
-        topic, _ = listener.received.get(timeout=60)
-    assert topic.startswith("hard/demo-")
-    with Link(mosquitto.url, ("hard/#",)) as late:
-        late.publish("hard/end", b"")
-        came = [topic for topic, _ in iter(lambda: late.received.get(timeout=60), ("hard/end", b""))]
-        assert not [topic for topic in came if topic.startswith("hard/demo-")]
+        with Link(mosquitto.url) as last:
+            last.publish("end", b"")
+        seen = {topic for topic, _ in iter(lambda: listener.received.get(timeout=60), ("end", b""))}
+    own = re.search(r"subscribe to (hard-demo-\w+)/\+/activity$", told.rstrip())
+    assert own
+    demos = {topic for topic in seen if topic.startswith(f"{own[1]}/")}
+    assert seen - demos == {*in_use, "sensors/belt/accel"}
+    assert {f"{own[1]}/status", f"{own[1]}/demo-1/accel", f"{own[1]}/demo-2/activity"} <= demos
+    assert not [topic for topic in demos if "belt" in topic]
+    with Link(mosquitto.url, ("#",)) as late:
+        late.publish("end", b"")
+        kept = dict(iter(lambda: late.received.get(timeout=60), ("end", b"")))
+    assert kept == in_use
+    assert not session_is_kept(mosquitto, own[1])
 
 
 @pytest.mark.slow
