@@ -31,7 +31,7 @@ AT_ONCE = 32  # messages in one turn: some 3 ms, for which labelling waits
 
 
 class Assembler:
-    """Takes from `messages` until None comes; calls `acknowledge` for each message that is dealt with."""
+    """Takes from `messages` until told to stop; calls `acknowledge` for each message that is dealt with."""
 
     def __init__(
         self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, pending: Pending,
@@ -43,6 +43,7 @@ class Assembler:
         self._taken: list[Message] = []  # to be acknowledged once they are safe
         self._repeats = Repeats()
         self._limited = LimitedLog(log)
+        self._stopping = False
         self._due: float | None = None  # a tick for this thread, so that devices need no lock
 
     def tick(self, now: float) -> None:
@@ -54,8 +55,14 @@ class Assembler:
         """From any thread: have a look at what is due."""
         self._messages.put(WAKE)
 
+    def stop(self) -> None:
+        """From any thread: `work` ends. What is queued at QoS 1 stays unacknowledged and so with the broker, for the
+        next start; nobody else has what came at QoS 0."""
+        self._stopping = True
+        self._messages.put(None)
+
     def work(self, progress: Progress) -> None:
-        """Until told to end."""
+        """Until told to stop."""
         self._restore(progress)
         ended = False
         while not ended:
@@ -109,6 +116,8 @@ class Assembler:
         closed: list[Window] = []
         with self._turns:
             for message in messages:
+                if self._stopping and message.qos:
+                    continue
                 windows = self._assemble(message)
                 progress.step()
                 if windows is None:

@@ -37,6 +37,7 @@ from hard.workers import Turns, Worker
 
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker
+SOON_S = 1.0  # for what doesn't wait for the model any more
 LAST_WORDS_S = 10.0  # beyond `grace_s`: health, offline, and the end of threads
 STOP, FAILED = 0, 1
 PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE}  # may be otherwise a moment later
@@ -192,17 +193,20 @@ class Daemon:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
         deadline = monotonic() + self._settings.grace_s
         self._session.stop_taking()
-        self._messages.put(None)
+        self._assembler.stop()
         self._assemble.join(self._left(deadline))
-        self._pending.close()
+        self._pending.close()  # assembling no longer waits for room
         self._label.join(self._left(deadline))
         self._pending.abandon()
         if self._session.connected:
             self._session.outbox.drain(self._left(deadline))
         self._out_of_time = True
         self._session.outbox.abandon()
+        self._assemble.join(SOON_S)
         if self._assemble.finished:
             self._assembler.close()
+        elif self._assemble.is_alive():
+            log.error("assembling did not end in time: what open windows hold is not saved")
         if self._session.connected:
             self._put_health()
             self._session.outbox.drain(1.0)

@@ -23,7 +23,10 @@ REASONS = (
 
 
 class MessageBook(msgspec.Struct):
-    """received + replayed = decoded + malformed + oversized + shed + queued."""
+    """received + replayed = decoded + malformed + oversized + shed + queued.
+
+    What is `queued` at the end of the process was not acknowledged: the broker sends it to the next one.
+    """
 
     received: int = 0
     replayed: int = 0

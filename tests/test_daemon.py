@@ -292,6 +292,40 @@ def test_a_backlog_larger_than_every_queue_is_labelled_whole(mosquitto: Mosquitt
         assert ends == sorted(ends)
 
 
+@pytest.mark.parametrize("durability", ["journal", "snapshot"])
+def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: str) -> None:
+    """What isn't taken in stays with the broker, what isn't labelled is kept for the next start."""
+    mosquitto.reconfigure("max_queued_messages 10000", "max_inflight_messages 0")
+    slow = "import hard.model.classifier as c, time\nfirst = c.Classifier.classify\n"
+    slow += "c.Classifier.classify = lambda *args: (time.sleep(0.3), first(*args))[1]"
+    seconds, start = 500, time.time() - 3000
+    options = ("mqtt.client_id=stable", f"state.durability={durability}", "model.max_pending_per_device=5")
+    options += ("model.max_batch=1", "model.max_age_s=600", "grace_s=2")
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, *options, code=slow) as running:
+            running.ready()
+            listener.client.publish("sensors/once/accel", batch(start), qos=0)
+            for second in range(seconds):
+                listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+            listener.client.publish("sensors/last/accel", batch(start), qos=0)
+            eventually(lambda: running.metrics()["hard_messages_received_total"] == seconds + 2)
+            assert running.stop() == 0
+            assert "ERROR" not in running.log
+        eventually(lambda: listener.last["hard/status"] == b"offline")
+        health = json.loads(listener.last["hard/health"])
+        messages = health["books"]["messages"]
+        assert health["balanced"]
+        assert messages["queued"] > 400, "they are the broker's"
+        assert messages["decoded"] + messages["queued"] == seconds + 2
+        assert health["books"]["samples"]["buffered"] > 0
+        with daemon(mosquitto.port, *options[:2], "model.max_age_s=600") as running:
+            eventually(lambda: len({label["start"] for label in labels(listener, "a")}) == seconds - 3, 60)
+            assert "restored 3 devices" in running.log  # those at QoS 0 too: nobody else has them
+            ends = [label["end"] for label in labels(listener, "a")]
+            assert ends == sorted(ends)
+            assert running.stop() == 0
+
+
 # Tells on standard error how many windows the journal has just written as taken by the broker.
 TELLS_WHAT_IS_SETTLED = """
 import sys
