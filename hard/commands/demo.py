@@ -29,7 +29,7 @@ from hard.cli import SENSOR_TOPIC
 from hard.commands import Failure
 from hard.commands.broker import Link, address
 from hard.commands.children import Child, child, embedded_broker
-from hard.commands.live import Label, Screen, columns, next_message, read_label, screen
+from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
 from hard.commands.wearers import Wearers
 from hard.simulator import Wearer
 
@@ -105,7 +105,7 @@ class Tally:
             style = "dim" if truth is None else "green" if truth == label.label else "red"
             row = (
                 truth or "changing",
-                label.label,
+                cell(label.label),
                 f"{label.confidence:.2f}",
                 f"{label.latency_s.total * 1000:.1f} ms",
             )

@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from hard.commands.broker import Link
 
@@ -59,6 +60,16 @@ def read_state(payload: bytes) -> State | None:
         return _state.decode(payload)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
+
+
+def printable(text: str) -> str:
+    """`text` that others wrote, for a terminal: without control characters."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def cell(text: str) -> Text:
+    """The same for a table: as it stands, for rich would read brackets as markup."""
+    return Text(printable(text))
 
 
 class Screen:

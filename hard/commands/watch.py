@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hard.commands import Refusal
 from hard.commands.broker import Link
-from hard.commands.live import Label, columns, next_message, read_label, read_state, screen
+from hard.commands.live import Label, cell, columns, next_message, printable, read_label, read_state, screen
 
 MAX_DEVICES = 1000  # the least recently heard makes room
 
@@ -44,8 +44,11 @@ class Board:
             self.since[device] = since
 
     def clock(self, device: str) -> str:
-        """Local time of day since when, by the device's own clock."""
-        return time.strftime("%H:%M:%S", time.localtime(self.since[device])) if device in self.since else "–"
+        """Local time of day since when, by the device's own clock; a dash where that is not known, or no time."""
+        try:
+            return time.strftime("%H:%M:%S", time.localtime(self.since[device]))
+        except (KeyError, OverflowError, ValueError, OSError):  # what a platform can't count
+            return "–"
 
     def table(self) -> Table:
         names = ("device", "label", "confidence", "since", "latency", "age")
@@ -54,8 +57,8 @@ class Board:
         for device, row in sorted(self.rows.items()):
             label = row.label
             table.add_row(
-                device,
-                label.label,
+                cell(device),
+                cell(label.label),
                 f"{label.confidence:.2f}",
                 self.clock(device),
                 f"{label.latency_s.total * 1000:.1f} ms",
@@ -93,6 +96,6 @@ def main(args: argparse.Namespace) -> int:
 def as_line(label: Label, since: str) -> str:
     sure = "" if label.accepted else "  (not accepted)"
     return (
-        f"{label.device:<12} {label.label:<12} {label.confidence:.2f}  since {since}"
+        f"{printable(label.device):<12} {printable(label.label):<12} {label.confidence:.2f}  since {since}"
         f"  {label.latency_s.total * 1000:.1f} ms{sure}"
     )

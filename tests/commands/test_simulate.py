@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -13,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from broker import Mosquitto
+from rich.console import Console
 from stream.test_mqtt import eventually
 
 from hard import cli
 from hard.commands.broker import Link
 from hard.commands.live import Label, Latency, read_label, read_state
-from hard.commands.watch import MAX_DEVICES, Board
+from hard.commands.watch import MAX_DEVICES, Board, as_line
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTIVITY = {
@@ -98,6 +100,34 @@ def test_the_board_is_bounded_and_draws() -> None:
     assert board.table().row_count == MAX_DEVICES
     board.state("d9", None)
     assert board.clock("d9") == "–"
+
+
+def drawn(board: Board) -> str:
+    console = Console(file=io.StringIO(), width=120, force_terminal=False)
+    console.print(board.table())
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["left[a]", "[red]", "[/x]", ":smile:", "a\\", "[link=x]y"])
+def test_names_are_shown_as_they_are(name: str) -> None:
+    board = Board()
+    board.label(Label(name, name, 0.5, True, 0, 4, "w", Latency(0.01)))
+    assert drawn(board).count(name) == 2
+
+
+def test_control_characters_of_others_reach_no_terminal() -> None:
+    board = Board()
+    label = Label("a\x1b[2Jb\n", "x\x9by", 0.5, True, 0, 4, "w", Latency(0.01))
+    board.label(label)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", drawn(board))
+    assert as_line(label, "–").startswith("a�[2Jb�")
+
+
+@pytest.mark.parametrize("since", [1e300, -1e300, 1e18, -1e11])
+def test_a_time_that_no_calendar_knows_is_not_shown(since: float) -> None:
+    board = Board()
+    board.state("a", since)
+    assert re.fullmatch(r"–|\d\d:\d\d:\d\d", board.clock("a"))
 
 
 def test_what_is_no_label_is_none() -> None:
