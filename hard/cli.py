@@ -17,6 +17,8 @@ from hard.commands import Failure, Refusal
 
 LOCAL_BROKER = "mqtt://localhost:1883"
 SENSOR_TOPIC = "sensors/{device}/accel"
+SLOWEST_HZ, FASTEST_HZ = 0.01, 100_000.0  # beyond, a message would be minutes or many megabytes long
+SLOWEST_SPEED = 0.001  # an hour for a few seconds
 COLUMN_KINDS = ("time", "x", "y", "z", "subject", "truth")
 
 
@@ -71,9 +73,23 @@ def positive(text: str) -> float:
     return value
 
 
-def not_negative(text: str) -> float:
+def sample_rate(text: str) -> float:
     value = float(text)
-    if not 0 <= value < float("inf"):
+    if not SLOWEST_HZ <= value <= FASTEST_HZ:
+        raise argparse.ArgumentTypeError(f"{text} is not between {SLOWEST_HZ:g} and {FASTEST_HZ:g} Hz")
+    return value
+
+
+def speed(text: str) -> float:
+    value = float(text)
+    if not (value == 0 or SLOWEST_SPEED <= value < float("inf")):
+        raise argparse.ArgumentTypeError(f"{text} is neither 0 nor at least {SLOWEST_SPEED:g}")
+    return value
+
+
+def seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below zero")
     return value
 
@@ -168,7 +184,7 @@ def _recording(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--time-unit", choices=("s", "ms", "us", "ns"), help="of the file's times (told from their median step)"
     )
-    command.add_argument("--rate", type=positive, metavar="HZ", help="sample rate of a file without times")
+    command.add_argument("--rate", type=sample_rate, metavar="HZ", help="sample rate of a file without times")
     command.add_argument(
         "--columns",
         type=columns,
@@ -183,15 +199,15 @@ def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seconds", type=positive, metavar="N", help="end N s after the first label (until Ctrl-C)")
     _broker(command, None, "one of its own")
     command.add_argument("--devices", type=count, default=6, metavar="N", help="simulated wearers (6)")
-    command.add_argument("--seed", type=int, default=0, help="of the simulated wearers (0)")
+    command.add_argument("--seed", type=seed, default=0, help="of the simulated wearers (0)")
 
 
 def _simulate(command: argparse.ArgumentParser) -> None:
     _broker(command, LOCAL_BROKER, LOCAL_BROKER)
     command.add_argument("--devices", type=count, default=1, metavar="N", help="wearers, named sim-1, sim-2, … (1)")
     command.add_argument("--seconds", type=positive, metavar="S", help="how long (until Ctrl-C)")
-    command.add_argument("--rate", type=positive, default=50.0, metavar="HZ", help="samples a second (50)")
-    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same wearers (0)")
+    command.add_argument("--rate", type=sample_rate, default=50.0, metavar="HZ", help="samples a second (50)")
+    command.add_argument("--seed", type=seed, default=0, help="the same seed gives the same wearers (0)")
     command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
     command.add_argument("--one-activity", metavar="NAME", help="all wearers do this all the time")
 
@@ -201,7 +217,7 @@ def _replay(command: argparse.ArgumentParser) -> None:
     _broker(command, LOCAL_BROKER, LOCAL_BROKER)
     command.add_argument(
         "--speed",
-        type=not_negative,
+        type=speed,
         default=1.0,
         metavar="X",
         help="times real time; 0 is as fast as the broker acknowledges (1)",
