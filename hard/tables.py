@@ -87,7 +87,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     Raises RecordingError.
     """
     columns = columns or {}
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _read_parquet(path, columns)
     try:
         text = _text(path).lstrip()
@@ -108,7 +108,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
 
 
 def _text(path: Path) -> str:
-    opener: Any = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
+    opener: Any = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
     with opener(path, "rt", encoding="utf-8-sig") as file:
         return str(file.read())
 

@@ -102,7 +102,9 @@ def test_a_stated_time_unit_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "opener"), [(".gz", gzip.open), (".xz", lzma.open), (".bz2", bz2.open)], ids=["gz", "xz", "bz2"]
+    ("suffix", "opener"),
+    [(".gz", gzip.open), (".xz", lzma.open), (".bz2", bz2.open), (".CSV.GZ", gzip.open)],
+    ids=["gz", "xz", "bz2", "capitals"],
 )
 def test_reads_compressed_files(tmp_path: Path, suffix: str, opener: Callable[..., object]) -> None:
     path = tmp_path / f"recording.txt{suffix}"

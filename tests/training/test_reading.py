@@ -64,8 +64,8 @@ def test_what_parquet_lacks_is_counted(tmp_path: Path) -> None:
 
     table = columns_of_their_own()
     table["acc Y"][7] = None
-    pq.write_table(pa.table(table), tmp_path / "gap.parquet")
-    runs, rejected = data.load([tmp_path / "gap.parquet"], None, None, "m/s2", columns=NAMED)
+    pq.write_table(pa.table(table), tmp_path / "gap.PARQUET")
+    runs, rejected = data.load([tmp_path / "gap.PARQUET"], None, None, "m/s2", columns=NAMED)
     assert rejected == {"not a number": 1}
     assert len(runs[0].time) == N - 1
 
