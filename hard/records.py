@@ -119,7 +119,8 @@ class DeviceState:
     """One device as it stands between two messages: with it a later process goes on as if it had been there.
 
     `clock` and `mounting` are those rooms' own numbers; the run's `first` time and `next` open window give the grid's
-    phase; `time` (N,), `xyz` (N, 3) and `used` (N,) are the buffer, `held_…` what waits to be overtaken.
+    phase; `time` (N,), `xyz` (N, 3) and `used` (N,) are the buffer, `held_…` what waits to be overtaken;
+    a `newcomer` never closed a window.
     """
 
     device: str
@@ -133,6 +134,7 @@ class DeviceState:
     used: NDArray[np.bool_]
     held_time: Floats
     held_xyz: Floats
+    newcomer: bool
 
 
 _counts = attrgetter(*Tally.__slots__)

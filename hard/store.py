@@ -80,6 +80,7 @@ class StateEntry(msgspec.Struct, array_like=True, frozen=True):
     used: bytes
     held_time: bytes
     held_xyz: bytes
+    newcomer: bool = False  # a file of before it was kept has none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,7 +274,8 @@ def _row(saved: Saved) -> tuple[str, int, bytes | None, bytes]:
 def _pack(state: DeviceState) -> bytes:
     held = state.held_time.tobytes(), state.held_xyz.tobytes()
     buffer = state.first, state.next, state.time.tobytes(), state.xyz.tobytes(), state.used.tobytes()
-    return _encode(StateEntry(state.last_received, state.clock, state.mounting.tobytes(), *buffer, *held))
+    entry = StateEntry(state.last_received, state.clock, state.mounting.tobytes(), *buffer, *held, state.newcomer)
+    return _encode(entry)
 
 
 def _unpack_state(device: str, blob: bytes) -> DeviceState:
@@ -281,7 +283,7 @@ def _unpack_state(device: str, blob: bytes) -> DeviceState:
     used = np.frombuffer(s.used, bool).copy()  # the buffer writes into it
     buffer = s.first, s.next, np.frombuffer(s.time), np.frombuffer(s.xyz).reshape(-1, 3), used
     held = np.frombuffer(s.held_time), np.frombuffer(s.held_xyz).reshape(-1, 3)
-    return DeviceState(device, s.last_received, s.clock, np.frombuffer(s.mounting), *buffer, *held)
+    return DeviceState(device, s.last_received, s.clock, np.frombuffer(s.mounting), *buffer, *held, s.newcomer)
 
 
 def _unpack_windows(device: str, blob: bytes) -> list[Window]:

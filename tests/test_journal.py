@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -277,6 +278,32 @@ def test_a_device_that_was_forgotten_and_came_back_keeps_its_new_life(folder: Pa
     process.commit()
     process.die()
     assert [w.start for w in Process(folder, max_devices=1).made] == [START + 50, START + 51]
+
+
+def test_after_a_kill_a_device_that_works_is_not_driven_out_by_many_names(folder: Path) -> None:
+    process = Process(folder, max_devices=3)
+    for device, second in (("works", 0), ("works", 1), ("works", 2), ("works", 3), ("flood1", 4), ("flood2", 5)):
+        process.take(message(device, second))
+    process.stop()
+    again = Process(folder, max_devices=3)
+    again.take(message("flood3", 6))
+    assert {state.device for state in again.devices.states()} == {"works", "flood2", "flood3"}
+
+
+def test_a_file_of_before_newcomers_were_kept_is_read(folder: Path) -> None:
+    process = Process(folder)
+    for second in range(5):
+        process.take(message("a", second))
+    process.stop()
+    with sqlite3.connect(folder / "journal.db") as db:
+        (state,) = db.execute("SELECT state FROM devices").fetchone()
+        db.execute("UPDATE devices SET state = ?", (msgspec.msgpack.encode(msgspec.msgpack.decode(state)[:-1]),))
+    db.close()
+    again = Process(folder)
+    assert again.journal.problem == ""
+    again.take(message("a", 5))
+    assert told(again.made[:2]) == told(process.made)
+    assert again.made[-1].start == START + 2
 
 
 def test_windows_of_a_forgotten_device_are_labelled_all_the_same(folder: Path) -> None:

@@ -113,7 +113,7 @@ class Devices:
         doesn't come. Gives windows, the tally, and the names of these devices."""
         windows: list[Window] = []
         tally, names = Tally(), []
-        for name, device in self._devices.items() if self._rules.reorder_s else ():
+        for name, device in self._devices.items():
             held, since = len(device.held_time), device.last_received
             if not held or now - since < self._rules.reorder_s:
                 continue
@@ -138,8 +138,9 @@ class Devices:
                 buffer = device.buffer.state()
                 held = device.held_time, device.held_xyz
                 yield DeviceState(
-                    name, device.last_received, device.clock.state(), device.mounting.state(), *buffer, *held
-                )
+                    name, device.last_received, device.clock.state(), device.mounting.state(), *buffer, *held,
+                    name in self._newcomers,
+                )  # fmt: skip
 
     def restore(self, states: Iterable[DeviceState], shift_s: float, *, whole: bool) -> Tally:
         """Goes on from `states`, whose monotonic times are `shift_s` behind; not `whole`: from the mountings alone."""
@@ -148,6 +149,9 @@ class Devices:
         for state in newest:
             device = self._new(state.device, state.last_received + shift_s)
             device.mounting.restore(state.mounting)
+            device.was_silent = True  # perhaps: it wasn't saved for that
+            if state.newcomer:
+                self._newcomers[state.device] = None
             if whole:
                 device.clock.restore(state.clock, shift_s)
                 device.buffer.restore((state.first, state.next, state.time, state.xyz, state.used))
@@ -175,7 +179,7 @@ class Devices:
         device = self._devices.get(name)
         if device is None:
             if len(self._devices) >= self._rules.max_devices:
-                tally = self._forget(self._dispensable(), now)
+                tally = self._forget(self._dispensable(now), now)
             device = self._new(name, now)
             self._newcomers[name] = None
         else:
@@ -189,9 +193,10 @@ class Devices:
         device.last_received = now
         return device, tally
 
-    def _dispensable(self) -> str:
+    def _dispensable(self, now: float) -> str:
         oldest = next(iter(self._devices))
-        return oldest if self._devices[oldest].silent else next(iter(self._newcomers), oldest)
+        silent = now - self._devices[oldest].last_received > self._rules.silent_after_s
+        return oldest if silent else next(iter(self._newcomers), oldest)
 
     def _new(self, name: str, now: float) -> Device:
         device = Device(WindowBuffer(self.grid), Mounting(self.usual, self.grid.rate_hz), now)
@@ -208,8 +213,9 @@ class Devices:
         return self._flush(device) + device.buffer.end_run()
 
     def _push_in_order(self, device: Device, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
-        """Holds samples for `reorder_s` of device time, so that the buffer meets them sorted; at 0 nothing is held."""
-        if not self._rules.reorder_s:
+        """Holds samples for `reorder_s` of device time, so that the buffer meets them sorted; at 0 nothing is held, but
+        what an earlier process held may still be there."""
+        if not self._rules.reorder_s and not len(device.held_time):
             return device.buffer.push(time, xyz)
         n, held, newest = len(time), len(device.held_time), time[-1]  # not of all held: one stamp may be wild
         time = np.concatenate((device.held_time, time))

@@ -59,7 +59,7 @@ class Books:
 
     def check(self) -> None:
         t = self.tally
-        assert t.decoded == t.accepted + t.late + t.duplicate + t.out_of_range + t.held
+        assert t.decoded + t.restored == t.accepted + t.late + t.duplicate + t.out_of_range + t.held
         assert min(getattr(t, name) for name in Tally.__slots__) >= 0
         assert t.used + t.unused <= t.accepted
 
@@ -161,6 +161,27 @@ def test_what_is_held_is_released_when_nothing_more_comes() -> None:
     assert fleet.release(9.0, NOW + 9.0) == ([], Tally(), [])
     total = books.tally + tally
     assert (total.held, total.decoded, total.accepted) == (0, 100, 100)
+
+
+@pytest.mark.parametrize("heard_again", [True, False])
+def test_what_was_held_is_released_when_nothing_is_held_after_a_restart(heard_again: bool) -> None:
+    before = Books(devices(reorder_s=5.0))
+    before.push(*(message(second(i), at=float(i)) for i in range(8)))
+    assert before.tally.held == 100
+    after = Books(devices())
+    after.tally += after.devices.restore(before.devices.states(), 0.0, whole=True)
+    if heard_again:
+        after.push(message(second(8), at=8.0))
+    else:
+        windows, tally, names = after.devices.release(8.0, NOW + 8)
+        after.windows += windows
+        after.tally += tally
+        assert names == ["d"]
+    expected = Books(devices())
+    expected.push(*(message(second(i), at=float(i)) for i in range(8 + heard_again)))
+    assert_same(after.windows, expected.windows)
+    assert after.tally.held == 0
+    assert after.close().late == 0
 
 
 def test_what_is_held_is_bounded() -> None:
@@ -350,6 +371,28 @@ def test_a_silent_device_makes_room_before_a_newcomer() -> None:
     books.push(message(second(70), "new", at=70.0))
     many.tick(70.0)
     books.push(message(second(71), "newer", at=71.0))
+    assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
+
+
+def test_after_a_restart_many_names_drive_out_no_device_that_works() -> None:
+    before = devices(max_devices=5)
+    for i in range(4):
+        before.push(message(second(i), "honest", at=float(i)))
+    for i in range(4):
+        before.push(message(second(0), f"d{i}", at=4.0))
+    after = devices(max_devices=5)
+    after.restore(before.states(), 100.0, whole=True)
+    after.push(message(second(0), "another", at=105.0))
+    assert [(e.device, e.kind) for e in after.tick(105.0)[0]][-2:] == [("d0", "forgotten"), ("another", "new")]
+    assert "honest" in after
+
+
+def test_who_makes_room_does_not_depend_on_when_silence_is_told() -> None:
+    many = devices(max_devices=2, silent_after_s=60.0)
+    for i in range(5):
+        many.push(message(second(i), "gone", at=float(i)))
+    many.push(message(second(70), "new", at=70.0))
+    many.push(message(second(71), "newer", at=71.0))
     assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
 
 
