@@ -192,7 +192,9 @@ def _recording(command: argparse.ArgumentParser) -> None:
         metavar="KIND=NAME,…",
         help=f"columns that aren't called as usual, by what they hold: {', '.join(COLUMN_KINDS)}",
     )
-    command.add_argument("--unit", default="m/s2", choices=("m/s2", "g"), help="of the file's accelerations (m/s2)")
+    command.add_argument(
+        "--unit", choices=("m/s2", "g", "mg", "mm/s2"), help="of the file's accelerations (m/s2, where gravity agrees)"
+    )
 
 
 def _demo(command: argparse.ArgumentParser) -> None:

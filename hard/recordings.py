@@ -20,7 +20,9 @@ from hard.tables import SUFFIXES, NoRecordError, NoTimesError, RecordingError, T
 
 G_MS2 = 9.80665  # standard gravity, m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-UNITS = {"m/s2": 1.0, "g": G_MS2}
+UNITS = {"m/s2": 1.0, "g": G_MS2, "mg": G_MS2 / 1000, "mm/s2": 1e-3}
+GRAVITY_MS2 = 3.0, 30.0  # the median acceleration of whoever lives on Earth lies between, whatever they do
+JUDGED = 20  # records, at least, from which a unit is judged
 RUN_GAP_S = 1.0  # a jump of more than this, forward or back, ends a run
 MAX_ABS_MS2 = 320.0
 MAX_ABS_TIME_S = 1e11  # 3,000 years: a number of 64 bits still tells a sample from the next
@@ -41,37 +43,59 @@ def read(
     *,
     time_unit: str | None = None,
     rate_hz: float | None = None,
-    unit: str = "m/s2",
+    unit: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Recording], Counter[str]]:
     """The runs of a recording, by subject in the file's order, and rejected records by reason.
 
     The time unit, where `time_unit` doesn't name it, follows from the median step: below 1 it is s, below 1,000 ms,
     below 1,000,000 µs, else ns; right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
-    `columns` names the columns that aren't called as usual. Raises RecordingError.
+    Accelerations are m/s² where `unit` doesn't say otherwise, and refused where gravity says otherwise. `columns` names
+    the columns that aren't called as usual. Raises RecordingError.
     """
     path = Path(path)
     table = read_table(path, columns)
     if not len(table.xyz):
         raise NoRecordError(f"{path}: no record could be read ({_told(table.rejected)})")
-    runs = _runs(table, path, time_unit, rate_hz, UNITS[unit])
+    if len(table.xyz) < 2 * len(set(table.subject)) and len(table.xyz) > JUDGED:
+        raise RecordingError(
+            f"{path}: its subjects have a record each, so that column numbers records: "
+            "say which names people with --columns subject=NAME, or rename it"
+        )
+    _check_unit(table.xyz, path, unit)
+    runs = _runs(table, path, time_unit, rate_hz, UNITS[unit or "m/s2"])
     if not runs:
         raise RecordingError(f"{path}: no record could be used ({_told(table.rejected)})")
     return runs, table.rejected
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
-    """Every file named, and of each folder named the files that can be recordings, by name. Raises RecordingError."""
+    """Every file named, and of each folder named the files that can be recordings, by name, but no gyroscope's. Raises
+    RecordingError."""
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
+        inside = [file for file in _inside(path) if not of_gyroscope(file, path)]
         if not inside:
             raise RecordingError(f"{path}: holds no recording; their names end in {', '.join(SUFFIXES)}")
         found += inside
     return found
+
+
+def of_gyroscope(file: Path, folder: Path) -> bool:
+    """Whether the name of `file` in `folder`, or of a folder between, says that it holds no accelerations."""
+    return "gyro" in str(file.relative_to(folder)).lower()
+
+
+def gyroscopes(paths: Sequence[Path]) -> int:
+    """How many files `files_of` passes over."""
+    return sum(of_gyroscope(file, path) for path in paths if path.is_dir() for file in _inside(path))
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
 
 
 def windows(
@@ -121,6 +145,24 @@ def _streamed(
                 yield window, str(truth[begin]) or None if single and truth is not None else None
 
 
+def _check_unit(xyz: Floats, path: Path, unit: str | None) -> None:
+    """Raises RecordingError where the size of `xyz` (N, 3) says another unit. A stated one is believed where it makes
+    too little of gravity: that may have been taken out."""
+    real = xyz[np.isfinite(xyz).all(axis=1)]
+    if len(real) < JUDGED:
+        return
+    with np.errstate(over="ignore"):
+        median = float(np.median(np.linalg.norm(real, axis=1)))
+    least, most = GRAVITY_MS2
+    if least <= median * UNITS[unit or "m/s2"] <= most or (unit and median * UNITS[unit] < least):
+        return
+    if likely := next((name for name, scale in UNITS.items() if least <= median * scale <= most), None):
+        raise RecordingError(
+            f"{path}: its median acceleration is {median:.4g}, which looks like {likely}, not {unit or 'm/s2'}: "
+            f"say --unit {likely}" + ("" if unit else ", or --unit m/s2 where gravity was taken out")
+        )
+
+
 def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None, scale: float) -> list[Recording]:
     """Splits by subject and at jumps; sorts small steps back; drops repeated times and impossible values."""
     xyz = table.xyz * scale
@@ -131,16 +173,18 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
     table.rejected["out of range"] += int((~real).sum())
     rows = np.flatnonzero(real)
     rows = rows[np.argsort(codes[rows], kind="stable")]
-    time = None
     if table.time is not None:
         time, near = _seconds(np.array(table.time, dtype=float), rows, table.time_unit or time_unit)
         table.rejected["time out of range"] += int((~near[rows]).sum())
         rows = rows[near[rows]]
-    elif rate_hz is None:
+    elif rate_hz is not None:
+        time = np.zeros(len(codes))
+        time[rows] = (np.arange(len(rows)) - np.searchsorted(codes[rows], codes[rows])) / rate_hz
+    else:
         raise NoTimesError(f"{path}: has no times, so the sample rate must be given")
     runs: list[Recording] = []
     for own in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1) if len(rows) else ():
-        at = time[own] if time is not None else np.arange(len(own)) / (rate_hz or 1.0)
+        at = time[own]
         jumps = np.flatnonzero(np.abs(np.diff(at)) > RUN_GAP_S) + 1
         for part in np.split(np.arange(len(own)), jumps):
             part = part[np.argsort(at[part], kind="stable")]  # noqa: PLW2901

@@ -28,7 +28,7 @@ COLUMNS = {
     "x": ("x", "acc_x", "ax", "x-axis"),
     "y": ("y", "acc_y", "ay", "y-axis"),
     "z": ("z", "acc_z", "az", "z-axis"),
-    "subject": ("subject", "user", "user_id", "subject_id", "id", "device"),
+    "subject": ("subject", "user", "user_id", "subject_id", "person", "person_id", "participant", "id", "device"),
     "truth": ("truth", "label", "activity"),
 }
 # activity_key.txt of "WISDM Smartphone and Smartwatch Activity and Biometrics Dataset" (Weiss 2019); N isn't used.
@@ -97,7 +97,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     head = text[:4096].partition("\n")[0]
     delimiter = max(DELIMITERS, key=head.count)
     fields = [field.strip(' "\t').lower() for field in head.rstrip(";\r").split(delimiter)]
-    if not columns and not {"x", "y", "z"} <= {name for name, aliases in COLUMNS.items() if set(aliases) & set(fields)}:
+    if not columns and not _is_header(fields):
         return _read_wisdm(text)
     try:
         rows = csv.reader(io.StringIO(text), delimiter=delimiter)
@@ -113,8 +113,23 @@ def _text(path: Path) -> str:
         return str(file.read())
 
 
+def _is_header(fields: Sequence[str]) -> bool:
+    """Whether the first line names columns, known or not: several words, no number."""
+    known = {name for name, aliases in COLUMNS.items() if set(aliases) & set(fields)}
+    return {"x", "y", "z"} <= known or (len(fields) > 2 and all(map(_is_word, fields)))
+
+
+def _is_word(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return bool(field)
+    return False
+
+
 def _places(header: Sequence[str], columns: Mapping[str, str], path: Path) -> dict[str, int]:
-    """Where each kind of column stands. Raises RecordingError for a named one that isn't there, or lacking axes."""
+    """Where each kind of column stands. Raises RecordingError for a named one that isn't there, NoRecordError where an
+    axis is lacking."""
     found = [name.strip().lower() for name in header]
     places = {}
     for kind, aliases in COLUMNS.items():
@@ -122,9 +137,13 @@ def _places(header: Sequence[str], columns: Mapping[str, str], path: Path) -> di
         place = next((found.index(name) for name in wanted if name in found), None)
         if place is not None:
             places[kind] = place
-        elif kind in columns or kind in "xyz":
-            missing = columns.get(kind, kind)
-            raise RecordingError(f"{path}: has no column {missing!r}; it has {', '.join(map(str, header))}")
+        elif kind in columns:
+            raise RecordingError(f"{path}: has no column {columns[kind]!r}; it has {', '.join(map(str, header))}")
+        elif kind in "xyz":
+            raise NoRecordError(
+                f"{path}: has no column {kind!r}; it has {', '.join(map(str, header))}: "
+                "say which holds it with --columns x=NAME,y=NAME,z=NAME"
+            )
     return places
 
 
@@ -146,7 +165,9 @@ def _read_wisdm(text: str) -> Table:
         except ValueError:
             rejected["not a number"] += 1
             continue
-        if at == 0:
+        if not fields[0].strip():
+            rejected["no subject"] += 1
+        elif at == 0:
             rejected["time is zero"] += 1
         elif xyz == (0.0, 0.0, 0.0):
             rejected["all axes zero"] += 1
@@ -155,9 +176,24 @@ def _read_wisdm(text: str) -> Table:
             truth.append(fields[1].strip())
             time.append(at)
             values.append(xyz)
-    if set(truth) <= set(WISDM_2019):
-        truth = [WISDM_2019[code] for code in truth]
-    return Table(subject, truth, time, np.array(values, dtype=float).reshape(-1, 3), rejected)
+    table = Table(subject, truth, time, np.array(values, dtype=float).reshape(-1, 3), rejected)
+    coded = sum(code in WISDM_2019 for code in truth)
+    return _decoded(table) if coded > sum(bool(code) for code in truth) / 2 else table
+
+
+def _decoded(table: Table) -> Table:
+    """The table of WISDM 2019 with its activities' names; a code that has none is rejected."""
+    assert table.truth is not None
+    assert table.time is not None
+    rows = [i for i, code in enumerate(table.truth) if not code or code in WISDM_2019]
+    unknown = Counter({"unknown activity code": len(table.truth) - len(rows)})
+    return Table(
+        [table.subject[i] for i in rows],
+        [WISDM_2019.get(table.truth[i], "") for i in rows],
+        [table.time[i] for i in rows],
+        table.xyz[rows],
+        table.rejected + unknown,
+    )
 
 
 def _read_rows(rows: Iterable[Sequence[Any]], at: Mapping[str, int], width: int, path: Path) -> Table:
@@ -171,13 +207,17 @@ def _read_rows(rows: Iterable[Sequence[Any]], at: Mapping[str, int], width: int,
             continue
         try:
             xyz = tuple(float(row[at[axis]]) for axis in "xyz")
-            if "time" in at:
-                time.append(float(row[at["time"]]))
+            when = float(row[at["time"]]) if "time" in at else 0.0
         except ValueError:
             rejected["not a number"] += 1
             continue
+        who = row[at["subject"]].strip() if "subject" in at else _nameless(path)
+        if not who:
+            rejected["no subject"] += 1
+            continue
         values.append(xyz)
-        subject.append(row[at["subject"]].strip() if "subject" in at else _nameless(path))
+        time.append(when)
+        subject.append(who)
         if "truth" in at:
             truth.append(row[at["truth"]].strip())
     return Table(
@@ -190,7 +230,7 @@ def _read_rows(rows: Iterable[Sequence[Any]], at: Mapping[str, int], width: int,
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
-    """A missing number is one that isn't a number; times may be numbers or timestamps (then in s)."""
+    """A missing number is one that isn't a number, a missing activity none; times may be numbers or timestamps."""
     try:
         import pyarrow as pa  # noqa: PLC0415  (an extra: a gateway has no Parquet)
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -203,28 +243,48 @@ def _read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path}: {str(error).partition(chr(10))[0]}") from error
     numbers: dict[str, Floats] = {}
+    rejected, time_unit = Counter[str](), None
     for kind in ("x", "y", "z", *(("time",) if "time" in at else ())):
         column = table[names[at[kind]]]
         try:
             if pa.types.is_timestamp(column.type):
                 column = column.cast(pa.timestamp("ns")).cast(pa.int64())
                 numbers[kind] = column.cast(pa.float64(), safe=False).to_numpy() / 1e9
+                time_unit = "s"
             else:
                 numbers[kind] = column.cast(pa.float64(), safe=False).to_numpy()
         except pa.ArrowException as error:
             raise RecordingError(f"{path}: column {names[at[kind]]!r} holds no numbers") from error
     known = np.logical_and.reduce([~np.isnan(values) for values in numbers.values()])
+    rejected["not a number"] = int((~known).sum())
+    texts = {k: np.array(_texts(table[names[at[k]]].to_pylist())) for k in ("subject", "truth") if k in at}
+    if "subject" in texts:
+        named = texts["subject"] != ""
+        rejected["no subject"] = int((known & ~named).sum())
+        known &= named
     rows = np.flatnonzero(known)
-    texts = {
-        k: [str(v).strip() for v in table[names[at[k]]].take(rows).to_pylist()] for k in ("subject", "truth") if k in at
-    }
     return Table(
-        texts.get("subject", [_nameless(path)] * len(rows)),
-        texts.get("truth"),
+        texts["subject"][rows].tolist() if "subject" in texts else [_nameless(path)] * len(rows),
+        texts["truth"][rows].tolist() if "truth" in texts else None,
         numbers["time"][rows].tolist() if "time" in numbers else None,
         np.stack([numbers[axis][rows] for axis in "xyz"], axis=1),
-        Counter({"not a number": int((~known).sum())}),
+        rejected,
+        time_unit,
     )
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    """As a text file would have them: nothing where none is, whole numbers without a point (a column of whole numbers
+    with gaps comes as floats)."""
+    found = []
+    for value in values:
+        if value is None or (isinstance(value, float) and not np.isfinite(value)):
+            found.append("")
+        elif isinstance(value, float) and value.is_integer():
+            found.append(str(int(value)))
+        else:
+            found.append(str(value).strip())
+    return found
 
 
 def _nameless(path: Path) -> str:

@@ -20,7 +20,7 @@ from hard.motion.swing import gains
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from hard.records import Singles, Window
-from hard.tables import NoTimesError, RecordingError
+from hard.tables import NoRecordError, NoTimesError, RecordingError
 from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
@@ -83,43 +83,69 @@ def load(
     paths: Sequence[Path],
     time_unit: str | None,
     recorded_hz: float | None,
-    unit: str,
+    unit: str = "",
     *,
     columns: Pairs = (),
     labels: Pairs = (),
 ) -> tuple[list[Recording], Counter[str]]:
-    """The runs of all files, of folders every file in them, and rejected records by reason.
+    """The runs of all files, of folders every recording in them, and what was rejected or passed over, by reason.
 
-    A subject's name means the same person in every file. `columns` names columns by what they hold, `labels` pairs a
-    label with the name that the recordings have for it, several for one if need be; the others keep their names.
-    Raises RefusedError for a file that can't be read or has no truth, and for a name that no recording has.
+    A subject's name means the same person in every file. `unit` is as `units` has it. `columns` names columns by what
+    they hold, `labels` pairs a label with the name that the recordings have for it, several for one if need be; the
+    others keep their names. Raises RefusedError for a file that can't be read or has no truth, and for a name that no
+    recording has.
     """
     runs: list[Recording] = []
-    rejected: Counter[str] = Counter()
-    try:
-        for path in files(paths):
+    rejected = Counter({"file of a gyroscope": recordings.gyroscopes(paths)})
+    for path, own in units(unit, files(paths)).items():
+        try:
             found, refused = recordings.read(
-                path, time_unit=time_unit, rate_hz=recorded_hz, unit=unit, columns=dict(columns)
+                path, time_unit=time_unit, rate_hz=recorded_hz, unit=own, columns=dict(columns)
             )
-            if any(run.truth is None for run in found):
-                raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
-            runs += found
-            rejected += refused
-    except NoTimesError as error:
-        raise RefusedError(f"{error} (--recorded-hz)") from error
-    except RecordingError as error:
-        raise RefusedError(str(error)) from error
+        except NoTimesError as error:
+            raise RefusedError(f"{error} (--recorded-hz)") from error
+        except NoRecordError as error:
+            if path in paths:
+                raise RefusedError(str(error)) from error
+            rejected[f"file without a record: {path.name}"] += 1
+            continue
+        except RecordingError as error:
+            raise RefusedError(str(error)) from error
+        if any(run.truth is None for run in found):
+            raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
+        runs += found
+        rejected += refused
+    if not runs:
+        raise RefusedError(f"no file holds a record: {', '.join(+rejected)}")
     return renamed(runs, labels), +rejected
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Every file named, and of each folder those in it that can be recordings. Raises RefusedError."""
+    """Every file named, and of each folder those in it that can be recordings, each once. Raises RefusedError."""
     try:
         found = recordings.files_of(paths)
     except RecordingError as error:
         raise RefusedError(str(error)) from error
     if missing := [path for path in found if not path.is_file()]:
         raise RefusedError(f"{missing[0]}: there is no such file")
+    places = [path.resolve() for path in found]
+    if twice := next((path for i, path in enumerate(found) if places[i] in places[:i]), None):
+        raise RefusedError(f"{twice} is named twice: its windows would count double")
+    return found
+
+
+def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
+    """The stated unit of each file: `text` holds UNIT, for all files, and FILE=UNIT, for the file or folder so named,
+    with commas between. Raises RefusedError."""
+    found: dict[Path, str | None] = dict.fromkeys(files)
+    for part in sorted(filter(None, text.split(",")), key=lambda part: "=" in part):
+        name, sign, unit = (piece.strip() for piece in part.rpartition("="))
+        if unit not in recordings.UNITS:
+            raise RefusedError(f"--unit: {unit!r} is none of {', '.join(recordings.UNITS)}")
+        own = [file for file in files if not sign or Path(name) in (file, Path(file.name), *file.parents)]
+        if not own:
+            raise RefusedError(f"--unit names {name!r}, but the files are {', '.join(map(str, files))}")
+        found |= dict.fromkeys(own, unit)
     return found
 
 
@@ -144,7 +170,11 @@ def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
     pairs = [(w, truth) for w, truth in recordings.windows(runs, Devices(grid, ANY)) if truth is not None]
     if not pairs:
-        raise RefusedError(f"no recording holds {grid.length_s:g} s of one activity without a gap")
+        longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
+        raise RefusedError(
+            f"no recording holds {grid.length_s:g} s of one activity without a gap; without a gap, of one or several, "
+            f"{longest_s:.3g} s at most"
+        )
     windows, truth = zip(*pairs, strict=True)
     return Labelled(windows, np.array(truth), np.array([w.device for w in windows]))
 

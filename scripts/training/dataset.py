@@ -50,6 +50,7 @@ def read(recipe: Recipe) -> tuple[list[Recording], Counter[str]]:
 def prepare(recipe: Recipe, console: Console) -> Dataset:
     """Reads, cuts and splits the recordings, and shows what there is."""
     runs, rejected = read(recipe)
+    display.show_rejected(console, rejected)
     try:
         grid = Grid(recipe.length_s, recipe.rate_hz, hop_s=recipe.hop_s)
     except ValueError as error:
@@ -66,7 +67,7 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
         parts = split.covering(labelled, present, recipe.holdout, recipe.validation, recipe.seed)
     if base is not None:
         labels = adapting.labels(base, present)
-    display.show_data(console, runs, rejected, labelled=labelled, labels=labels, split=parts)
+    display.show_data(console, runs, labelled=labelled, labels=labels, split=parts)
     if base is not None:
         adapting.tell(console, base, present)
     split.check_classes(labelled, parts, present)

@@ -22,13 +22,12 @@ from training.split import Split
 def show_data(
     console: Console,
     runs: Sequence[Recording],
-    rejected: Counter[str],
     *,
     labelled: Labelled,
     labels: Sequence[str],
     split: Split,
 ) -> None:
-    """Hours of each activity, its windows in each part, who is in each part, and rejected records by reason."""
+    """Hours of each activity, its windows in each part, and who is in each part."""
     hours = hours_of(runs)
     people, groups = split.parts(), split.groups()
     console.print(
@@ -47,6 +46,10 @@ def show_data(
         table.add_row(label, f"{hours[label]:.2f}", *shares)
     table.add_row("windows", "", *(str(len(truth)) for truth in truths))
     _wide(console).print(table)
+
+
+def show_rejected(console: Console, rejected: Counter[str]) -> None:
+    """Rejected records, and files passed over, by reason."""
     if not +rejected:
         console.print("rejected records: none")
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from typing import Any
 
 from hard.cli import columns, pairs
 
@@ -12,7 +13,20 @@ def add_source(p: ArgumentParser) -> None:
     p.add_argument("--recorded-hz", type=positive, help="rate of recordings that carry no times")
     p.add_argument("--columns", type=columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
     p.add_argument("--labels", type=pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings")
-    p.add_argument("--unit", choices=("m/s2", "g"), default="m/s2", help="of the recordings")
+    p.add_argument(
+        "--unit",
+        action=_Joined,
+        default="",
+        metavar="[FILE=]UNIT",
+        help="m/s2, g, mg or mm/s2, of all recordings or of one; may be repeated (m/s2)",
+    )
+
+
+class _Joined(Action):
+    """What an option is given each time, with commas between."""
+
+    def __call__(self, parser: ArgumentParser, options: Namespace, value: Any, option: str | None = None) -> None:
+        setattr(options, self.dest, ",".join(filter(None, (getattr(options, self.dest), value))))
 
 
 def positive(text: str) -> float:

@@ -80,7 +80,7 @@ class Recipe:
     threads: int = 0
     time_unit: str | None = None
     recorded_hz: float | None = None
-    unit: str = "m/s2"
+    unit: str = ""
     columns: tuple[tuple[str, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     command: str = ""

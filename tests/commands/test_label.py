@@ -122,6 +122,8 @@ def test_units_compression_and_csv_make_no_difference(
     csv = tmp_path / "a.csv"
     csv.write_text("x,y,z,label\n" + "".join(f"{x},{y},{z},{truth}\n" for _, truth, _, x, y, z in rows))
     untimed, _ = label(capfdbinary, csv, "--rate", "50")
+    assert cli.main(["label", str(tmp_path / "g.txt")]) == 2
+    assert b"which looks like g, not m/s2: say --unit g, or " in capfdbinary.readouterr().err
     assert [line["label"] for line in expected] == [line["label"] for line in in_g]
     assert [line["label"] for line in expected] == [line["label"] for line in untimed]
     assert [line["start"] for line in untimed] == pytest.approx(np.arange(37))

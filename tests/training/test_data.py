@@ -51,9 +51,11 @@ def test_a_window_of_two_truths_is_left_out(tmp_path: Path) -> None:
     assert labelled.xyz.shape == (14, 80, 3)
 
 
-def test_several_files_are_one_set_of_subjects(recording: Path) -> None:
+def test_several_files_are_one_set_of_subjects(recording: Path, tmp_path: Path) -> None:
     once, _ = data.load([recording], None, None, "m/s2")
-    twice, _ = data.load([recording, recording], None, None, "m/s2")
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(recording.read_bytes())
+    twice, _ = data.load([recording, copy], None, None, "m/s2")
     assert len(twice) == 2 * len(once)
     assert {run.subject for run in twice} == set("123456")
 

@@ -22,7 +22,8 @@ def test_the_data_are_told_before_training(recording: Path, way: str) -> None:
         parts = split.covering(labelled, labels, ("5", "6"), 1, 0)
     shown = io.StringIO()
     console = Console(file=shown, width=160)
-    display.show_data(console, runs, Counter(), labelled=labelled, labels=labels, split=parts)
+    display.show_rejected(console, Counter())
+    display.show_data(console, runs, labelled=labelled, labels=labels, split=parts)
     told = shown.getvalue()
     assert "6 subjects, 0.1 hours in 18 runs, 396 windows of one activity" in told
     assert "rejected records: none" in told
@@ -36,7 +37,7 @@ def test_the_data_are_told_before_training(recording: Path, way: str) -> None:
     counts = [int(cell.partition(" ")[0]) for label in labels for cell in rows[label][1:]]
     assert sum(counts) == sum(map(int, rows["windows"][1:])) == 396
     rejected = Counter({"not a number": 3, "all axes zero": 20, "repeated time": 0})
-    display.show_data(console, runs, rejected, labelled=labelled, labels=labels, split=parts)
+    display.show_rejected(console, rejected)
     lines = shown.getvalue().splitlines()[-5:]
     assert [line.split()[1:-1] for line in lines if "│" in line] == [
         ["all", "axes", "zero", "│", "20"],

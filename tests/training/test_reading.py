@@ -164,3 +164,146 @@ def test_files_by_activity_change_no_label(recording: Path, tmp_path: Path) -> N
         labels.append([prediction.label for prediction in evaluation.classify(load(), labelled)])
     assert labels[0] == labels[1]
     assert len(set(labels[0])) > 1
+
+
+def wisdm(path: Path, *, subject: str = "1600", codes: str = "A" * 100, scale: float = 1.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "".join(
+            f"{subject},{code},{10**12 + i * 20_000_000},{0.1 * scale},{9.81 * scale},{i % 7 * scale};\n"
+            for i, code in enumerate(codes)
+        )
+    )
+    return path
+
+
+def test_of_a_folder_what_holds_no_accelerations_is_passed_over_and_told(tmp_path: Path) -> None:
+    wisdm(tmp_path / "raw" / "phone" / "accel" / "data_1600_accel_phone.txt")
+    wisdm(tmp_path / "raw" / "phone" / "gyro" / "data_1600_gyro_phone.txt", scale=0.01)
+    wisdm(tmp_path / "raw" / "watch_Gyroscope.csv", scale=0.01)
+    (tmp_path / "raw" / "readme.txt").write_text("WISDM\n\nPlease read, and cite, this.\n")
+    (tmp_path / "raw" / "people.csv").write_text("code,weight,height\n1,102,188\n")
+    runs, told = data.load([tmp_path], None, None)
+    assert sum(len(run.time) for run in runs) == 100
+    assert told == {
+        "file of a gyroscope": 2,
+        "file without a record: readme.txt": 1,
+        "file without a record: people.csv": 1,
+    }
+    assert [path.name for path in data.files([tmp_path])] == ["people.csv", "data_1600_accel_phone.txt", "readme.txt"]
+    with pytest.raises(RefusedError, match=r"readme\.txt: no record could be read"):
+        data.load([tmp_path, tmp_path.joinpath("raw", "readme.txt").rename(tmp_path.parent / "readme.txt")], None, None)
+
+
+def test_a_folder_without_any_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("WISDM\n")
+    with pytest.raises(RefusedError, match=r"no file holds a record: file without a record: readme\.txt"):
+        data.load([tmp_path], None, None)
+
+
+def test_one_unknown_code_leaves_wisdms_key_to_the_others(tmp_path: Path) -> None:
+    runs, rejected = data.load([wisdm(tmp_path / "w.txt", codes="A" * 60 + "N" + "D" * 39)], None, None)
+    assert rejected == {"unknown activity code": 1}
+    assert {str(name) for run in runs for name in run.truth} == {"Walking", "Sitting"}  # type: ignore[union-attr]
+    runs, rejected = data.load([wisdm(tmp_path / "own.txt", codes="XYZA" * 25)], None, None)
+    assert not rejected
+    assert {str(name) for run in runs for name in run.truth} == set("XYZA")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("axes", ["accX,accY,accZ", "gyro_x,gyro_y,gyro_z"])
+def test_axes_of_unknown_names_are_refused_with_the_way_out(tmp_path: Path, axes: str) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(f"user,activity,timestamp,{axes}\n" + "1,Walking,1,0.1,9.8,0.2\n1,Walking,2,0.1,9.8,0.2\n")
+    with pytest.raises(
+        RefusedError, match=f"has no column 'x'; it has user, activity, timestamp, {axes}".replace(",", ", ?")
+    ) as told:
+        data.load([path], None, None)
+    assert str(told.value).endswith("say which holds it with --columns x=NAME,y=NAME,z=NAME")
+
+
+def parquet(path: Path, **columns: object) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = {"t": TIME, "x": np.zeros(N), "y": np.full(N, 9.81), "z": np.arange(N) % 7, "label": TRUTH}
+    pq.write_table(pa.table(table | columns), path)
+    return path
+
+
+def test_what_parquet_leaves_out_is_no_activity_and_nobody(tmp_path: Path) -> None:
+    people = [None] * 10 + [7.0] * (N - 10)
+    path = parquet(tmp_path / "gaps.parquet", user=people, label=[None] * 30 + [2.0] * 40 + [1.5] * 30)
+    runs, rejected = data.load([path], None, None)
+    assert rejected == {"no subject": 10}
+    assert [run.subject for run in runs] == ["7"]
+    assert runs[0].truth is not None
+    assert runs[0].truth.tolist() == [""] * 20 + ["2"] * 40 + ["1.5"] * 30
+
+
+def test_timestamps_are_what_they_are_whatever_the_unit_of_numbers(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    path = parquet(
+        tmp_path / "stamps.parquet", t=pa.array((1_700_000_000 + TIME) * 1e3).cast(pa.int64()).cast(pa.timestamp("ms"))
+    )
+    for time_unit in (None, "ms", "s"):
+        runs, _ = data.load([path], time_unit, None)
+        np.testing.assert_allclose(runs[0].time, 1_700_000_000 + TIME, atol=1e-3)
+
+
+def test_numbers_of_rows_are_nobodys_names(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,t,x,y,z,label\n" + "".join(f"{i},{i / 50},0,9.8,{i % 3},walk\n" for i in range(500)))
+    with pytest.raises(RefusedError, match=r"a record each, so that column numbers records: .* --columns subject=NAME"):
+        data.load([path], None, None)
+    path.write_text("id,person,t,x,y,z,label\n" + "".join(f"{i},eve,{i / 50},0,9.8,1,walk\n" for i in range(500)))
+    runs, _ = data.load([path], None, None)
+    assert [run.subject for run in runs] == ["eve"]
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("g", 1 / 9.80665), ("mg", 1000 / 9.80665), ("mm/s2", 1000)])
+def test_a_unit_that_gravity_contradicts_is_refused(tmp_path: Path, unit: str, scale: float) -> None:
+    path = wisdm(tmp_path / "w.txt", scale=scale)
+    with pytest.raises(RefusedError, match=f"which looks like {unit}, not m/s2: say --unit {unit}, or --unit m/s2 "):
+        data.load([path], None, None)
+    right, _ = data.load([wisdm(tmp_path / "right.txt")], None, None)
+    runs, _ = data.load([path], None, None, unit)
+    np.testing.assert_allclose(runs[0].xyz, right[0].xyz, rtol=1e-6)
+
+
+def test_a_stated_unit_is_believed_where_gravity_is_lacking(tmp_path: Path) -> None:
+    runs, _ = data.load([wisdm(tmp_path / "w.txt", scale=0.1)], None, None, "m/s2")
+    assert runs[0].xyz[:, 1].max() == pytest.approx(0.981)
+    with pytest.raises(
+        RefusedError, match=r"median acceleration is 10\.26, which looks like m/s2, not g: say --unit m/s2$"
+    ):
+        data.load([wisdm(tmp_path / "w.txt")], None, None, "g")
+
+
+def test_each_file_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
+    plain = wisdm(tmp_path / "a.txt", subject="a")
+    others = [wisdm(tmp_path / "watch" / f"{name}.txt", subject=name, scale=1 / 9.80665) for name in "bc"]
+    paths = [plain, tmp_path / "watch"]
+    for unit in ("b.txt=g,c.txt=g", f"{tmp_path / 'watch'}=g", "g,a.txt=m/s2"):
+        runs, _ = data.load(paths, None, None, unit)
+        assert [run.subject for run in runs] == list("abc")
+        for run in runs:
+            np.testing.assert_allclose(run.xyz, runs[0].xyz, rtol=1e-6)
+    with pytest.raises(RefusedError, match=r"--unit names 'd\.txt', but the files are .*a\.txt"):
+        data.load([plain, *others], None, None, "d.txt=g")
+    with pytest.raises(RefusedError, match="--unit: 'stone' is none of m/s2, g, mg, mm/s2"):
+        data.load([plain], None, None, "a.txt=stone")
+
+
+def test_a_unit_may_be_said_again_for_another_file() -> None:
+    import finetune
+
+    options = finetune.parser().parse_args(["a", "b", "--out", "o", "--unit", "g", "--unit", "b.csv=m/s2"])
+    assert options.unit == "g,b.csv=m/s2"
+
+
+def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
+    path = wisdm(tmp_path / "w.txt")
+    for paths in ([path, path], [tmp_path, path], [path, tmp_path / "." / ".." / tmp_path.name / "w.txt"]):
+        with pytest.raises(RefusedError, match=r"w\.txt is named twice"):
+            data.load(paths, None, None)
