@@ -8,12 +8,14 @@ from pathlib import Path
 
 from training.options import add_source, positive
 
+from hard.cli import names
+
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="evaluate.py", description=__doc__)
     p.add_argument("bundle", type=Path)
     p.add_argument("data", nargs="+", type=Path, help="WISDM text, CSV or Parquet, or a folder of them")
-    p.add_argument("--subjects", help="only these, comma-separated")
+    p.add_argument("--subjects", type=names, help="only these, comma-separated")
     p.add_argument("--out", type=Path, help="folder of a report with tables and pictures")
     p.add_argument(
         "--changed", action="store_true", help="score them also as other phones and placements would have given them"
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
         evaluate(
             options.bundle,
             options.data,
-            subjects=tuple(options.subjects.split(",")) if options.subjects else None,
+            subjects=options.subjects,
             backend=options.backend,
             hop_s=options.hop,
             out=options.out,

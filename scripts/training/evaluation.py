@@ -124,7 +124,8 @@ def evaluate(
     check_out(out)
     classifier = load(str(path), backend)
     manifest = classifier.bundle.manifest
-    runs, _ = data.load(files, *source, columns=columns, labels=labels)
+    runs, rejected = data.load(files, *source, columns=columns, labels=labels)
+    display.show_rejected(console, rejected)
     present = list(dict.fromkeys(run.subject for run in runs))
     wanted = present if subjects is None else list(subjects)
     if unknown := [subject for subject in wanted if subject not in present]:
@@ -133,6 +134,7 @@ def evaluate(
 
     def outcome_on(runs: list[Recording]) -> Outcome:
         labelled = data.cut(runs, grid)
+        _check_labels(labelled, classifier.labels)
         predictions = classify(classifier, labelled)
         return outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
 
@@ -154,7 +156,8 @@ def evaluate(
         console.print(met)
     if out is not None:
         intro = [
-            f"On {', '.join(file.name for file in files)}, subjects {', '.join(wanted)}, a window every {hop_s:g} s."
+            f"On {', '.join(file.name for file in files)}, subjects {', '.join(wanted)}, a window every {hop_s:g} s. "
+            f"Rejected records: {', '.join(f'{n} × {reason}' for reason, n in rejected.most_common()) or 'none'}."
         ]
         report.write_evaluation(
             out,
@@ -165,6 +168,7 @@ def evaluate(
             told={
                 "bundle": classifier.bundle.model,
                 "backend": backend,
+                "rejected": dict(rejected),
                 "figures": told,
                 "abstaining": abstaining,
                 "conditions": {condition: round(macro_f1, 4) for condition, macro_f1 in reached.items()},
@@ -172,6 +176,16 @@ def evaluate(
         )
         console.print(f"wrote {out}")
     return outcome
+
+
+def _check_labels(labelled: Labelled, labels: Sequence[str]) -> None:
+    """Raises RefusedError where no truth is one of `labels`: names differ, and every figure would be 0."""
+    if not set(labels) & set(names := data.ordered(labelled.truth)):
+        alike = [f"{label}={name}" for label in labels for name in names if label.lower() == name.lower()]
+        raise RefusedError(
+            f"the recordings' activities ({', '.join(names)}) are none of the bundle's labels ({', '.join(labels)}): "
+            f"pair them with --labels {','.join(alike) or f'{labels[0]}=NAME'}"
+        )
 
 
 def check_out(out: Path | None) -> None:

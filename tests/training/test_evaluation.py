@@ -1,0 +1,54 @@
+"""`evaluate.py` on recordings of its own: what it rejects it tells, and names that don't match it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_subjects_may_stand_with_blanks_and_what_was_rejected_is_told(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import evaluate
+
+    own = tmp_path / "own.txt"
+    own.write_text(recording.read_text() + "1,Walking,1,one,2,3;\n1,Walking,2,1,2,\n1,Walking,3,1;\n" * 2)
+    assert evaluate.main(["default", str(own), "--subjects", "1, 3", "--out", str(tmp_path / "report")]) == 0
+    shown = capsys.readouterr().out
+    assert "not a number" in shown
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert told["rejected"] == {"not a number": 4, "wrong number of fields": 2}
+    assert set(told["figures"]["macro_f1_by_subject"]) == {"1", "3"}
+    page = (tmp_path / "report" / "README.md").read_text()
+    assert "Rejected records: 4 × not a number, 2 × wrong number of fields." in page
+
+
+def test_activities_that_are_none_of_the_labels_are_refused_with_the_way_out(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import evaluate
+
+    lower = tmp_path / "lower.txt"
+    lower.write_text(recording.read_text().lower())
+    assert evaluate.main(["default", str(lower)]) == 2
+    told = capsys.readouterr().err
+    assert "activities (jogging, sitting, walking) are none of the bundle's labels (Walking, Jogging," in told
+    paired = "Walking=walking,Jogging=jogging,Sitting=sitting"
+    assert told.endswith(f"pair them with --labels {paired}\n")
+    assert evaluate.main(["default", str(lower), "--labels", paired]) == 0
+    assert "macro-F1" in capsys.readouterr().out
+
+
+def test_recordings_in_another_unit_are_refused(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import evaluate
+
+    rows = [line.rstrip(";").split(",") for line in recording.read_text().splitlines()]
+    in_g = tmp_path / "g.txt"
+    in_g.write_text(
+        "".join(f"{who},{what},{t},{','.join(str(float(a) / 9.80665) for a in xyz)};\n" for who, what, t, *xyz in rows)
+    )
+    assert evaluate.main(["default", str(in_g)]) == 2
+    assert "looks like g, not m/s2: say --unit g, or --unit m/s2 where gravity was taken out" in capsys.readouterr().err
+    assert evaluate.main(["default", str(in_g), "--unit", "g.txt=g"]) == 0
