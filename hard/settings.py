@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableError
 
-from hard.values import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text
+from hard.values import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text, sendable
 
 ENVIRONMENT = "HARD_"
 LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # leaves room for a device's or an instance's name, and a level
@@ -94,7 +94,7 @@ class Mqtt(Section):
 class Ingest(Section):
     """What comes in: topics, payloads, clocks, bounds."""
 
-    topics: Annotated[tuple[MqttText, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
+    topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
     format: Literal["json", "csv"] = "json"
     unit: Literal["m/s2", "g"] = "m/s2"
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
@@ -111,7 +111,7 @@ class Ingest(Section):
     @field_validator("topics")
     @classmethod
     def _has_device(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
-        for topic in topics:
+        for topic in map(sendable, topics):
             *front, last = levels = topic.split("/")
             others = [level for level in levels if level != "{device}"]
             if len(others) != len(levels) - 1 or any("{device}" in level for level in others):

@@ -553,16 +553,13 @@ def test_bad_settings_and_bundles_exit_2_with_one_sentence(command: str, overrid
 
 
 def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None:
-    options = ("--set", "mqtt.host=a..b", "--set", "metrics.enabled=false")  # paho doesn't foresee such a host
-    done = subprocess.run(
-        [sys.executable, "-m", "hard", "run", *options],
-        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "the network thread is dead" in done.stderr
+    code = "import socket\ndef fail(*_, **__): raise UnicodeError\nsocket.create_connection = fail"  # no OSError
+    with daemon(free_port(), code=code) as running:
+        assert running.process.wait(60) == 1
+        eventually(lambda: "the network thread is dead" in running.log)
 
 
-@pytest.mark.parametrize(("host", "code"), [("127.0.0.1", 1), ("no such host", 2)])
+@pytest.mark.parametrize(("host", "code"), [("127.0.0.1", 1), ("no-such-host.invalid", 2)])
 def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting(
     mosquitto: Mosquitto, host: str, code: int
 ) -> None:
