@@ -172,8 +172,8 @@ def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
     if not pairs:
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
         raise RefusedError(
-            f"no recording holds {grid.length_s:g} s of one activity without a gap; without a gap, of one or several, "
-            f"{longest_s:.3g} s at most"
+            f"no recording holds {grid.length_s:g} s of one activity without a gap; "
+            f"the longest run has {longest_s:.3g} s"
         )
     windows, truth = zip(*pairs, strict=True)
     return Labelled(windows, np.array(truth), np.array([w.device for w in windows]))
