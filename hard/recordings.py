@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hard.motion.devices import Devices
 from hard.motion.mounting import settle
 from hard.records import Floats, Samples, Window
-from hard.tables import SUFFIXES, NoRecordError, NoTimesError, RecordingError, Table, read_table
+from hard.tables import SUFFIXES, NoRecordError, NoTimesError, RecordingError, Table, UnitError, read_table
 
 G_MS2 = 9.80665  # standard gravity, m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -79,6 +79,8 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
             continue
         inside = [file for file in _inside(path) if not of_gyroscope(file, path)]
         if not inside:
+            if gyroscopes([path]):
+                raise RecordingError(f"{path}: holds a gyroscope's files alone, by their names")
             raise RecordingError(f"{path}: holds no recording; their names end in {', '.join(SUFFIXES)}")
         found += inside
     return found
@@ -146,7 +148,7 @@ def _streamed(
 
 
 def _check_unit(xyz: Floats, path: Path, unit: str | None) -> None:
-    """Raises RecordingError where the size of `xyz` (N, 3) says another unit. A stated one is believed where it makes
+    """Raises UnitError where the size of `xyz` (N, 3) says another unit. A stated one is believed where it makes
     too little of gravity: that may have been taken out."""
     real = xyz[np.isfinite(xyz).all(axis=1)]
     if len(real) < JUDGED:
@@ -157,7 +159,7 @@ def _check_unit(xyz: Floats, path: Path, unit: str | None) -> None:
     if least <= median * UNITS[unit or "m/s2"] <= most or (unit and median * UNITS[unit] < least):
         return
     if likely := next((name for name, scale in UNITS.items() if least <= median * scale <= most), None):
-        raise RecordingError(
+        raise UnitError(
             f"{path}: its median acceleration is {median:.4g}, which looks like {likely}, not {unit or 'm/s2'}: "
             f"say --unit {likely}" + ("" if unit else ", or --unit m/s2 where gravity was taken out")
         )

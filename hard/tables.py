@@ -64,6 +64,10 @@ class NoRecordError(RecordingError):
     """A file without anything that could be a sample, such as a read-me."""
 
 
+class UnitError(RecordingError):
+    """A file that gravity says is in another unit; the message names `--unit`."""
+
+
 class NoTimesError(RecordingError):
     """A file that tells no times, where no rate was given."""
 

@@ -20,7 +20,7 @@ from hard.motion.swing import gains
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from hard.records import Singles, Window
-from hard.tables import NoRecordError, NoTimesError, RecordingError
+from hard.tables import NoRecordError, NoTimesError, RecordingError, UnitError
 from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
@@ -97,11 +97,15 @@ def load(
     """
     runs: list[Recording] = []
     rejected = Counter({"file of a gyroscope": recordings.gyroscopes(paths)})
-    for path, own in units(unit, files(paths)).items():
+    named = units(unit, files(paths))
+    for path, own in named.items():
         try:
             found, refused = recordings.read(
                 path, time_unit=time_unit, rate_hz=recorded_hz, unit=own, columns=dict(columns)
             )
+        except UnitError as error:  # of several files it may be the only one in that unit
+            alone = f"--unit {path.name}=" if len(named) > 1 else "--unit "
+            raise RefusedError(str(error).replace("--unit ", alone)) from error
         except NoTimesError as error:
             raise RefusedError(f"{error} (--recorded-hz)") from error
         except NoRecordError as error:

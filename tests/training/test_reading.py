@@ -191,6 +191,8 @@ def test_of_a_folder_what_holds_no_accelerations_is_passed_over_and_told(tmp_pat
         "file without a record: people.csv": 1,
     }
     assert [path.name for path in data.files([tmp_path])] == ["people.csv", "data_1600_accel_phone.txt", "readme.txt"]
+    with pytest.raises(RefusedError, match="gyro: holds a gyroscope's files alone"):
+        data.load([tmp_path / "raw" / "phone" / "gyro"], None, None)
     with pytest.raises(RefusedError, match=r"readme\.txt: no record could be read"):
         data.load([tmp_path, tmp_path.joinpath("raw", "readme.txt").rename(tmp_path.parent / "readme.txt")], None, None)
 
@@ -289,6 +291,8 @@ def test_each_file_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
         assert [run.subject for run in runs] == list("abc")
         for run in runs:
             np.testing.assert_allclose(run.xyz, runs[0].xyz, rtol=1e-6)
+    with pytest.raises(RefusedError, match=r"say --unit b\.txt=g, or --unit b\.txt=m/s2 where gravity was taken out$"):
+        data.load(paths, None, None)
     with pytest.raises(RefusedError, match=r"--unit names 'd\.txt', but the files are .*a\.txt"):
         data.load([plain, *others], None, None, "d.txt=g")
     with pytest.raises(RefusedError, match="--unit: 'stone' is none of m/s2, g, mg, mm/s2"):
