@@ -3,7 +3,8 @@
 The wearers live here, so that each label can be held against the truth; the broker and the daemon are processes of
 their own. A label counts as right or wrong where its whole window lies in one simulated activity.
 
-On a broker that is there already all topics are of this demo alone, so that a daemon and devices there notice nothing.
+On a broker that is there already the demo's daemon is an instance of its own, and hears its own wearers alone: a daemon
+and devices there notice nothing. Its labels go where labels go.
 """
 
 from __future__ import annotations
@@ -35,29 +36,22 @@ from hard.simulator import Wearer
 
 FIRST_LABEL_S = 60.0
 REMEMBERED = 100_000  # latencies
+LABELS = "hard/+/activity"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the demo plays: the broker, who the daemon is there, and the topics. `shared` with others or not."""
+    """Where the demo plays: the broker, and who the daemon is there. `shared` with others or not."""
 
     url: str
-    client_id: str
+    instance: str
     shared: bool
 
     @property
-    def prefix(self) -> str:
-        return self.client_id if self.shared else "hard"
-
-    @property
     def sensors(self) -> str:
-        return f"{self.prefix}/{{device}}/accel" if self.shared else SENSOR_TOPIC
-
-    @property
-    def labels(self) -> str:
-        """The topic filter of all labels."""
-        return f"{self.prefix}/+/activity"
+        """Of these wearers alone, so that no other daemon labels them, nor this one other devices."""
+        return f"{self.instance}/{{device}}/accel" if self.shared else SENSOR_TOPIC
 
 
 class Tally:
@@ -124,9 +118,9 @@ def main(args: argparse.Namespace) -> int:
             url, broker = stack.enter_context(embedded_broker(folder))
             place = replace(place, url=url)
             parts.append(broker)
-        link = stack.enter_context(Link(place.url, (place.labels,)))
+        link = stack.enter_context(Link(place.url, (LABELS,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
-        where = f"; subscribe to {place.labels}" * place.shared
+        where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * place.shared
         tally = Tally(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
         stack.callback(_forget, link, place, wearers)
         parts.append(stack.enter_context(_daemon(place, folder)))
@@ -224,9 +218,9 @@ def _daemon(place: Place, folder: Path) -> Iterator[Child]:
         "mqtt.host": where.host,
         "mqtt.port": where.port,
         "mqtt.tls": str(where.tls).lower(),
-        "mqtt.client_id": place.client_id,
+        "mqtt.client_id": place.instance,
+        "instance": place.instance,
         "ingest.topics": json.dumps([place.sensors]),
-        "publish.prefix": place.prefix,
         "metrics.port": 0,
         "state.dir": folder / "state",
     }
@@ -242,7 +236,7 @@ def _forget(link: Link, place: Place, wearers: Wearers) -> None:
     """Removes what the daemon left on a broker that lives on: what is retained, and its session."""
     if not place.shared:
         return
-    for topic in ("status", "health", *(f"{device}/state" for device in wearers.by_name)):
-        link.publish(f"{place.prefix}/{topic}", b"", retain=True)
-    with contextlib.suppress(Failure), Link(place.url, client_id=place.client_id):
+    for topic in (f"@{place.instance}/status", f"@{place.instance}/health", *(f"{d}/state" for d in wearers.by_name)):
+        link.publish(f"hard/{topic}", b"", retain=True)
+    with contextlib.suppress(Failure), Link(place.url, client_id=place.instance):
         pass  # a clean session takes the place of the daemon's
