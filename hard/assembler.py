@@ -43,7 +43,7 @@ class Assembler:
         self._taken: list[Message] = []  # to be acknowledged once they are safe
         self._repeats = Repeats()
         self._limited = LimitedLog(log)
-        self._stopping = False
+        self._take_until = float("inf")  # monotonic
         self._due: float | None = None  # a tick for this thread, so that devices need no lock
 
     def tick(self, now: float) -> None:
@@ -55,10 +55,10 @@ class Assembler:
         """From any thread: have a look at what is due."""
         self._messages.put(WAKE)
 
-    def stop(self) -> None:
-        """From any thread: `work` ends. What is queued at QoS 1 stays unacknowledged and so with the broker, for the
-        next start; nobody else has what came at QoS 0."""
-        self._stopping = True
+    def stop(self, within_s: float) -> None:
+        """From any thread: `work` ends. What is queued is taken within that time; what came at QoS 1 then stays
+        unacknowledged and so with the broker, for the next start. Nobody else has what came at QoS 0."""
+        self._take_until = monotonic() + within_s
         self._messages.put(None)
 
     def work(self, progress: Progress) -> None:
@@ -116,7 +116,7 @@ class Assembler:
         closed: list[Window] = []
         with self._turns:
             for message in messages:
-                if self._stopping and message.qos:
+                if message.qos and monotonic() > self._take_until:
                     continue
                 windows = self._assemble(message)
                 progress.step()

@@ -193,8 +193,8 @@ class Daemon:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
         deadline = monotonic() + self._settings.grace_s
         self._session.stop_taking()
-        self._assembler.stop()
-        self._assemble.join(self._left(deadline))
+        self._assembler.stop(self._settings.grace_s / 2)  # the other half is for labelling
+        self._assemble.join(self._left(deadline - self._settings.grace_s / 2))
         self._pending.close()  # assembling no longer waits for room
         self._label.join(self._left(deadline))
         self._pending.abandon()
