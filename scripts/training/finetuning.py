@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from hard.model import bundle, leak
 from hard.model.bundle import FORMAT, Manifest, Training, WindowSpec
-from training import adapting, calibrate, data, export, quantised, report, work
+from training import adapting, calibrate, data, export, quantised, report, work, worth
 from training.dataset import Dataset, prepare
 from training.evaluation import judge
 from training.examples import Examples
@@ -108,6 +108,7 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     parts = replace(dataset.parts, test=()) if refit else dataset.parts
     beside = recipe.baselines and not refit
     trial = judge(sealed, fitted.learner, recipe, dataset, parts, console=session.console, beside=beside)
+    worth.check(trial, "validation")
     trial = replace(trial, history=list(fitted.trained.curve))
     if refit:
         session.console.print("once more, from the validation subjects too", highlight=False)
@@ -116,6 +117,7 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
         sealed = seal(session, everyone, fitted, first=sealed)
         on = "test" if everyone.parts.test else "train"
         again = judge(sealed, fitted.learner, recipe, everyone, everyone.parts, console=session.console, on=(on,))
+        worth.check(again, on)
         told = {"parts": trial.parts | again.parts, "history": trial.history}
         # Samples of people whom the model met say nothing.
         trial = replace(again, **told) if on == "test" else replace(trial, **told, strangers=again.strangers)  # type: ignore[arg-type]

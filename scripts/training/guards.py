@@ -5,12 +5,12 @@ Each says one sentence: the cause and the remedy. Knows no data and no files.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from hard.model.labels import LabelTree, label_tree
 
@@ -18,6 +18,8 @@ IGNORED = -100  # what labels are padded with: the loss leaves it out
 MOVED_AFTER = 10  # updates after which some weight must differ from its first value
 WARM_UP = 100  # updates, at least, after which the loss must have fallen
 FALLEN = 0.99  # of its first value
+RISEN = 2.0  # times what the weights began with, or a guess among few labels costs: a loss no training recovers from
+GUESS = 1.0  # about that, in nats a token
 SMOOTHED = 50  # updates that a smoothed loss averages
 SAME = 1e-6  # of a loss: batches differ by more, dropout alone sees to that
 
@@ -30,20 +32,36 @@ class StoppedError(RuntimeError):
     """A fine-tune stopped because what it makes would be worth nothing; the message is one sentence."""
 
 
-class Guard(TrainerCallback):
+class Guard(TrainerCallback, ExportableState):
     """Raises StoppedError within the step in which a loss or gradient goes wrong, and soon where nothing is learnt.
 
     Trainer calls it around each update, `GuardedTrainer` hands it each loss. The loss must have fallen by 1 % after one
-    epoch and at least WARM_UP updates, except where the model `begins_able`: its loss may be as low as it goes.
+    epoch and at least WARM_UP updates, or at the end of a shorter training, except where the model `begins_able`: its
+    loss may be as low as it goes. Nowhere may it rise far above its beginning. What it has seen is in each checkpoint.
     """
 
     def __init__(self, *, steps_an_epoch: int = 0, begins_able: bool = False) -> None:
+        self._told = {"steps_an_epoch": steps_an_epoch, "begins_able": begins_able}
         self._due = None if begins_able else max(WARM_UP, steps_an_epoch)
-        self._losses: list[float] = []  # a mean an update, of the first and of the latest SMOOTHED
-        self._latest: deque[float] = deque(maxlen=SMOOTHED)
         self._batches: list[float] = []  # of the update under way
         self._begun_at = 0
         self._first_norms: torch.Tensor | None = None
+        # A loss an update:
+        self.first: float | None = None
+        self.losses: list[float] = []  # the first and the latest SMOOTHED until the fall is due
+        self.latest: list[float] = []  # SMOOTHED of them
+        self.since_told: list[float] = [0.0, 0]  # sum and number, since `mean_since_told`
+
+    def state(self) -> dict[str, Any]:
+        """What Trainer keeps in a checkpoint, and gives a new guard when resumed."""
+        seen = {name: getattr(self, name) for name in ("first", "losses", "latest", "since_told")}
+        return {"args": self._told, "attributes": seen}
+
+    def mean_since_told(self) -> float:
+        """Mean loss of the updates since it was last asked for, those before an interruption included."""
+        total, updates = self.since_told
+        self.since_told = [0.0, 0]
+        return total / max(updates, 1)
 
     def check_loss(self, loss: torch.Tensor, step: int) -> None:
         """`loss` of one batch, before the update of `step`."""
@@ -63,7 +81,7 @@ class Guard(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self._begun_at = state.global_step
         self._first_norms = _norms(model)
-        if self._begun_at:  # resumed: the first losses are not known
+        if self._begun_at and self.first is None:  # resumed from a checkpoint that doesn't tell the first losses
             self._due = None
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
@@ -85,25 +103,47 @@ class Guard(TrainerCallback):
             self._first_norms = None
         if not self._batches:
             return
-        self._latest.append(sum(self._batches) / len(self._batches))
+        loss = sum(self._batches)  # each batch's is its share of the update's
         self._batches.clear()
+        self.since_told = [self.since_told[0] + loss, self.since_told[1] + 1]
+        self.first = loss if self.first is None else self.first
+        self.latest = [*self.latest, loss][-SMOOTHED:]
         self._check_stir(step)
+        if step >= WARM_UP:
+            self._check_rise(step)
         if self._due is not None and step <= self._due:
-            self._losses.append(self._latest[-1])
+            self.losses.append(loss)
+            if step == self._due:
+                self._check_fall(step)
+            else:
+                del self.losses[SMOOTHED:-SMOOTHED]
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A training shorter than the warm-up is measured by what there is of it."""
+        step = state.global_step
+        if MOVED_AFTER <= step < WARM_UP:
+            self._check_rise(step)
+        if self._due is not None and MOVED_AFTER <= step < self._due:
             self._check_fall(step)
 
     def _check_stir(self, step: int) -> None:
-        if len(self._latest) == SMOOTHED and max(self._latest) - min(self._latest) <= SAME * max(self._latest):
+        if len(self.latest) == SMOOTHED and max(self.latest) - min(self.latest) <= SAME * max(self.latest):
             raise StoppedError(
-                f"the loss has been {self._latest[-1]:.6f} to the digit for {SMOOTHED} updates, until step {step}: "
+                f"the loss has been {self.latest[-1]:.6f} to the digit for {SMOOTHED} updates, until step {step}: "
                 "the weights have run away and every prompt gets the same answer; lower --lr"
             )
 
+    def _check_rise(self, step: int) -> None:
+        now = sum(self.latest) / max(len(self.latest), 1)
+        if self.first is not None and now > RISEN * max(self.first, GUESS):
+            raise StoppedError(
+                f"the loss has risen from {self.first:.4f} to {now:.4f} in {step} updates: training diverges; lower "
+                "--lr (Adafactor wants about 1e-3)"
+            )
+
     def _check_fall(self, step: int) -> None:
-        if step < (self._due or 0):
-            del self._losses[SMOOTHED:-SMOOTHED]
-            return
-        first, last = (sum(part) / len(part) for part in (self._losses[:SMOOTHED], self._losses[-SMOOTHED:]))
+        few = max(1, min(SMOOTHED, len(self.losses) // 2))
+        first, last = (sum(part) / len(part) for part in (self.losses[:few], self.losses[-few:]))
         if last > FALLEN * first:
             raise StoppedError(
                 f"the loss has not fallen by 1 % in {step} updates ({first:.4f} at first, {last:.4f} now): nothing is "

@@ -53,12 +53,21 @@ class GuardedTrainer(Seq2SeqTrainer):
         check_arguments(arguments["args"])
         check_label_padding(arguments["data_collator"], arguments["train_dataset"], PAD_ID)
         super().__init__(callbacks=[guard, *arguments.pop("callbacks", ())], **arguments)
-        self._guard = guard
+
+    @property
+    def guard(self) -> Guard:
+        """The one given, or after resuming the one that goes on where that stopped."""
+        return next(callback for callback in self.callback_handler.callbacks if isinstance(callback, Guard))
 
     def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*arguments, **named)
-        self._guard.check_loss(loss, self.state.global_step + 1)
+        self.guard.check_loss(loss, self.state.global_step + 1)
         return loss
+
+    def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
+        # Trainer's own mean leaves out what an interruption within the epoch came after.
+        told = {"loss": self.guard.mean_since_told()} if "loss" in logs else {}
+        super().log({**logs, **told}, *arguments, **named)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         # A T5 saves the embedding that encoder, decoder and head share once; transformers then tells its other names,

@@ -1,5 +1,6 @@
 """Each way in which a fine-tune fails silently is told in one sentence."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,16 +76,17 @@ def noisy(loss: float, updates: int) -> list[float]:
     return [loss + 0.001 * (-1) ** i for i in range(updates)]
 
 
-def run_guard(losses: list[float], **options: Any) -> None:
+def run_guard(losses: list[float], guard: Guard | None = None, begun_at: int = 0, **options: Any) -> Guard:
     """A training with one batch an update, whose weights move."""
     model = torch.nn.Linear(2, 2)
-    guard = Guard(**options)
-    guard.on_train_begin(None, SimpleNamespace(global_step=0), None, model=model)
-    for step, loss in enumerate(losses, 1):
+    guard = guard or Guard(**options)
+    guard.on_train_begin(None, SimpleNamespace(global_step=begun_at), None, model=model)
+    for step, loss in enumerate(losses, begun_at + 1):
         guard.check_loss(torch.tensor(loss), step)
         with torch.no_grad():
             model.weight.add_(0.01)
         guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
+    return guard
 
 
 def test_a_loss_that_does_not_move_stops_after_the_warm_up() -> None:
@@ -117,6 +119,41 @@ def test_a_resumed_training_is_not_measured_by_losses_it_never_saw() -> None:
         with torch.no_grad():
             model.weight.add_(0.01)
         guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
+
+
+def ended(losses: list[float], **options: Any) -> None:
+    """A training that ends after these updates."""
+    guard = run_guard(losses, **options)
+    guard.on_train_end(None, SimpleNamespace(global_step=len(losses)), None)
+
+
+def test_a_short_training_is_measured_at_its_end() -> None:
+    ended(noisy(2.0, 9))  # too few to tell
+    ended(noisy(2.0, 10) + noisy(1.9, 10))
+    ended(noisy(0.1, 60), begins_able=True)
+    with pytest.raises(StoppedError, match="not fallen by 1 % in 60 updates"):
+        ended(noisy(2.0, 60))
+    with pytest.raises(StoppedError, match="not fallen by 1 % in 150 updates"):
+        ended(noisy(2.0, 150), steps_an_epoch=200)
+
+
+def test_a_loss_that_rises_stops() -> None:
+    run_guard(noisy(0.05, 1) + noisy(0.9, 99), begins_able=True)  # a jolt at first is no divergence
+    ended(noisy(2.0, 25) + noisy(4.0, 25) + noisy(1.0, 25), begins_able=True)
+    with pytest.raises(StoppedError, match=r"risen from 2\.\d+ to 4\.\d+ in 100 updates: training diverges"):
+        run_guard(noisy(2.0, 50) + noisy(4.1, 60), begins_able=True)
+    with pytest.raises(StoppedError, match=r"risen from 2\.\d+ to 9\.\d+ in 20 updates"):
+        ended(noisy(2.0, 1) + noisy(9.5, 19), begins_able=True)
+
+
+def test_what_a_guard_has_seen_outlives_an_interruption() -> None:
+    before = run_guard(noisy(2.0, 60))
+    kept = json.loads(json.dumps(before.state()))
+    after = Guard(**kept["args"])
+    for name, value in kept["attributes"].items():
+        setattr(after, name, value)
+    with pytest.raises(StoppedError, match="not fallen by 1 % in 100 updates"):
+        run_guard(noisy(2.0, 60), guard=after, begun_at=60)
 
 
 def test_weights_that_do_not_move_stop() -> None:

@@ -1,13 +1,14 @@
 """Training lowers the loss, is measured on generated text, and stops where nothing can be learnt."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from training import checkpoint
+from training import checkpoint, progress, work
 from training.examples import Examples
 from training.guards import IGNORED, StoppedError
 from training.recipe import Recipe
@@ -36,14 +37,14 @@ def lesson() -> tuple[Any, Any, Examples]:
     return checkpoint.scratch(tokenizer, [WORDS]), tokenizer, examples
 
 
-def teach(lesson: tuple[Any, Any, Examples], folder: Path, **options: Any) -> Trained:
+def teach(lesson: tuple[Any, Any, Examples], folder: Path, lr: float = 5e-3, **options: Any) -> Trained:
     """Twenty steps, two an epoch."""
     model, tokenizer, examples = lesson
     return train(
         model,
         tokenizer,
         labels=LABELS,
-        recipe=Recipe(data=(), out=folder, batch=32, epochs=10, lr=5e-3, patience=20).settled(),
+        recipe=replace(Recipe(data=(), out=folder, batch=32, epochs=10, patience=20).settled(), lr=lr),
         precision="fp32",
         folder=folder,
         **{"examples": (examples, examples), **options},
@@ -59,6 +60,36 @@ def test_twenty_steps_lower_the_loss(lesson: tuple[Any, Any, Examples], tmp_path
     assert max(row[3] for row in trained.curve) > 0.5
     assert trained.epochs == 1 + int(np.argmax([row[3] for row in trained.curve]))
     assert not trained.out_of_time
+
+
+def test_interrupted_within_an_epoch_it_tells_the_same_losses(
+    lesson: tuple[Any, Any, Examples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, begun = lesson[0], {name: value.clone() for name, value in lesson[0].state_dict().items()}
+    whole = teach(lesson, tmp_path / "whole")
+    model.load_state_dict(begun)
+    monkeypatch.setattr(progress, "SAVE_EVERY_S", 0.0)  # after each update
+    own = GuardedTrainer.training_step
+
+    def interrupted(self: GuardedTrainer, *arguments: Any, **named: Any) -> torch.Tensor:
+        if self.state.global_step == 7:  # the fourth epoch's first update is done
+            raise KeyboardInterrupt
+        return own(self, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GuardedTrainer, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            teach(lesson, tmp_path / "broken")
+    model.load_state_dict(begun)
+    kept = work.last_checkpoint(tmp_path / "broken")
+    assert kept == tmp_path / "broken" / "checkpoint-7"
+    resumed = teach(lesson, tmp_path / "broken", resume_from=kept)
+    np.testing.assert_allclose(resumed.curve, whole.curve, rtol=1e-5)
+
+
+def test_twenty_steps_uphill_are_no_training(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    with pytest.raises(StoppedError, match=r"the loss has risen from .* in 20 updates: .* lower --lr"):
+        teach(lesson, tmp_path, lr=-1.0)
 
 
 @pytest.mark.parametrize(
