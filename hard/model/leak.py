@@ -9,6 +9,7 @@ from pathlib import Path
 from hard.model.bundle import Manifest, Training, sha256
 
 RANDOM = "LEAKY, windows split at random"  # in the names of a bundle's figures
+MET_BEFORE = "LEAKY, the bundle that it began with has met them"  # the same
 
 
 def digests(files: Sequence[Path]) -> dict[str, str]:
@@ -26,6 +27,11 @@ def digests(files: Sequence[Path]) -> dict[str, str]:
 def split_at_random(manifest: Manifest) -> bool:
     """Whether windows of the same people were in every part."""
     return any(RANDOM in part for part in manifest.training.metrics)
+
+
+def met_before(manifest: Manifest) -> bool:
+    """Whether the people whom the figures are about were met by the bundle that this one began with."""
+    return any(MET_BEFORE in part for part in manifest.training.metrics)
 
 
 def of(manifest: Manifest, files: Sequence[Path], subjects: Sequence[str]) -> str:

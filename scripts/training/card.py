@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hard.model.bundle import Manifest
-from hard.model.leak import RANDOM, split_at_random
+from hard.model.leak import MET_BEFORE, RANDOM, met_before, split_at_random
 from training import markdown
 from training.split import SAME
 
@@ -31,7 +31,10 @@ AT_RANDOM = (
     f"**{RANDOM}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
     "nothing about people whom the model never saw."
 )
-
+KNOWN = (
+    f"**{MET_BEFORE}.** The people whom the figures so marked are about are among those that the bundle before was "
+    "made from, so the figures say nothing about others, and the comparison with that bundle favours it."
+)
 
 IN_TIME = (
     f"**The split is in time ({SAME}).** The first part of each activity was learnt from, the next chose the epoch and "
@@ -50,7 +53,8 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     `losses` says whether the loss curves lie beside it.
     """
     training, window, prompt = manifest.training, manifest.window, manifest.prompt
-    told, marked = training.metrics, split_at_random(manifest)
+    told, met = training.metrics, met_before(manifest)
+    mark = RANDOM if split_at_random(manifest) else MET_BEFORE if met else ""
     facts = {
         "Base": f"`{training.base}`",
         "Data": training.data,
@@ -65,17 +69,18 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         **{f"Subjects, {part}": ", ".join(names) or "none" for part, names in training.subjects.items()},
     }
     parts = [
-        f"# {manifest.name}{f' ({RANDOM})' if marked else ''}",
+        f"# {manifest.name}{f' ({mark})' if mark else ''}",
         f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: "
         f"{', '.join(manifest.labels)}.",
         "## How it was made",
         f"```sh\n{training.command}\n```",
         markdown.facts(facts),
         AT_RANDOM
-        if marked
+        if mark == RANDOM
         else IN_TIME
         if in_time(manifest)
         else f"{SPLIT}{REFIT * training.refit}{TEST * bool(training.subjects['test'])}.",
+        KNOWN if met else "",
     ]
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
         parts.append(markdown.figures(f"Figures, {part}", told[part]))
@@ -87,7 +92,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     if "cross_validation" in told:
         parts += _crossed(told["cross_validation"])
     if "abstaining" in told:
-        title = f"Abstaining ({RANDOM})" if marked else "Abstaining"
+        title = f"Abstaining ({mark})" if mark else "Abstaining"
         parts += [markdown.abstaining(told["abstaining"], title), markdown.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
 
@@ -105,12 +110,16 @@ def _served(manifest: Manifest) -> str:
 
 def _crossed(told: dict[str, Any]) -> list[str]:
     """What the same recipe reached on people whom its models never saw; these weights have seen more people."""
-    count = len(told["folds"])
-    return [
-        "## Cross-validation",
+    count, leaky = len(told["folds"]), told.get("leaky", "")
+    mark = " (LEAKY)" * bool(leaky)
+    expected = (
         f"The figures to expect on other people: {count} models of the same recipe, each judged on subjects that it "
-        f"never met. None of them is this one.",
+        "never met. None of them is this one."
+    )
+    return [
+        f"## Cross-validation{mark}",
+        f"**{leaky}.**" if leaky else expected,
         f"```sh\n{told['command']}\n```",
         markdown.folds(told),
-        markdown.figures("Cross-validation, all test windows together", told["pooled"]),
+        markdown.figures(f"Cross-validation, all test windows together{mark}", told["pooled"]),
     ]

@@ -67,9 +67,11 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
         parts = split.covering(labelled, present, recipe.holdout, recipe.validation, recipe.seed)
     if base is not None:
         labels = adapting.labels(base, present)
+        met, leaky = adapting.met(base, data.files(recipe.data), parts.parts())
+        parts = replace(parts, met=met)
     display.show_data(console, runs, labelled=labelled, labels=labels, split=parts)
     if base is not None:
-        adapting.tell(console, base, present)
+        adapting.tell(console, base, present, leaky)
     split.check_classes(labelled, parts, present)
     usual = _usual(recipe, labelled.of(parts.train))
     stretches = _stretches(recipe, runs, parts, len(grid.offsets)) if recipe.copies else labelled.of(())

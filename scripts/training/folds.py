@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from hard.model import bundle
-from training import adapting, dataset, display, markdown, report, split
+from training import adapting, data, dataset, display, markdown, report, split
 from training.abstaining import recommended
 from training.guards import RefusedError, StoppedError
 from training.outcome import Trial, figures, pooled
@@ -65,6 +65,9 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     runs, _ = dataset.read(recipe)
     held = split.deal([r.subject for r in runs], folds, recipe.seed)
     del runs
+    leaky = _leaky(recipe, held)
+    if leaky:
+        console.print(leaky, highlight=False, markup=False)
     place.mkdir(parents=True, exist_ok=True)
     threads = recipe.threads or max(1, (os.cpu_count() or 1) // jobs)
     name = recipe.name or recipe.out.name
@@ -74,11 +77,20 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     ]
     console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
     trials = _trained(recipes, console, jobs)
-    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, **summary(trials)}
+    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, "leaky": leaky, **summary(trials)}
     report.write_folds(recipe.out, told, trials)
     display.show_folds(console, told)
     console.print(f"wrote {recipe.out}")
     return told
+
+
+def _leaky(recipe: Recipe, held: Sequence[Sequence[str]]) -> str:
+    """A sentence where the bundle that every fold begins with has learnt from people who are held out."""
+    base = adapting.base_of(recipe)
+    if base is None:
+        return ""
+    people = {"test": [name for subjects in held for name in subjects]}
+    return adapting.met(base, data.files(recipe.data), people)[1]
 
 
 def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Trial]:

@@ -103,9 +103,12 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
     """The cross-validation report: `told` as `folds.summary` gives it, the pictures of all test windows together."""
     tests = pooled([trial.parts["test"] for trial in trials])
     histories, threshold = [trial.history for trial in trials], told["abstaining"]["min_confidence"]
-    plots.draw(folder, tests, histories, threshold, f"{len(trials)} folds, by subject")
+    leaky = told.get("leaky", "")
+    mark = " (LEAKY)" * bool(leaky)
+    plots.draw(folder, tests, histories, threshold, f"{len(trials)} folds, by subject{mark}")
     parts = [
-        f"# Cross-validation: {told['name']}",
+        f"# Cross-validation: {told['name']}{mark}",
+        f"**{leaky}.**" if leaky else "",
         f"{len(trials)} folds by subject: every subject is judged once, by a model that never met them. In each fold "
         "other subjects choose the epoch and the temperature. Beside the model what one would use instead: it learnt "
         "from the same windows, copies included; the CNN is the mean of three seeds.",
@@ -113,7 +116,7 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
         f"Prompts of {told['prompt_tokens']} tokens.",
         "## Folds",
         markdown.folds(told),
-        markdown.figures("All test windows together", told["pooled"]),
+        markdown.figures(f"All test windows together{mark}", told["pooled"]),
         markdown.abstaining(told["abstaining"]),
         markdown.pictures(any(trial.history for trial in trials)),
         OVERLAP,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hard.model.leak import RANDOM
+from hard.model.leak import MET_BEFORE, RANDOM
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from training import data
@@ -29,13 +29,15 @@ SAME = "same people, later"
 class Split:
     """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, the parts
     hold no subjects but their own names, which stand for subjects in the `Labelled` that came with it; `everyone` names
-    the people and `mark` says what was done."""
+    the people and `mark` says what was done. `met` are the parts whose people the bundle that is adapted has learnt
+    from."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     everyone: tuple[str, ...] = ()
     mark: str = ""
+    met: tuple[str, ...] = ()
 
     @property
     def leaky(self) -> bool:
@@ -50,8 +52,9 @@ class Split:
         return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
 
     def title(self, text: str) -> str:
-        """`text`, marked where people weren't parted."""
-        return f"{text} ({self.mark})" if self.mark else text
+        """`text`, whose first word is a part's name, marked where people weren't parted or were met before."""
+        marks = [self.mark] * bool(self.mark) + [MET_BEFORE] * (text.split(maxsplit=1)[0] in self.met)
+        return f"{text} ({'; '.join(marks)})" if marks else text
 
 
 def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int) -> Split:

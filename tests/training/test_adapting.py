@@ -1,16 +1,24 @@
 """A bundle as the base: its features and labels kept, a new label added, before and after side by side."""
 
+import io
+import lzma
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
+from rich.console import Console
 from test_finetuning import script
-from training import adapting, data, split
+from training import adapting, card, data, folds, split
+from training.dataset import prepare
 from training.guards import RefusedError
 from training.recipe import Recipe
 from training.tokenizer import extended
 
 from hard.model import bundle
 from hard.model.classifier import load
+from hard.model.leak import MET_BEFORE
 from hard.motion.windows import Grid
 
 
@@ -63,6 +71,61 @@ def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) ->
             spans.append((min(w.start for w in own), max(w.end for w in own)))
         assert spans[0][1] <= spans[1][0] + 0.1
         assert spans[1][1] <= spans[2][0] + 0.1
+
+
+@pytest.fixture
+def known(recording: Path, tmp_path: Path) -> Path:
+    """Recordings under the name of those that the shipped bundle was made from."""
+    path = tmp_path / "motionsense_50hz_raw.txt.xz"
+    path.write_bytes(lzma.compress(recording.read_bytes(), preset=0))
+    return path
+
+
+def prepared(data: Path, **options: Any) -> tuple[split.Split, str]:
+    told = io.StringIO()
+    made = adapting.settled(Recipe(data=(data,), out=data.parent / "mine", base="default", copies=0, **options))
+    return prepare(made, Console(file=told, width=200)).parts, told.getvalue()
+
+
+def test_people_whom_the_bundle_has_met_are_told(known: Path, recording: Path) -> None:
+    parts, told = prepared(known, holdout=("3",), validation=1)
+    assert parts.met == ("validation", "test")
+    assert parts.title("test subjects") == f"test subjects ({MET_BEFORE})"
+    assert parts.title("train subjects") == "train subjects"
+    assert (
+        f"default, before it is adapted: LEAKY: this bundle was trained on the subjects {parts.validation[0]}, 3"
+        in told
+    )
+    assert replace(parts, mark=split.SAME).title("test") == f"test (same people, later; {MET_BEFORE})"
+    parts, told = prepared(recording, holdout=("3",))  # others of the same names
+    assert parts.met == ()
+    assert "LEAKY" not in told
+
+
+def test_folds_of_people_whom_the_bundle_has_met_are_told(known: Path, tmp_path: Path) -> None:
+    base = adapting.settled(Recipe(data=(known,), out=tmp_path / "cv", base="default"))
+    leaky = folds._leaky(base, [("1", "2"), ("3",)])
+    assert leaky.startswith("default, before it is adapted: LEAKY: this bundle was trained on the subjects 1, 2, 3;")
+    assert folds._leaky(base, [("77",)]) == ""
+    assert folds._leaky(replace(base, base="scratch"), [("1",)]) == ""
+
+
+def test_a_card_of_people_whom_the_bundle_has_met_says_so() -> None:
+    manifest = bundle.read().manifest
+    told = dict(manifest.training.metrics)
+    told[f"validation ({MET_BEFORE})"] = told.pop("validation")
+    told["cross_validation"] = {**told["cross_validation"], "leaky": "LEAKY: it was trained on 3"}
+    marked = structs.replace(manifest, training=structs.replace(manifest.training, metrics=told))
+    page = card.model_card(marked)
+    for piece in (
+        f"# hard-default ({MET_BEFORE})",
+        f"**{MET_BEFORE}.**",
+        f"## Figures, validation ({MET_BEFORE})",
+        f"## Abstaining ({MET_BEFORE})",
+        "## Cross-validation (LEAKY)\n\n**LEAKY: it was trained on 3.**",
+    ):
+        assert piece in page
+    assert MET_BEFORE not in card.model_card(manifest)
 
 
 @pytest.mark.slow
