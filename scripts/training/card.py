@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hard.model.bundle import Manifest
+from hard.model.bundle import Manifest, Training
 from hard.model.leak import MET_BEFORE, RANDOM, met_before, split_at_random
 from training import markdown
 from training.split import SAME
@@ -21,6 +21,11 @@ SPLIT = "The split is by subject. The epoch and the temperature were chosen on t
 REFIT = (
     "; then the model learnt once more, from them too, for as many epochs as stand above. The validation figures are "
     "those of the first, which had not"
+)
+REFIT_BY_FOLDS = (
+    "The split is by subject. The temperature was chosen on the validation subjects, by a first model that had not "
+    "learnt from them; theirs are its figures, after epoch {first:g}, its best. This one learnt from them too, for "
+    "{epochs:g} epochs: as many as were best in the folds of the cross-validation below, at the median"
 )
 MET = (
     "The weights learnt from these very windows. By the figures `scripts/evaluate.py` can check them; nobody should "
@@ -79,7 +84,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         if mark == RANDOM
         else IN_TIME
         if in_time(manifest)
-        else f"{SPLIT}{REFIT * training.refit}{TEST * bool(training.subjects['test'])}.",
+        else f"{_by_subject(training)}{TEST * bool(training.subjects['test'])}.",
         KNOWN if met else "",
     ]
     for part in sorted(name for name in told if name.startswith(("test", "validation"))):
@@ -95,6 +100,13 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         title = f"Abstaining ({mark})" if mark else "Abstaining"
         parts += [markdown.abstaining(told["abstaining"], title), markdown.pictures(losses)]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
+
+
+def _by_subject(training: Training) -> str:
+    """Who chose the temperature, and how long the weights learnt."""
+    if training.refit and "cross_validation" in training.metrics:
+        return REFIT_BY_FOLDS.format(first=training.metrics["epoch"], epochs=training.epochs)
+    return SPLIT + REFIT * training.refit
 
 
 def _served(manifest: Manifest) -> str:

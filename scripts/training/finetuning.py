@@ -70,6 +70,7 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
     """
     begun = time.monotonic()
     recipe = adapting.settled(recipe)
+    work.check_crossed(recipe)
     precision, reason = choose_precision(recipe.precision)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)

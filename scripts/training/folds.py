@@ -53,15 +53,18 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     told the same. A fold has the
     cores shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the fold.
     """
-    adapting.settled(recipe)
+    settled = adapting.settled(recipe)
     check_range("--jobs", jobs, 1)
     if recipe.holdout:
         raise RefusedError("--folds holds everybody out in turn: leave --holdout out")
+    if recipe.cross_validation is not None:
+        raise RefusedError("--folds makes such a report: leave --cross-validation out")
     if recipe.split != "subject":
         raise RefusedError("--folds is by subject: leave --split out")
     place = recipe.out / FOLDS
     if recipe.out.exists() and any(recipe.out.iterdir()) and not place.is_dir():
         raise RefusedError(f"{recipe.out} exists and is no cross-validation: choose another --out")
+    asked = plan(settled)
     runs, _ = dataset.read(recipe)
     held = split.deal([r.subject for r in runs], folds, recipe.seed)
     del runs
@@ -77,7 +80,8 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     ]
     console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
     trials = _trained(recipes, console, jobs)
-    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, "leaky": leaky, **summary(trials)}
+    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, "leaky": leaky, "plan": asked}
+    told |= summary(trials)
     report.write_folds(recipe.out, told, trials)
     display.show_folds(console, told)
     console.print(f"wrote {recipe.out}")

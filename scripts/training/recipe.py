@@ -95,8 +95,6 @@ class Recipe:
             raise RefusedError(
                 "the seed prompt has its own six features: leave --features out or choose --prompt compact"
             )
-        if self.cross_validation is not None and not (self.cross_validation / "report.json").is_file():
-            raise RefusedError(f"{self.cross_validation} holds no report.json: make it with --folds")
         if self.split == "random" and self.holdout:
             raise RefusedError("--split random deals windows, not people: leave --holdout out")
         features = SEED_FEATURES if self.prompt == "seed" else self.features or COMPACT_FEATURES

@@ -18,13 +18,13 @@ from rich.console import Console
 
 from hard.model import bundle
 from hard.records import Floats
-from training import card, display, markdown, plots
+from training import card, display, markdown, plots, work
 from training.abstaining import THRESHOLDS, curve, recommended
 from training.outcome import Outcome, Trial, figures, pooled
 from training.promises import training_figures
 from training.split import Split
 
-REPORT, PAGE = "report.json", "README.md"
+REPORT, PAGE = work.REPORT, "README.md"
 OVERLAP = "Windows overlap, so neighbouring windows are not independent: read the figures by subject."
 
 
@@ -68,6 +68,7 @@ def of_folds(folder: Path, trial: Trial) -> dict[str, Any]:
     What input that is no activity gets past the threshold is the bundle's own.
     """
     told = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    del told["plan"]  # the bundle's own
     threshold = told["abstaining"]["min_confidence"]
     own = {kind: round(float((found >= threshold).mean()), 4) for kind, found in trial.strangers.items()}
     return {

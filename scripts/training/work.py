@@ -16,17 +16,20 @@ import msgspec
 from safetensors.torch import load_model, save_model
 
 from hard.model import leak
-from training import data
+from training import data, plots
 from training.guards import RefusedError
 from training.recipe import Recipe
 from training.trainer import Trained
 
 PLAN = "plan.json"
 TRAINED = "trained.json"
+REPORT = "report.json"  # of a cross-validation
 WEIGHTS = "trained.safetensors"
 STATE = "trainer_state.json"  # what Trainer writes last of a checkpoint
 # May differ between a run and its resumption.
 FREE = ("out", "name", "command", "resume", "threads", "time_limit", "cross_validation")
+# May differ between a model and the cross-validation of its recipe: who is held out, and what beside is trained.
+NOT_CROSSED = ("holdout", "validation", "refit", "baselines")
 
 
 def work_path(out: Path) -> Path:
@@ -92,6 +95,29 @@ def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
     return next(
         (f"{name} {begun.get(name)}, not {asked[name]}" for name in asked if asked[name] != begun.get(name)), ""
     )
+
+
+def check_crossed(recipe: Recipe) -> None:
+    """Raises RefusedError where the report that a settled recipe takes over is of other options, or of no folds."""
+    folder = recipe.cross_validation
+    if folder is None:
+        return
+    try:
+        told = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"{folder} holds no {REPORT} that can be read: make it with --folds") from error
+    if not isinstance(told, dict) or "over_folds" not in told:
+        raise RefusedError(f"{folder} holds the report of no cross-validation: make one with --folds")
+    made = told.get("plan")
+    if made is None:
+        raise RefusedError(
+            f"{folder} doesn't tell with which options it was made: write it anew, with its own command and --resume"
+        )
+    asked = {name: value for name, value in plan(recipe).items() if name not in NOT_CROSSED}
+    if differs := difference(made, asked):
+        raise RefusedError(f"{folder} was made with {differs}: cross-validate the same recipe, or leave it out")
+    if missing := [name for name in plots.ALL if not (folder / name).is_file()]:
+        raise RefusedError(f"{folder} lacks {missing[0]}: write the report anew, with its own command and --resume")
 
 
 def _is_json(path: Path) -> bool:

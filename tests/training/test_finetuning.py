@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training import card
 from training.promises import promises
 
 from hard import recordings
@@ -75,9 +76,9 @@ def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
     assert manifest.name == "tiny"
     assert manifest.training.subjects["test"] == ["5", "6"]
     assert manifest.training.command.startswith("python scripts/finetune.py ")
-    card = (out / "README.md").read_text()
-    assert manifest.training.command in card
-    assert "| Sitting |" in card
+    page = (out / "README.md").read_text()
+    assert manifest.training.command in page
+    assert "| Sitting |" in page
     checked = script("evaluate.py", out, recording, "--subjects", "5,6", "--backend", "torch")
     assert checked.returncode == 0, checked.stderr[-2000:]
     told = re.search(r"accuracy ([\d.]+), macro-F1 ([\d.]+) on (\d+) windows", checked.stdout)
@@ -238,6 +239,7 @@ def test_the_default_bundle_is_sound_and_small() -> None:
     assert len({subject for fold in crossed["folds"] for subject in fold["subjects"]}) == 18
     assert crossed["pooled"]["macro_f1"] >= 0.92
     assert len(manifest.prompt.features) <= 47
+    assert (path / "README.md").read_text() == card.model_card(manifest)
     for name in ("README.md", "hard.json"):  # of the machine that it was made on, nothing
         assert not re.search(r"[ \"]/\w", (path / name).read_text()), name
 
@@ -251,8 +253,8 @@ def test_the_default_bundle_holds_what_its_card_says(backend: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     told = re.search(r"macro-F1 ([\d.]+)", done.stdout)
     assert told
-    card = bundle.read().manifest.training.metrics["train"]["macro_f1"]
-    assert float(told[1]) == pytest.approx(card, abs=1e-3)
+    reached = bundle.read().manifest.training.metrics["train"]["macro_f1"]
+    assert float(told[1]) == pytest.approx(reached, abs=1e-3)
     assert "LEAKY: this bundle was trained on" in done.stdout
 
 

@@ -106,7 +106,11 @@ def test_the_report_tells_folds_baselines_and_abstaining(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"holdout": ("1",)}, "leave --holdout out"), ({"split": "random"}, "leave --split out")],
+    [
+        ({"holdout": ("1",)}, "leave --holdout out"),
+        ({"split": "random"}, "leave --split out"),
+        ({"cross_validation": Path("folds")}, "leave --cross-validation out"),
+    ],
 )
 def test_folds_refuse_what_contradicts_them(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
     recipe = Recipe(data=(), out=tmp_path / "cv", **options)  # type: ignore[arg-type]

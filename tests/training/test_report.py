@@ -52,6 +52,11 @@ def test_folds_then_a_model_trained_on_everybody(recording: Path, tmp_path: Path
     card = (out / "README.md").read_text()
     assert "3 models of the same recipe" in card
     assert "## Figures, train (LEAKY)" in card
+    epochs = bundle.read(out).manifest.training.epochs
+    assert (
+        f"after epoch {metrics['epoch']:g}, its best. This one learnt from them too, for {epochs:g} epochs: as" in card
+    )
+    assert "plan" not in metrics["cross_validation"]
     told = script("evaluate.py", out, recording)
     assert f"macro-F1 {metrics['train']['macro_f1']:.3f} on {metrics['train']['windows']} windows" in told
     assert "LEAKY: this bundle was trained on" in told

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stream.test_mqtt import eventually
@@ -112,6 +114,35 @@ def test_nothing_to_resume_and_other_options_are_refused(tmp_path: Path) -> None
     (folder / work.PLAN).write_text("{")
     with pytest.raises(RefusedError, match="broke off at once: remove it"):
         work.begin(again)
+
+
+def test_a_cross_validation_of_another_recipe_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("one")
+    folds = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "folds").settled()
+    recipe = replace(folds, out=tmp_path / "all", refit=True, cross_validation=folds.out, baselines=False, threads=1)
+    report = folds.out / "report.json"
+
+    def refused(told: object, match: str, **options: Any) -> None:
+        report.write_text(json.dumps(told))
+        with pytest.raises(RefusedError, match=match):
+            work.check_crossed(replace(recipe, **options))
+
+    with pytest.raises(RefusedError, match=r"holds no report\.json that can be read: make it with --folds"):
+        work.check_crossed(recipe)
+    folds.out.mkdir()
+    sound = {"over_folds": {}, "plan": work.plan(folds)}
+    refused([], "holds the report of no cross-validation")
+    refused({"figures": {}}, "holds the report of no cross-validation")  # evaluate.py's
+    refused({"over_folds": {}}, "doesn't tell with which options it was made: write it anew, with .* --resume")
+    refused(sound, r"was made with length_s 4\.0, not 2\.0: cross-validate the same recipe", length_s=2.0)
+    refused(sound, "was made with features .*, not .*: cross-validate", features=("v.std",))
+    refused(sound, r"lacks losses\.png: write the report anew")
+    for picture in ("losses", "confusion", "reliability", "coverage"):
+        (folds.out / f"{picture}.png").touch()
+    work.check_crossed(recipe)
+    (tmp_path / "data.csv").write_text("two")
+    refused(sound, r"was made with data data\.csv \(sha256 .*\), not data\.csv")
+    work.check_crossed(replace(recipe, cross_validation=None))
 
 
 def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path: Path) -> None:
