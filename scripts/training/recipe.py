@@ -95,8 +95,10 @@ class Recipe:
             raise RefusedError(
                 "the seed prompt has its own six features: leave --features out or choose --prompt compact"
             )
-        if self.split == "random" and self.holdout:
-            raise RefusedError("--split random deals windows, not people: leave --holdout out")
+        given = [name for name in ("holdout", "validation") if getattr(self, name) not in ((), None)]
+        if self.split != "subject" and given:
+            does = "deals windows, not people" if self.split == "random" else "has everybody in every part"
+            raise RefusedError(f"--split {self.split} {does}: leave --{given[0]} out")
         features = SEED_FEATURES if self.prompt == "seed" else self.features or COMPACT_FEATURES
         if len(set(features)) != len(features):
             raise RefusedError("a feature is named twice in --features")

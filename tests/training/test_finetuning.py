@@ -142,6 +142,9 @@ def test_a_nan_fails_the_run_and_leaves_no_bundle(
         (("--max-tokens", "5", *FEW), "a prompt has 7 tokens, over the limit of 5"),
         (("--features", "v.std,no.such"), "there is no feature 'no.such'"),
         (("--prompt", "seed", "--features", "v.std"), "leave --features out"),
+        (("--split", "time", "--holdout", "3"), "--split time has everybody in every part: leave --holdout out"),
+        (("--split", "time", "--validation", "1"), "leave --validation out"),
+        (("--split", "random", "--holdout", "3"), "--split random deals windows, not people: leave --holdout out"),
         (("--length-s", "4.01"), "not a whole number of grid points"),
     ],
 )
