@@ -46,7 +46,7 @@ class Examples(Dataset[dict[str, Any]]):
         seed: int = 0,
     ) -> None:
         self.ids, self.mask, self.label = ids, mask, label
-        self._tokens = [list(tokens) for tokens in label_tokens]
+        self.label_tokens = [list(tokens) for tokens in label_tokens]
         self._word_dropout, self._seed = word_dropout, seed
         self._dropped: NDArray[np.bool_] | None = None
         self.set_epoch(0)
@@ -70,7 +70,7 @@ class Examples(Dataset[dict[str, Any]]):
             droppable = np.arange(ids.shape[1]) < lengths[:, None] - 1
             ids = np.where(droppable & self._dropped[rows], UNKNOWN_ID, ids)
         return [
-            {"input_ids": i[:n], "attention_mask": m[:n], "labels": self._tokens[k]}
+            {"input_ids": i[:n], "attention_mask": m[:n], "labels": self.label_tokens[k]}
             for i, m, n, k in zip(ids.tolist(), mask.tolist(), lengths.tolist(), self.label[rows].tolist(), strict=True)
         ]
 

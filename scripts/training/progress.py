@@ -48,10 +48,9 @@ class Progress(TrainerCallback):
     ) -> None:
         learnt = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), float("nan"))
         found = metrics or {}
-        self._say(
-            f"epoch {state.epoch or 0:.4g}: training loss {learnt:.4f}, validation loss {found['eval_loss']:.4f}, "
-            f"accuracy {found['eval_accuracy']:.3f}, macro-F1 {found['eval_macro_f1']:.3f}"
-        )
+        losses = f"training loss {learnt:.4f}, validation loss {found['eval_loss']:.4f}"
+        served = f"accuracy {found['eval_served_accuracy']:.3f}, macro-F1 {found['eval_served_macro_f1']:.3f}"
+        self._say(f"epoch {state.epoch or 0:.4g}: {losses}, {served} (written freely {found['eval_macro_f1']:.3f})")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.close()

@@ -18,16 +18,18 @@ from transformers import (
     Seq2SeqTrainingArguments,
 )
 from transformers.trainer_pt_utils import LabelSmoother
+from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
+from hard.model.scorer_torch import label_scores
 from hard.model.tokens import PAD_ID
-from hard.scores import score
+from hard.scores import Score, score
 from training.examples import Examples
-from training.guards import IGNORED, Guard, check_arguments, check_label_padding
+from training.guards import IGNORED, Guard, check_arguments, check_label_padding, check_labels
 from training.progress import Clock, Progress
 from training.recipe import Recipe
 
-BEST = "eval_macro_f1"
+BEST = "eval_served_macro_f1"
 MAX_GENERATED = 16  # tokens: a label has few
 BIG = 10_000_000  # parameters from which on evaluation goes in small batches
 
@@ -46,13 +48,15 @@ class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GuardedTrainer(Seq2SeqTrainer):
-    """Hands every batch's loss to the guard before anything is made of it. Raises RefusedError for settings that fail
-    unseen: fp16, and labels padded with the pad token."""
+    """Hands every batch's loss to the guard before anything is made of it, and evaluates as a bundle is served: by
+    `labels` alone, where they are given. Raises RefusedError for settings that fail unseen: fp16, and labels padded
+    with the pad token."""
 
-    def __init__(self, guard: Guard, **arguments: Any) -> None:
+    def __init__(self, guard: Guard, labels: Sequence[str] = (), **arguments: Any) -> None:
         check_arguments(arguments["args"])
         check_label_padding(arguments["data_collator"], arguments["train_dataset"], PAD_ID)
         super().__init__(callbacks=[guard, *arguments.pop("callbacks", ())], **arguments)
+        self._labels = labels
 
     @property
     def guard(self) -> Guard:
@@ -63,6 +67,14 @@ class GuardedTrainer(Seq2SeqTrainer):
         loss: torch.Tensor = super().training_step(*arguments, **named)
         self.guard.check_loss(loss, self.state.global_step + 1)
         return loss
+
+    def evaluation_loop(self, *arguments: Any, **named: Any) -> EvalLoopOutput:
+        output = super().evaluation_loop(*arguments, **named)
+        if self._labels:
+            reached = served_score(self.model, self.eval_dataset, self._labels, self.args.eval_batch_size)
+            told = {"eval_served_accuracy": reached.accuracy, BEST: reached.macro_f1}
+            output.metrics.update(told)
+        return output
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         # Trainer's own mean leaves out what an interruption within the epoch came after.
@@ -92,7 +104,8 @@ def train(
     deadline: float | None = None,
     resume_from: Path | None = None,
 ) -> Trained:
-    """Trains `model` in place on the first of `examples`; the epoch with the best macro-F1 on the second is kept.
+    """Trains `model` in place on the first of `examples`; the epoch with the best macro-F1 on the second, as a bundle
+    is served, is kept.
 
     Without a second, `epochs` of the same schedule are passed and the last weights kept. `folder` takes checkpoints,
     `resume_from` is one of them, `deadline` is of time.monotonic. A model that `begins_able` need not get better.
@@ -105,6 +118,7 @@ def train(
     progress = Progress("training" if kept is not None else "training again on all")
     trainer = GuardedTrainer(
         guard=Guard(steps_an_epoch=steps, begins_able=begins_able),
+        labels=labels,
         model=model,
         args=settings,
         train_dataset=learnt,
@@ -135,9 +149,23 @@ def curve(log: Sequence[dict[str, float]]) -> tuple[tuple[float, float, float, f
     found = {entry["epoch"]: entry for entry in log if "eval_loss" in entry}
     nothing = {"eval_loss": float("nan"), BEST: float("nan")}
     return tuple(
-        (entry["epoch"], entry["loss"], *(found.get(entry["epoch"], nothing)[key] for key in ("eval_loss", BEST)))
+        (entry["epoch"], entry["loss"], *({**nothing, **found.get(entry["epoch"], {})}[key] for key in nothing))
         for entry in losses
     )
+
+
+def served_score(model: Any, examples: Examples, labels: Sequence[str], batch: int) -> Score:
+    """How the best of `labels` for each of `examples` matches its own."""
+    tree = check_labels(examples.label_tokens, labels)
+    best: list[int] = []
+    model.eval()
+    with torch.inference_mode():
+        for i in range(0, len(examples), batch):
+            ids, mask = (
+                torch.from_numpy(part[i : i + batch]).to(model.device) for part in (examples.ids, examples.mask)
+            )
+            best += label_scores(model, tree, ids, mask).argmax(dim=1).tolist()
+    return score([labels[k] for k in examples.label], [labels[k] for k in best], labels)
 
 
 def loss_on(model: Any, tokenizer: Any, examples: Examples, smoothing: float = 0.0, batch: int = 64) -> float:

@@ -13,7 +13,7 @@ from training.examples import Examples
 from training.guards import IGNORED, StoppedError
 from training.recipe import Recipe
 from training.tokenizer import train_tokenizer
-from training.trainer import GuardedTrainer, Trained, generated_metrics, train
+from training.trainer import GuardedTrainer, Trained, generated_metrics, served_score, train
 from transformers import EvalPrediction
 
 LABELS = ("Walking", "Sitting")
@@ -60,6 +60,21 @@ def test_twenty_steps_lower_the_loss(lesson: tuple[Any, Any, Examples], tmp_path
     assert max(row[3] for row in trained.curve) > 0.5
     assert trained.epochs == 1 + int(np.argmax([row[3] for row in trained.curve]))
     assert not trained.out_of_time
+
+
+def test_the_epoch_is_chosen_by_labels_as_they_are_served(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    model, _, examples = lesson
+    other = int(examples.ids[0, 0])  # no label's token, and what the model writes
+
+    def spoil(module: Any, given: Any, made: torch.Tensor) -> torch.Tensor | None:
+        return None if torch.is_grad_enabled() else made.index_fill(-1, torch.tensor([other]), 100.0)
+
+    model.lm_head.register_forward_hook(spoil)
+    trained = teach(lesson, tmp_path)
+    reached = [row[3] for row in trained.curve]
+    assert max(reached) > 0.5
+    assert trained.epochs == 1 + int(np.argmax(reached))
+    assert served_score(model, examples, LABELS, 7).macro_f1 == max(reached)
 
 
 def test_interrupted_within_an_epoch_it_tells_the_same_losses(
