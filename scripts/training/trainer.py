@@ -81,6 +81,10 @@ class GuardedTrainer(Seq2SeqTrainer):
         told = {"loss": self.guard.mean_since_told()} if "loss" in logs else {}
         super().log({**logs, **told}, *arguments, **named)
 
+    def _load_callback_state(self) -> None:
+        super()._load_callback_state()
+        self.state.stateful_callbacks.setdefault(Guard.__name__, {})  # a checkpoint from before it was kept
+
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         # A T5 saves the embedding that encoder, decoder and head share once; transformers then tells its other names,
         # embed_tokens and perhaps lm_head, as missing though loading the one has filled them all. Whatever else is

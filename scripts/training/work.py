@@ -87,6 +87,7 @@ def plan(recipe: Recipe) -> dict[str, str]:
     asked = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
     told = leak.digests(data.files(recipe.data))
     asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in told.items())
+    asked["unit"] = recipe.unit or "m/s2"  # what is meant where nothing is said
     return asked
 
 
@@ -109,7 +110,7 @@ def check_crossed(recipe: Recipe) -> None:
     if not isinstance(told, dict) or "over_folds" not in told:
         raise RefusedError(f"{folder} holds the report of no cross-validation: make one with --folds")
     made = told.get("plan")
-    if made is None:
+    if not isinstance(made, dict):
         raise RefusedError(
             f"{folder} doesn't tell with which options it was made: write it anew, with its own command and --resume"
         )

@@ -1,5 +1,6 @@
 """Training lowers the loss, is measured on generated text, and stops where nothing can be learnt."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,18 @@ def test_interrupted_within_an_epoch_it_tells_the_same_losses(
     assert kept == tmp_path / "broken" / "checkpoint-7"
     resumed = teach(lesson, tmp_path / "broken", resume_from=kept)
     np.testing.assert_allclose(resumed.curve, whole.curve, rtol=1e-5)
+
+
+def test_a_checkpoint_that_tells_nothing_of_the_guard_is_resumed(
+    lesson: tuple[Any, Any, Examples], tmp_path: Path
+) -> None:
+    teach(lesson, tmp_path, examples=(lesson[2], None), epochs=3)  # of ten
+    kept = work.last_checkpoint(tmp_path)
+    assert kept == tmp_path / "checkpoint-6"
+    state = json.loads((kept / work.STATE).read_text())
+    del state["stateful_callbacks"]["Guard"]
+    (kept / work.STATE).write_text(json.dumps(state))
+    assert teach(lesson, tmp_path, examples=(lesson[2], None), resume_from=kept).passed == 10
 
 
 def test_twenty_steps_uphill_are_no_training(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_a_cross_validation_of_another_recipe_is_not_taken_over(tmp_path: Path) 
     for picture in ("losses", "confusion", "reliability", "coverage"):
         (folds.out / f"{picture}.png").touch()
     work.check_crossed(recipe)
+    work.check_crossed(replace(recipe, unit="m/s2"))
     (tmp_path / "data.csv").write_text("two")
     refused(sound, r"was made with data data\.csv \(sha256 .*\), not data\.csv")
     work.check_crossed(replace(recipe, cross_validation=None))
