@@ -552,6 +552,7 @@ def test_bad_settings_and_bundles_exit_2_with_one_sentence(command: str, overrid
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None:
     code = "import socket\ndef fail(*_, **__): raise UnicodeError\nsocket.create_connection = fail"  # no OSError
     with daemon(free_port(), code=code) as running:

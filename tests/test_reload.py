@@ -127,6 +127,7 @@ reload.prepare = held
 """
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_during_a_reload_asks_for_another(
     mosquitto: Mosquitto, config: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_signal_that_comes_during_a_reload_asks_for_another(
         assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_the_next_health_record_comes_by_the_new_interval(mosquitto: Mosquitto, config: Path) -> None:
     config.write_text("publish.health_every_s = 3600")
     with Listener(mosquitto) as listener, started(mosquitto, config) as running:

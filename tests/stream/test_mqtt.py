@@ -129,6 +129,7 @@ def test_a_broker_killed_and_restarted_finds_it_resubscribed_and_online(mosquitt
         assert received(made, 1)[0].payload == b"2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosquitto, protocol: str) -> None:
     with session(mosquitto, protocol=protocol, reconnect_max_s=20) as made:
@@ -147,6 +148,7 @@ def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosqu
         other.loop_stop()
 
 
+@pytest.mark.slow
 def test_a_broker_that_never_answers_is_left_and_tried_again(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     callers = []
