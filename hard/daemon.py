@@ -191,10 +191,11 @@ class Daemon:
 
     def _finish(self, code: int) -> None:
         """Stops taking in, finishes what is pending within the grace time, closes the books."""
-        deadline = monotonic() + self._settings.grace_s
+        half_s = self._settings.grace_s / 2
+        deadline = monotonic() + 2 * half_s
         self._session.stop_taking()
-        self._assembler.stop(self._settings.grace_s / 2)  # the other half is for labelling
-        self._assemble.join(self._left(deadline - self._settings.grace_s / 2))
+        self._assembler.stop(half_s)  # the other half is for labelling
+        self._assemble.join(self._left(deadline - half_s))
         self._pending.close()  # assembling no longer waits for room
         self._label.join(self._left(deadline))
         self._pending.abandon()
@@ -266,7 +267,7 @@ class Daemon:
             books=books,
         )
         payload = self._encoder.encode(health)
-        self._session.outbox.put(Outgoing(f"{self._settings.own_topic}/health", lambda: payload, qos=1, retain=True))
+        self._put(Outgoing(f"{self._settings.own_topic}/health", lambda: payload, qos=1, retain=True))
 
     def _serve_metrics(self, stack: ExitStack) -> None:
         settings = self._settings.metrics

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -113,11 +113,11 @@ def main(args: argparse.Namespace) -> int:
     with Orderly() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard-demo-")))
         parts: list[Part] = []
-        place = Place(args.broker or "", f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
-        if not place.shared:
+        url = args.broker
+        if url is None:
             url, broker = stack.enter_context(embedded_broker(folder))
-            place = replace(place, url=url)
             parts.append(broker)
+        place = Place(url, f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
         link = stack.enter_context(Link(place.url, (LABELS,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
         where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * place.shared
