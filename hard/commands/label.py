@@ -18,7 +18,7 @@ import numpy as np
 from hard import recordings, scores
 from hard.commands import Refusal
 from hard.commands.progress import progress
-from hard.model import leak
+from hard.model import leakage
 from hard.model.bundle import BundleError
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
@@ -56,7 +56,9 @@ def main(args: argparse.Namespace) -> int:
         raise Refusal(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
         print(_told(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score", file=sys.stderr)
-        if met := leak.of(classifier.bundle.manifest, [Path(args.file)], list(dict.fromkeys(r.subject for r in runs))):
+        if met := leakage.of(
+            classifier.bundle.manifest, [Path(args.file)], list(dict.fromkeys(r.subject for r in runs))
+        ):
             print(met, file=sys.stderr)
     return 0
 

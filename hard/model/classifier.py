@@ -15,7 +15,7 @@ from hard.model.encoder import Encoder
 from hard.model.labels import label_tree
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
-from hard.motion.swing import evened, gains
+from hard.motion.gain import evened, gains
 from hard.records import Prediction, Singles, Window
 
 Backend = Literal["onnx", "torch"]

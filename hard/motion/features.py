@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hard.motion import signals
-from hard.motion.signals import HARMONICS, TINY, Gait, Spectra
+from hard.motion import channels
+from hard.motion.channels import HARMONICS, TINY, Gait, Spectra
 from hard.records import Singles
 
 BANDS_HZ = ((0.4, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 5.0), (5.0, 10.0))
@@ -57,11 +57,11 @@ def extract(windows: Singles, up: Singles, forward: Singles, rate_hz: float, wan
     length = np.linalg.norm(gravity, axis=1, keepdims=True)
     vertical = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.array([0, 0, 1], np.float32))
     out = np.empty((len(windows), len(wanted)), dtype=np.float32)
-    made = signals.of(windows, vertical, (up, forward), plan.signals)  # (S, B, T)
+    made = channels.of(windows, vertical, (up, forward), plan.signals)  # (S, B, T)
     centred = made - made.mean(axis=2, keepdims=True)
     spread = np.sqrt(np.mean(centred**2, axis=2))
-    spectra = signals.spectra(centred, rate_hz) if plan.spectral else None
-    gait = signals.gait(centred, plan.signals.index("v"), rate_hz) if plan.gait else None
+    spectra = channels.spectra(centred, rate_hz) if plan.spectral else None
+    gait = channels.gait(centred, plan.signals.index("v"), rate_hz) if plan.gait else None
     ordered = np.sort(made, axis=2) if plan.ordered else None
     for statistic, columns, rows in plan.statistics:
         block = Block(made, centred, spread, ordered, spectra, gait, rows, rate_hz)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from hard.model import bundle, leak
+from hard.model import bundle, leakage
 from hard.model.bundle import MANIFEST, WEIGHTS, Bundle, BundleError
 from hard.model.classifier import Classifier
 from training.data import Labelled
@@ -89,9 +89,11 @@ def tell(console: Console, base: Bundle, present: Sequence[str], leaky: str) -> 
 
 def met(base: Bundle, files: Sequence[Path], people: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], str]:
     """Which parts, of those whose `people` are judged, the bundle has learnt from, and a sentence that says so."""
-    known = {part: names for part, names in people.items() if part != "train" and leak.of(base.manifest, files, names)}
+    known = {
+        part: names for part, names in people.items() if part != "train" and leakage.of(base.manifest, files, names)
+    }
     everybody = list(dict.fromkeys(name for names in known.values() for name in names))
-    told = leak.of(base.manifest, files, everybody)
+    told = leakage.of(base.manifest, files, everybody)
     return tuple(known), f"{base.path.name}, before it is adapted: {told}" if known else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hard.model.bundle import Manifest, Training
-from hard.model.leak import MET_BEFORE, RANDOM, met_before, split_at_random
+from hard.model.leakage import MET_BEFORE, RANDOM, met_before, split_at_random
 from training import markdown
 from training.split import SAME
 

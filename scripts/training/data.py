@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hard import recordings
 from hard.model.tokens import Ids
 from hard.motion.devices import Devices
+from hard.motion.gain import gains
 from hard.motion.mounting import Frame
-from hard.motion.swing import gains
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from hard.records import Singles, Window

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from hard.model import leak
+from hard.model import leakage
 from hard.model.bundle import Bundle, Manifest
 from hard.model.classifier import Backend, Classifier, load
 from hard.recordings import Recording
@@ -139,7 +139,7 @@ def evaluate(
         return outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
 
     outcome = outcome_on(runs)
-    met = leak.of(manifest, data.files(files), wanted)
+    met = leakage.of(manifest, data.files(files), wanted)
     told = figures(outcome)
     name = f"{classifier.bundle.model} by {backend}"
     display.show_score(console, f"{name} (LEAKY)" if met else name, outcome.score)

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from hard.model.tokens import Ids
 from hard.motion.features import extract
-from hard.motion.swing import evened
+from hard.motion.gain import evened
 from hard.records import Singles
 from training.data import Mountings
 

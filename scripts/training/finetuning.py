@@ -17,7 +17,7 @@ from msgspec import structs
 from rich.console import Console
 from transformers import set_seed
 
-from hard.model import bundle, leak
+from hard.model import bundle, leakage
 from hard.model.bundle import FORMAT, Manifest, Training, WindowSpec
 from training import adapting, calibrate, data, export, quantised, report, work, worth
 from training.dataset import Dataset, prepare
@@ -208,7 +208,7 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
         command=recipe.command,
         base=base.model if base else Path(recipe.base).name if Path(recipe.base).is_dir() else recipe.base,
         data=", ".join(path.name for path in recipe.data),
-        digests=leak.digests(data.files(recipe.data)),
+        digests=leakage.digests(data.files(recipe.data)),
         subjects=subjects,
         seed=recipe.seed,
         precision=f"{session.precision} ({session.reason})",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hard.model.leak import MET_BEFORE, RANDOM
+from hard.model.leakage import MET_BEFORE, RANDOM
 from hard.motion.windows import Grid
 from hard.recordings import Recording
 from training import data

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from safetensors.torch import load_model, save_model
 
-from hard.model import leak
+from hard.model import leakage
 from training import data, plots
 from training.guards import RefusedError
 from training.recipe import Recipe
@@ -85,7 +85,7 @@ def finish(folder: Path, model: Any, trained: Trained) -> None:
 def plan(recipe: Recipe) -> dict[str, str]:
     """What must be the same when a settled recipe is resumed, the recordings included."""
     asked = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
-    told = leak.digests(data.files(recipe.data))
+    told = leakage.digests(data.files(recipe.data))
     asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in told.items())
     asked["unit"] = recipe.unit or "m/s2"  # what is meant where nothing is said
     return asked

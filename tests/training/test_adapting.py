@@ -18,7 +18,7 @@ from training.tokenizer import extended
 
 from hard.model import bundle
 from hard.model.classifier import load
-from hard.model.leak import MET_BEFORE
+from hard.model.leakage import MET_BEFORE
 from hard.motion.windows import Grid
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hard.motion.swing import MOST, evened, gains
+from hard.motion.gain import MOST, evened, gains
 
 WINDOWS = np.random.default_rng(0).normal([0, 9.8, 0], [1, 2, 3], (4, 80, 3)).astype(np.float32)
 

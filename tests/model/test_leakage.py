@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from hard.model import bundle, leak
+from hard.model import bundle, leakage
 
 
 def test_recordings_of_one_name_in_several_folders_are_all_known_again(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_recordings_of_one_name_in_several_folders_are_all_known_again(tmp_path:
     for file in files:
         file.parent.mkdir()
         file.write_text(f"recording {file.parent.name}")
-    made = leak.digests(files)
+    made = leakage.digests(files)
     assert list(made) == ["accel.csv", "accel.csv (2)", "accel.csv (3)"]
     manifest = bundle.read(only=()).manifest
     training = msgspec.structs.replace(manifest.training, data="folder", digests=made, subjects={"train": ("a", "b")})
@@ -22,7 +22,7 @@ def test_recordings_of_one_name_in_several_folders_are_all_known_again(tmp_path:
     again = tmp_path / "other.csv"
     for file in files:
         again.write_bytes(file.read_bytes())
-        assert leak.of(manifest, [again], ["b", "c"]).startswith("LEAKY: this bundle was trained on the subjects b;")
-        assert leak.of(manifest, [again], ["c"]) == ""
+        assert leakage.of(manifest, [again], ["b", "c"]).startswith("LEAKY: this bundle was trained on the subjects b;")
+        assert leakage.of(manifest, [again], ["c"]) == ""
     again.write_text("another")
-    assert leak.of(manifest, [again], ["b"]) == ""
+    assert leakage.of(manifest, [again], ["b"]) == ""
