@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker import Mosquitto
 from hypothesis import HealthCheck, settings
+from support.mosquitto import Mosquitto
 
 # Machines that build and test are shared and slow by turns: how long an example takes says nothing.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import Mosquitto
-from stream.test_mqtt import Listener, eventually
-from test_daemon import ROOT, books, daemon
+from support.daemon import ROOT, books, daemon
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto
 
 from hard.recordings import read
 

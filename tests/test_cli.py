@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from broker import free_port
+from support.mosquitto import free_port
 
 from hard import __version__, cli
 from hard.commands import Failure, Refusal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
-from test_metrics import exposition
+from support.exposition import exposition
 
 from hard import cli
 from hard.ledger import REASONS

@@ -5,37 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 
-import numpy as np
-from prometheus import installed
-from prometheus_client import CollectorRegistry, generate_latest
+from support.exposition import INFO, LABELS, exposition, metrics, prediction
+from support.prometheus import installed
 
-from hard.ledger import REASONS, Ledger
-from hard.metrics import Gauges, Metrics, Model
-from hard.records import Prediction, Window
-
-LABELS = ("Walking", "Sitting")
-INFO = {"version": "1", "model": "m", "backend": "onnx", "base": "scratch", "prompt": "compact 1"}
-MODEL = Model(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01": (0, 0.75)})
-GAUGES = Gauges(3, 2, 1, 0, True, False, 4, 5.5, {"label": 6.0, "assemble": 0.0}, True)
-
-
-def prediction(label: str, confidence: float, *, degraded: bool = False, calibrated: bool = True) -> Prediction:
-    still = np.zeros((80, 3), np.float32)
-    up = np.array([0, 1, 0], np.float32)
-    window = Window("d", 0.0, 4.0, still, 1.0, up, up, calibrated, 0.0, 0.0, 0.0, degraded=degraded)
-    return Prediction(window, label, confidence, np.array([confidence, 1 - confidence]))
-
-
-def metrics() -> tuple[CollectorRegistry, Metrics]:
-    registry, ledger = CollectorRegistry(), Ledger()
-    ledger.received()
-    ledger.rejected("json")
-    return registry, Metrics(registry, ledger, lambda: GAUGES, lambda: MODEL, LABELS)
-
-
-def exposition() -> str:
-    """What Prometheus reads, with every metric in it."""
-    return generate_latest(metrics()[0]).decode()
+from hard.ledger import REASONS
 
 
 def test_promtool_finds_nothing_to_say() -> None:

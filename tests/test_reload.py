@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from broker import Mosquitto
-from stream.test_mqtt import Listener, eventually
-from test_daemon import batch, books, daemon, labels
+from support.daemon import batch, books, daemon, labels
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto
 
 from hard.model import bundle
 from hard.model.bundle import Manifest, WindowSpec

@@ -5,51 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from broker import Mosquitto, free_port
-from stream.test_mqtt import Listener, eventually
-from test_daemon import Running, batch, daemon, labels
+from support.daemon import Running, batch, daemon, labels
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto, free_port
+from support.notify_socket import Systemd
 
 from hard import systemd
 
 STUCK_LABEL = "import threading\nfrom hard.model.classifier import Classifier\nClassifier.classify = "
 STUCK_LABEL += "lambda *_: threading.Event().wait()"
-
-
-class Systemd:
-    """The receiving end of sd_notify: every notification in order."""
-
-    def __init__(self, path: Path) -> None:
-        self.heard: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._thread = threading.Thread(target=self._read)
-
-    def __enter__(self) -> Systemd:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.shutdown(socket.SHUT_RD)
-        self._thread.join(10)
-        self._socket.close()
-
-    def _read(self) -> None:
-        while datagram := self._socket.recv(4096):
-            self.heard.append(datagram.decode())
-
-    def fed(self) -> int:
-        return self.heard.count("WATCHDOG=1")
-
-    def statuses(self) -> list[str]:
-        return [word.removeprefix("STATUS=") for word in self.heard if word.startswith("STATUS=")]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Thread
 
 import pytest
-from stream.test_mqtt import eventually
+from support.listener import eventually
 
 from hard.workers import Turns
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from broker import Mosquitto, free_port
+from support.mosquitto import Mosquitto, free_port
 
 from hard.commands import Failure, Refusal, broker
 from hard.commands.broker import Address, Link, address, batch

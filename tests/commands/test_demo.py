@@ -15,8 +15,8 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from broker import Mosquitto
 from paho.mqtt.enums import CallbackAPIVersion
+from support.mosquitto import Mosquitto
 
 from hard.commands import Refusal, children
 from hard.commands.broker import Link, batch

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from broker import Mosquitto, free_port
-from stream.test_mqtt import Listener, eventually
-from test_daemon import ROOT, batch, daemon, labels
+from support.daemon import ROOT, batch, daemon, labels
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto, free_port
 
 from hard.commands.health import judge, screen
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broker import Mosquitto
+from support.mosquitto import Mosquitto
 
 from hard import cli
 from hard.commands.broker import Link

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from broker import Mosquitto
 from rich.console import Console
-from stream.test_mqtt import eventually
+from support.listener import eventually
+from support.mosquitto import Mosquitto
 
 from hard import cli
 from hard.commands.broker import Link

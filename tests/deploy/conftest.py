@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from broker import Mosquitto
-from guarded import guard
-from scratch import install
+from support.guarded import guard
+from support.mosquitto import Mosquitto
+from support.scratch import install
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import prometheus
 import pytest
 import yaml
-from broker import Mosquitto
-from guarded import Client
-from stream.test_mqtt import eventually
-from test_daemon import ROOT, batch, daemon
+from support import prometheus
+from support.daemon import ROOT, batch, daemon
+from support.guarded import Client
+from support.listener import eventually
+from support.mosquitto import Mosquitto
 
 from hard import __version__, cli, settings
 
@@ -158,7 +158,9 @@ def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitt
     door = (FOLDER / "mosquitto.conf").read_text().replace("/etc/mosquitto/", f"{folder}/inner/")
     door = door.replace("/mosquitto/data/", f"{folder}/inner/")
     assert "\nlistener 1883\n" in door
-    inner.config = door.replace("\nlistener 1883\n", "\n").splitlines()  # tests/broker.py writes it, on a free port
+    inner.config = door.replace(
+        "\nlistener 1883\n", "\n"
+    ).splitlines()  # tests/support/mosquitto.py writes it, on a free port
     inner.start()
     (folder / "password").write_text("hard-secret\n")
     variables = {name: value for name, value in environment().items() if name.startswith("HARD_")}

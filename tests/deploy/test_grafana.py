@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 import yaml
-from broker import Mosquitto
-from dashboards import FILES, FOLDER, Panel, panels
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from prometheus import Prometheus
-from stream.test_mqtt import Listener, eventually
-from test_daemon import daemon
-from test_metrics import exposition
-from test_prometheus import alerts
+from support.alerts import alerts
+from support.daemon import daemon
+from support.dashboards import FILES, FOLDER, Panel, panels
+from support.exposition import exposition
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto
+from support.prometheus import Prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
 PANELS = [panel for file in FILES for panel in panels(file)]
@@ -177,7 +177,7 @@ def test_every_panel_and_every_alert_sees_a_live_daemon(
         eventually(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()))
         assert [rule["name"] for rule in prometheus.rules() if rule.get("state", "inactive") == "firing"] == []
         if drawing:
-            from drawing import Drawing
+            from support.drawing import Drawing
 
             shown = Drawing(prometheus, (begin, time.time()))
             for file in FILES:

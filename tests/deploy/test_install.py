@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from scratch import SCRIPT, install
+from support.scratch import SCRIPT, install
 
 from hard.settings import Settings, load
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
-from broker import Mosquitto
-from guarded import DEPLOY, ROLES, Client, passwords
 from paho.mqtt.enums import CallbackAPIVersion
-from stream.test_mqtt import eventually
-from test_daemon import batch, daemon
+from support.daemon import batch, daemon
+from support.guarded import DEPLOY, ROLES, Client, passwords
+from support.listener import eventually
+from support.mosquitto import Mosquitto
 
 TOPICS = (
     "sensors/belt-7/accel", "sensors/wrist-1/accel", "sensors/hard/accel", "sensors/reader/accel",

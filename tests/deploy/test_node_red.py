@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import Mosquitto, free_port
-from stream.test_mqtt import Listener, eventually
-from test_daemon import FIELDS, daemon
+from support.daemon import FIELDS, daemon
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = ROOT / "deploy" / "node-red" / "flow.json"
@@ -141,7 +141,7 @@ def test_the_flow_in_node_red_tells_who_is_active(mosquitto: Mosquitto, node_fol
 @pytest.mark.parametrize("version", ["4", "5"])
 def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path, version: str) -> None:
     # A module is looked for from where it lies, not from where it is started.
-    script = shutil.copy(Path(__file__).parent / "subscriber.mjs", node_folder / "subscriber.mjs")
+    script = shutil.copy(Path(__file__).parents[1] / "support" / "subscriber.mjs", node_folder / "subscriber.mjs")
 
     def messages(end: str) -> list[dict[str, Any]]:
         seen = [json.loads(line) for line in subscriber.lines]

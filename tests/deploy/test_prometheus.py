@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from prometheus import installed
-from test_metrics import exposition
+from support.alerts import FOLDER, alerts, rules
+from support.exposition import exposition
+from support.prometheus import installed
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 RUNBOOK = (FOLDER / "README.md").read_text()
-
-
-def rules() -> list[dict[str, Any]]:
-    return [
-        rule for group in yaml.safe_load((FOLDER / "hard.rules.yml").read_text())["groups"] for rule in group["rules"]
-    ]
-
-
-def alerts() -> dict[str, dict[str, Any]]:
-    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 @pytest.mark.parametrize(

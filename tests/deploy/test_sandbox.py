@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from broker import Mosquitto
-from guarded import Client
-from sandbox import Sandbox
-from seccomp import allowed
-from stream.test_mqtt import eventually
-from test_daemon import ROOT, Running, batch
-from test_systemd import Systemd
+from support.daemon import ROOT, Running, batch
+from support.guarded import Client
+from support.listener import eventually
+from support.mosquitto import Mosquitto
+from support.notify_socket import Systemd
+from support.sandbox import Sandbox
+from support.seccomp import allowed
 
 PROBE = """
 import errno, json, os, socket, ctypes

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scratch import SCRIPT, install
+from support.scratch import SCRIPT, install
 
 from hard import cli
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import Mosquitto
-from stream.test_mqtt import Listener, eventually
-from test_daemon import batch, daemon
+from support.daemon import batch, daemon
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto
 
 from hard.stream.homeassistant import ANNOUNCED_A_TICK, Discovery, Facts
 from hard.stream.outbox import Outgoing

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from stream.test_mqtt import eventually
+from support.listener import eventually
 
 from hard.stream.mqtt import Broker, Session
 from hard.stream.outbox import Outgoing

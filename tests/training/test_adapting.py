@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from rich.console import Console
-from test_finetuning import script
+from support.scripts import script
 from training import adapting, card, data, folds, split
 from training.dataset import prepare
 from training.guards import RefusedError

@@ -1,6 +1,7 @@
 """From recordings to a bundle that serves, as a person runs it; and nothing is left where it fails."""
 
-import os
+from __future__ import annotations
+
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.scripts import script
 from training import card
 from training.promises import promises
 
@@ -22,19 +24,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MOTIONSENSE = REPOSITORY.parent / "shared" / "data" / "motionsense" / "motionsense_50hz_raw.txt.xz"
 QUICK = ("--holdout", "5,6", "--validation", "1", "--epochs", "4", "--batch", "16", "--threads", "1")
 FEW = ("--features", "v.std,v.freq,m.q90,h.e2,tilt.cos,y.mean", "--levels", "8", "--copies", "1")
-
-
-def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script as from a clone, with this `hard`."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-        timeout=500,
-    )
 
 
 def check_serves(out: Path, recording: Path, at_least: float, hop_s: float = 1.0) -> None:

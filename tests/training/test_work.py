@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stream.test_mqtt import eventually
+from support.listener import eventually
 from training import work
 from training.guards import RefusedError
 from training.progress import Clock, spoken

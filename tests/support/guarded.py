@@ -9,9 +9,10 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import trustme
-from broker import Mosquitto
 from paho.mqtt.enums import CallbackAPIVersion
-from stream.test_mqtt import eventually
+
+from support.listener import eventually
+from support.mosquitto import Mosquitto
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "mosquitto"
 ROLES = ("belt-7", "wrist-1", "hard", "reader")

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from seccomp import compile_filter
+
+from support.seccomp import compile_filter
 
 
 class Sandbox:

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
-from broker import free_port
 
-SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "prometheus"
+from support.mosquitto import free_port
+
+SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
 
 def installed(name: str) -> str:

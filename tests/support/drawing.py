@@ -11,10 +11,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from dashboards import Panel
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from prometheus import Prometheus
+
+from support.dashboards import Panel
+from support.prometheus import Prometheus
 
 COLUMN, ROW = 0.72, 0.29  # of Grafana's grid, in inches
 STEP_S = 2.0

@@ -1,0 +1,1 @@
+"""What several packages' tests share. No test in it."""

@@ -1,0 +1,147 @@
+"""The daemon as a process: start it, read its log and metrics, end it; what it is sent and what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from support.listener import Listener, eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+FIELDS = {
+    *("device", "label", "confidence", "accepted", "probabilities", "start", "end", "window_id", "model", "latency_s"),
+    *("coverage", "calibrated", "up", "clock_offset_s", "degraded", "replayed"),
+}
+
+
+class Running:
+    """A daemon process, its log, and where its metrics are."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.lines = process, list[str]()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def ready(self, *, broker: bool = True) -> Running:
+        """Waits until it is ready, and where there is a `broker` until it hears what is sent from now on."""
+        eventually(lambda: "ready" in self.log or self.process.poll() is not None, 120)
+        assert "ready" in self.log, self.log
+        if broker and "no broker yet" in self.log:  # slow to answer
+            eventually(lambda: self.metrics()["hard_broker_subscribed"] == 1)
+        return self
+
+    @property
+    def metrics_address(self) -> str:
+        """Host and port."""
+        found = re.search(r"http://(\S+)/metrics", self.log)
+        assert found, self.log
+        return found.group(1)
+
+    def metrics(self) -> dict[str, float]:
+        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()
+            self.process.wait(10)
+            self._reader.join(10)
+            assert self.process.stderr
+            self.process.stderr.close()
+
+
+def command(port: int, *overrides: str, code: str | None = None) -> list[str]:
+    start = (
+        ["-c", f"{code}\nimport sys\nfrom hard.cli import main\nsys.exit(main(sys.argv[1:]))"]
+        if code
+        else ["-m", "hard"]
+    )
+    sets = (
+        f"mqtt.port={port}",
+        "mqtt.host=127.0.0.1",
+        "metrics.port=0",
+        "mqtt.reconnect_max_s=0.3",
+        *overrides,
+    )
+    return [sys.executable, *start, "run", *(part for s in sets for part in ("--set", s))]
+
+
+@contextmanager
+def daemon(port: int, *overrides: str, code: str | None = None, **environment: str) -> Iterator[Running]:
+    process = subprocess.Popen(
+        command(port, *overrides, code=code),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    running = Running(process)
+    try:
+        yield running
+    finally:
+        running.stop(signal.SIGKILL)
+
+
+def batch(t0: float, rate: float = 20.0, seconds: float = 1.0, seed: int = 0) -> bytes:
+    """A second of a plausible stride: 1.8 Hz on top of gravity."""
+    t = t0 + np.arange(round(rate * seconds)) / rate
+    noise = np.random.default_rng(seed).normal(0, 0.3, (len(t), 3))
+    xyz = np.stack([np.sin(11 * t), 9.8 + 4 * np.sin(11.3 * t), np.cos(11 * t)], axis=1) + noise
+    return json.dumps({"t0": t0, "rate": rate, "xyz": xyz.round(3).tolist()}).encode()
+
+
+def labels(listener: Listener, device: str) -> list[dict[str, Any]]:
+    return [json.loads(payload) for topic, payload in listener.all if topic == f"hard/{device}/activity"]
+
+
+def books(running: Running) -> dict[str, float]:
+    """The balances, each as what is unaccounted for."""
+    m = running.metrics()
+    outcomes = {
+        book: sum(v for k, v in m.items() if k.startswith(f"hard_{book}_total{{"))
+        for book in ("messages", "samples", "windows")
+    }
+    accepted = m['hard_samples_total{outcome="accepted"}']
+    left = sum(v for k, v in m.items() if k.startswith("hard_accepted_samples_total{"))
+    return {
+        "messages": m["hard_messages_received_total"]
+        + m["hard_messages_replayed_total"]
+        - outcomes["messages"]
+        - m["hard_messages_queued"],
+        "samples": m["hard_samples_decoded_total"]
+        + m["hard_samples_restored_total"]
+        - outcomes["samples"]
+        - m["hard_samples_held"],
+        "accepted": accepted - left - m["hard_samples_buffered"],
+        "windows": m["hard_windows_closed_total"]
+        + m["hard_windows_restored_total"]
+        - outcomes["windows"]
+        - m["hard_windows_in_flight"],
+    }
