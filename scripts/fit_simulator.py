@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hard import recordings
+from hard.recordings import recordings
 from hard.records import Floats
 from hard.simulator import BANDS_HZ, INNER_HZ, MAX_WANDER, Parameters, Prototype
 

@@ -14,7 +14,7 @@ from support.daemon import ROOT, books, daemon
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
-from hard.recordings import read
+from hard.recordings.recordings import read
 
 SUBJECTS = ("3", "9", "15")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hard import recordings
+from hard.recordings import recordings
 from hard.simulator import INNER_HZ, Wearer, activities, parameters, synthesise
 
 GAITS = ("Walking", "Jogging", "Upstairs", "Downstairs")

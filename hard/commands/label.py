@@ -15,16 +15,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hard import recordings, scores
 from hard.commands import Refusal
 from hard.commands.progress import progress
 from hard.model import leakage
 from hard.model.bundle import BundleError
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
-from hard.recordings import Recording
+from hard.recordings import recordings, scores
+from hard.recordings.file_formats import NoTimesError, RecordingError
+from hard.recordings.recordings import Recording
 from hard.records import Prediction, Window
-from hard.tables import NoTimesError, RecordingError
 
 BATCH = 256  # windows a scorer call: large enough that the call costs nothing, small enough that the bar moves
 

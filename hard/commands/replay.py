@@ -24,7 +24,7 @@ from hard.commands import Refusal
 from hard.commands.broker import Link, batch
 from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
-from hard.recordings import Recording
+from hard.recordings.recordings import Recording
 from hard.records import Floats
 from hard.stream.payloads import usable
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
 
+from hard.recordings.scores import score
 from hard.records import Singles
-from hard.scores import score
 from training import augment
 from training.data import Labelled
 from training.dataset import Dataset

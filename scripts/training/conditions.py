@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from hard.motion.windows import SAME_TIME_S
-from hard.recordings import G_MS2, Recording
+from hard.recordings.recordings import G_MS2, Recording
 from training.augment import rotations
 
 Change = Callable[[Recording, np.random.Generator], Recording]

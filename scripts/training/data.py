@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hard import recordings
 from hard.model.tokens import Ids
 from hard.motion.devices import Devices
 from hard.motion.gain import gains
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
-from hard.recordings import Recording
+from hard.recordings import recordings
+from hard.recordings.file_formats import NoRecordError, NoTimesError, RecordingError, UnitError
+from hard.recordings.recordings import Recording
 from hard.records import Singles, Window
-from hard.tables import NoRecordError, NoTimesError, RecordingError, UnitError
 from training.guards import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
-from hard.recordings import Recording
+from hard.recordings.recordings import Recording
 from training import adapting, augment, data, display, split
 from training.adapting import base_of
 from training.data import Labelled

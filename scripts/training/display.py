@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hard.recordings import Recording
-from hard.scores import Score
-from hard.scores import table as confusion_table
+from hard.recordings.recordings import Recording
+from hard.recordings.scores import Score
+from hard.recordings.scores import table as confusion_table
 from training.data import Labelled
 from training.outcome import side_by_side
 from training.promises import promises, shortened

@@ -16,7 +16,7 @@ from rich.console import Console
 from hard.model import leakage
 from hard.model.bundle import Bundle, Manifest
 from hard.model.classifier import Backend, Classifier, load
-from hard.recordings import Recording
+from hard.recordings.recordings import Recording
 from hard.records import Prediction
 from training import adapting, baselines, conditions, data, display, markdown, report, strangers
 from training.abstaining import recommended

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hard.recordings.scores import Score, score
 from hard.records import Floats, Prediction
-from hard.scores import Score, score
 from training.calibrate import calibration_error
 
 Texts = NDArray[np.str_]

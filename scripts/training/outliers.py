@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hard.recordings import G_MS2
+from hard.recordings.recordings import G_MS2
 from hard.records import Floats, Singles
 from training.augment import rotations
 

@@ -12,8 +12,8 @@ from hard.model import bundle
 from hard.model.bundle import Int8
 from hard.model.labels import LabelTree
 from hard.model.scorer_onnx import OnnxScorer
+from hard.recordings.scores import score
 from hard.records import Singles
-from hard.scores import score
 from training import calibrate, export
 from training.examples import Examples
 

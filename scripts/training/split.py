@@ -14,7 +14,7 @@ import numpy as np
 
 from hard.model.leakage import MET_BEFORE, RANDOM
 from hard.motion.windows import Grid
-from hard.recordings import Recording
+from hard.recordings.recordings import Recording
 from training import data
 from training.data import Labelled
 from training.guards import RefusedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hard.model.classifier import Classifier
-from hard.recordings import G_MS2
+from hard.recordings.recordings import G_MS2
 from hard.records import Floats, Singles, Window
 
 COUNT = 200  # windows of each kind

@@ -23,7 +23,7 @@ from transformers.utils import logging
 
 from hard.model.scorer_torch import label_scores
 from hard.model.tokens import PAD_ID
-from hard.scores import Score, score
+from hard.recordings.scores import Score, score
 from training.examples import Examples
 from training.guards import IGNORED, Guard, check_arguments, check_label_padding, check_labels
 from training.progress import Clock, Progress

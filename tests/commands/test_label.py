@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hard import cli, recordings
+from hard import cli
 from hard.model.classifier import load
 from hard.motion.devices import Devices
+from hard.recordings import recordings
 from hard.simulator import Wearer
 
 ROOT = Path(__file__).resolve().parents[2]

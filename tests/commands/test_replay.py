@@ -14,7 +14,7 @@ from support.mosquitto import Mosquitto
 from hard import cli
 from hard.commands.broker import Link
 from hard.commands.replay import parts, sample_rate
-from hard.recordings import Recording
+from hard.recordings.recordings import Recording
 
 
 def run(start: float, seconds: float, *, subject: str = "1", rate_hz: float = 50.0) -> Recording:

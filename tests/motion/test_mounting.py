@@ -146,7 +146,7 @@ def test_a_recording_turned_anyhow_gets_the_same_labels(motionsense: Path) -> No
     """Where the mounting is known, that is after a first pass, only rounding can tell the two apart."""
     from hard.commands.label import label
     from hard.model.classifier import load
-    from hard.recordings import Recording, read
+    from hard.recordings.recordings import Recording, read
 
     classifier = load()
     runs = [run for run in read(motionsense)[0] if run.subject == "3"]

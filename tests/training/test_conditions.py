@@ -3,7 +3,7 @@
 import numpy as np
 from training.conditions import CHANGES, changed
 
-from hard.recordings import Recording
+from hard.recordings.recordings import Recording
 
 TIME = 1.6e9 + np.arange(0, 10, 0.02)
 XYZ = np.random.default_rng(0).normal([0, 9.8, 1], [2, 9, 2], (len(TIME), 3))

@@ -15,10 +15,10 @@ from support.scripts import script
 from training import card
 from training.promises import promises
 
-from hard import recordings
 from hard.model import bundle
 from hard.model.classifier import load
 from hard.motion.devices import Devices
+from hard.recordings import recordings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MOTIONSENSE = REPOSITORY.parent / "shared" / "data" / "motionsense" / "motionsense_50hz_raw.txt.xz"

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hard import recordings
 from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
-from hard.recordings import read, windows
-from hard.tables import RecordingError
+from hard.recordings import recordings
+from hard.recordings.file_formats import RecordingError
+from hard.recordings.recordings import read, windows
 
 UP = np.array([0, 1, 0], dtype=np.float32)
 FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)

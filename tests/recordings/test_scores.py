@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hard.scores import score, table
+from hard.recordings.scores import score, table
 
 NAMES = ("Walking", "Sitting", "Standing")
 

@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from hard.motion.devices import Devices
 from hard.motion.mounting import settle
+from hard.recordings.file_formats import (
+    SUFFIXES,
+    NoRecordError,
+    NoTimesError,
+    RecordingError,
+    Table,
+    UnitError,
+    read_table,
+)
 from hard.records import Floats, Samples, Window
-from hard.tables import SUFFIXES, NoRecordError, NoTimesError, RecordingError, Table, UnitError, read_table
 
 G_MS2 = 9.80665  # standard gravity, m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
