@@ -13,9 +13,9 @@ from dataclasses import replace
 from time import monotonic, time
 
 from hard.journal import Journal
-from hard.ledger import Ledger
-from hard.logs import LimitedLog
-from hard.metrics import Metrics
+from hard.monitoring.accounting import Ledger
+from hard.monitoring.metrics import Metrics
+from hard.monitoring.rate_limited_log import LimitedLog
 from hard.motion.devices import Devices
 from hard.records import Message, Tally, Window
 from hard.stream.payloads import Decoder, PayloadError

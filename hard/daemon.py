@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from hard import __version__, systemd, wiring
 from hard.assembler import Assembler, Messages
-from hard.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
 from hard.labeller import Labeller
-from hard.ledger import Abandoned, Ledger
-from hard.metrics import Gauges, Metrics
+from hard.monitoring.accounting import Abandoned, Ledger
+from hard.monitoring.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
+from hard.monitoring.metrics import Gauges, Metrics
 from hard.records import Window
 from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from hard.logs import LimitedLog
-from hard.metrics import Metrics
 from hard.model.classifier import Classifier
+from hard.monitoring.metrics import Metrics
+from hard.monitoring.rate_limited_log import LimitedLog
 from hard.records import Prediction, Window
 from hard.stream.pending import Pending
 from hard.stream.publisher import Batch, Publisher

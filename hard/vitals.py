@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hard import systemd
-from hard.health import DeviceCounts, RateMeter, problems, status_line
-from hard.ledger import Books
+from hard.monitoring.accounting import Books
+from hard.monitoring.health import DeviceCounts, RateMeter, problems, status_line
 from hard.settings import Settings
 from hard.stream.mqtt import Session
 from hard.watchdog import Report, Watchdog

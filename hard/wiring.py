@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from hard import __version__
 from hard.journal import Journal
-from hard.metrics import Model
 from hard.model.bundle import Bundle
 from hard.model.classifier import Classifier
+from hard.monitoring.metrics import Model
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
 from hard.settings import Settings, SettingsError

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from support.exposition import exposition
 
 from hard import cli
-from hard.ledger import REASONS
+from hard.monitoring.accounting import REASONS
 from hard.settings import Settings
 from hard.stream import payloads, publisher
 

@@ -14,8 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from hard import wiring
 from hard.commands import Failure, Refusal
-from hard.health import Health
-from hard.ledger import MessageBook, SampleBook, WindowBook
+from hard.monitoring.accounting import MessageBook, SampleBook, WindowBook
+from hard.monitoring.health import Health
 from hard.settings import Settings, SettingsError, load
 from hard.stream.mqtt import Broker, tls_context
 

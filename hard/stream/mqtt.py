@@ -26,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from hard.logs import LimitedLog
+from hard.monitoring.rate_limited_log import LimitedLog
 from hard.records import Message
 from hard.stream.backoff import Backoff
 from hard.stream.client import Client

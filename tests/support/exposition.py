@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 
-from hard.ledger import Ledger
-from hard.metrics import Gauges, Metrics, Model
+from hard.monitoring.accounting import Ledger
+from hard.monitoring.metrics import Gauges, Metrics, Model
 from hard.records import Prediction, Window
 
 LABELS = ("Walking", "Sitting")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from hard.ledger import Ledger
+from hard.monitoring.accounting import Ledger
 from hard.records import Tally
 
 

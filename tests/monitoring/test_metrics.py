@@ -8,7 +8,7 @@ import subprocess
 from support.exposition import INFO, LABELS, exposition, metrics, prediction
 from support.prometheus import installed
 
-from hard.ledger import REASONS
+from hard.monitoring.accounting import REASONS
 
 
 def test_promtool_finds_nothing_to_say() -> None:

@@ -10,7 +10,7 @@ from time import monotonic
 import msgspec
 import numpy as np
 
-from hard.ledger import Books
+from hard.monitoring.accounting import Books
 
 LATENCIES_KEPT = 4096
 
