@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic, time
 
-from hard.journal import Journal
+from hard.journal.journal import Journal
 from hard.monitoring.accounting import Ledger
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import LimitedLog

@@ -6,14 +6,14 @@ import ssl
 from collections.abc import Callable
 
 from hard import __version__
-from hard.journal import Journal
+from hard.journal.journal import Journal
+from hard.journal.store import Store
 from hard.model.bundle import Bundle
 from hard.model.classifier import Classifier
 from hard.monitoring.metrics import Model
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
 from hard.settings import Settings, SettingsError
-from hard.store import Store
 from hard.stream.homeassistant import Discovery, Facts
 from hard.stream.mqtt import Broker
 from hard.stream.outbox import Outgoing

@@ -200,7 +200,7 @@ def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: 
 # Tells on standard error how many windows the journal has just written as taken by the broker.
 TELLS_WHAT_IS_SETTLED = """
 import sys
-from hard.journal import Journal
+from hard.journal.journal import Journal
 drain, commit = Journal._drain, Journal.commit
 def counted(self):
     ids = drain(self)

@@ -19,9 +19,9 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Literal
 
+from hard.journal.store import FORMAT, Entry, Saved, Store, StoreError
 from hard.motion.devices import Devices
 from hard.records import DeviceState, Message, Window
-from hard.store import FORMAT, Entry, Saved, Store, StoreError
 
 log = logging.getLogger(__name__)
 Durability = Literal["journal", "snapshot", "none"]

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hard import journal as room
-from hard.journal import Journal
+from hard.journal import journal as room
+from hard.journal.journal import Journal
+from hard.journal.store import Store, StoreError
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.records import Message, Samples, Window
-from hard.store import Store, StoreError
 
 GRID = Grid(4.0, 20.0)
 USUAL = Frame(np.array([0, 1, 0], np.float32), np.array([0, 0, 1], np.float32), calibrated=False)
