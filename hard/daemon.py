@@ -22,13 +22,13 @@ from hard.labeller import Labeller
 from hard.monitoring.accounting import Abandoned, Ledger
 from hard.monitoring.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
 from hard.monitoring.metrics import Gauges, Metrics
+from hard.mqtt.outbox import Outgoing
+from hard.mqtt.session import Session
 from hard.records import Window
 from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
 from hard.stream.homeassistant import BIRTH_TOPIC
-from hard.stream.mqtt import Session
-from hard.stream.outbox import Outgoing
 from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
 from hard.stream.publisher import Observers, Publisher

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from hard import systemd
 from hard.monitoring.accounting import Books
 from hard.monitoring.health import DeviceCounts, RateMeter, problems, status_line
+from hard.mqtt.session import Session
 from hard.settings import Settings
-from hard.stream.mqtt import Session
 from hard.watchdog import Report, Watchdog
 from hard.workers import Worker
 

@@ -13,10 +13,10 @@ from hard.model.classifier import Classifier
 from hard.monitoring.metrics import Model
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
+from hard.mqtt.outbox import Outgoing
+from hard.mqtt.session import Broker
 from hard.settings import Settings, SettingsError
 from hard.stream.homeassistant import Discovery, Facts
-from hard.stream.mqtt import Broker
-from hard.stream.outbox import Outgoing
 from hard.stream.payloads import Decoder
 
 

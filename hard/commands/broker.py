@@ -1,6 +1,6 @@
 """The client side of MQTT for the commands that play with a daemon: an address, one session, messages of samples.
 
-Not the daemon's own session (hard/stream/mqtt.py): this one is short-lived, blocks its caller when the broker is slow,
+Not the daemon's own session (hard/mqtt/session.py): this one is short-lived, blocks its caller when the broker is slow,
 and gives up with a sentence.
 """
 

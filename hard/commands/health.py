@@ -16,8 +16,8 @@ from hard import wiring
 from hard.commands import Failure, Refusal
 from hard.monitoring.accounting import MessageBook, SampleBook, WindowBook
 from hard.monitoring.health import Health
+from hard.mqtt.session import Broker, tls_context
 from hard.settings import Settings, SettingsError, load
-from hard.stream.mqtt import Broker, tls_context
 
 ANSWER_S = 5.0  # a broker that has said nothing by then has nothing to say
 OVERDUE = 2.5  # health records that may be missing before the daemon counts as silent

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from hard.stream.outbox import Outgoing
+from hard.mqtt.outbox import Outgoing
 
 BIRTH_TOPIC = "homeassistant/status"  # Home Assistant says `online` here when it has started
 ANNOUNCED_A_TICK = 100  # so that a fleet's discovery doesn't push labels out of the outbox

@@ -16,8 +16,8 @@ from typing import Protocol
 import msgspec
 
 from hard.activity import UNKNOWN, Activity, State
+from hard.mqtt.outbox import Outgoing
 from hard.records import DeviceEvent, Prediction, Window
-from hard.stream.outbox import Outgoing
 
 AGAIN_A_TICK = 200
 

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.generator import Motions, Order
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
+from hard.mqtt.outbox import Outgoing
 from hard.records import Message, Samples, Window
-from hard.stream.outbox import Outgoing
 from hard.stream.payloads import Decoder
 from hard.stream.publisher import Batch, Observers, Publisher
 

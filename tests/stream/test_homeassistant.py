@@ -15,8 +15,8 @@ from support.daemon import batch, daemon
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
+from hard.mqtt.outbox import Outgoing
 from hard.stream.homeassistant import ANNOUNCED_A_TICK, Discovery, Facts
-from hard.stream.outbox import Outgoing
 
 LABELS = ("Walking", "Sitting")
 CONFIG = "homeassistant/device/hard_a/config"

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hard.mqtt.outbox import Outgoing
 from hard.records import DeviceEvent, Prediction, Window
-from hard.stream.outbox import Outgoing
 from hard.stream.publisher import Batch, Observers, Publisher
 
 LABELS = ("Walking", "Sitting")

@@ -6,7 +6,7 @@ import socket
 
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hard.stream.client import Bell, Client
+from hard.mqtt.paho_client import Bell, Client
 
 
 def test_the_bell_rings_once_until_it_is_heard() -> None:

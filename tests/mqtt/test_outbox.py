@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from hard.stream.outbox import MORE_IF_OPEN, Outbox, Outgoing
+from hard.mqtt.outbox import MORE_IF_OPEN, Outbox, Outgoing
 
 
 class Client:

@@ -27,11 +27,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from hard.monitoring.rate_limited_log import LimitedLog
+from hard.mqtt.acks import Receipts
+from hard.mqtt.backoff import Backoff
+from hard.mqtt.outbox import Outbox, Outgoing
+from hard.mqtt.paho_client import Client
 from hard.records import Message
-from hard.stream.backoff import Backoff
-from hard.stream.client import Client
-from hard.stream.outbox import Outbox, Outgoing
-from hard.stream.receipts import Receipts
 
 log = logging.getLogger(__name__)
 MOST_IN_FLIGHT, LONGEST_EXPIRY_S = 65_535, 2**32 - 1  # that MQTT can tell

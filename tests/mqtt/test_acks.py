@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hard.stream.receipts import Receipts
+from hard.mqtt.acks import Receipts
 
 
 def test_acknowledgements_go_out_in_the_order_of_arrival() -> None:

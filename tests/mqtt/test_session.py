@@ -22,8 +22,8 @@ from paho.mqtt.properties import Properties
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto, free_port
 
-from hard.stream.mqtt import Broker, Session
-from hard.stream.outbox import Outgoing
+from hard.mqtt.outbox import Outgoing
+from hard.mqtt.session import Broker, Session
 
 
 @contextmanager

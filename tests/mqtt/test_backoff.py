@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from hard.stream.backoff import EVICTED, LEAST_S, STABLE_S, Backoff
+from hard.mqtt.backoff import EVICTED, LEAST_S, STABLE_S, Backoff
 
 
 def test_delays_are_random_below_a_bound_that_doubles() -> None:

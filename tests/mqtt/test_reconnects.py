@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 from support.listener import eventually
 
-from hard.stream.mqtt import Broker, Session
-from hard.stream.outbox import Outgoing
+from hard.mqtt.outbox import Outgoing
+from hard.mqtt.session import Broker, Session
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE = 1, 3, 4, 8
 DUPLICATE = 8

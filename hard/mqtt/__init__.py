@@ -1,0 +1,1 @@
+"""The one MQTT connection. Knows no topic's meaning."""
