@@ -17,10 +17,10 @@ from hard.monitoring.accounting import Ledger
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import LimitedLog
 from hard.motion.devices import Devices
+from hard.outputs.publisher import Publisher
 from hard.records import Message, Tally, Window
 from hard.stream.payloads import Decoder, PayloadError
 from hard.stream.pending import Pending
-from hard.stream.publisher import Publisher
 from hard.stream.repeats import Repeats
 from hard.workers import Progress, Turns
 

@@ -24,14 +24,14 @@ from hard.monitoring.health import DeviceCounts, Health, JournalState, Latencies
 from hard.monitoring.metrics import Gauges, Metrics
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session
+from hard.outputs.homeassistant import BIRTH_TOPIC
+from hard.outputs.publisher import Observers, Publisher
 from hard.records import Window
 from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
-from hard.stream.homeassistant import BIRTH_TOPIC
 from hard.stream.payloads import Topics
 from hard.stream.pending import Pending
-from hard.stream.publisher import Observers, Publisher
 from hard.vitals import Vitals
 from hard.workers import Turns, Worker
 

@@ -9,9 +9,9 @@ from time import monotonic
 from hard.model.classifier import Classifier
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import LimitedLog
+from hard.outputs.publisher import Batch, Publisher
 from hard.records import Prediction, Window
 from hard.stream.pending import Pending
-from hard.stream.publisher import Batch, Publisher
 from hard.workers import Progress, Turns
 
 log = logging.getLogger(__name__)

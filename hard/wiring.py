@@ -15,8 +15,8 @@ from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Broker
+from hard.outputs.homeassistant import Discovery, Facts
 from hard.settings import Settings, SettingsError
-from hard.stream.homeassistant import Discovery, Facts
 from hard.stream.payloads import Decoder
 
 

@@ -12,8 +12,9 @@ from support.exposition import exposition
 
 from hard import cli
 from hard.monitoring.accounting import REASONS
+from hard.outputs import publisher
 from hard.settings import Settings
-from hard.stream import payloads, publisher
+from hard.stream import payloads
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = (ROOT / "hard" / "README.md").read_text()

@@ -13,9 +13,9 @@ from benchmarks.generator import Motions, Order
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.mqtt.outbox import Outgoing
+from hard.outputs.publisher import Batch, Observers, Publisher
 from hard.records import Message, Samples, Window
 from hard.stream.payloads import Decoder
-from hard.stream.publisher import Batch, Observers, Publisher
 
 TOPICS = ("sensors/{device}/accel",)
 DEVICES, TURNS = 256, 12

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.mqtt.outbox import Outgoing
+from hard.outputs.publisher import Batch, Observers, Publisher
 from hard.records import DeviceEvent, Prediction, Window
-from hard.stream.publisher import Batch, Observers, Publisher
 
 LABELS = ("Walking", "Sitting")
 

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from hard.activity import UNKNOWN, Activity, State
 from hard.mqtt.outbox import Outgoing
+from hard.outputs.state import UNKNOWN, Activity, State
 from hard.records import DeviceEvent, Prediction, Window
 
 AGAIN_A_TICK = 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hard.activity import UNKNOWN, Activity, State
+from hard.outputs.state import UNKNOWN, Activity, State
 
 
 def test_the_first_label_is_a_change() -> None:

@@ -16,7 +16,7 @@ from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
 from hard.mqtt.outbox import Outgoing
-from hard.stream.homeassistant import ANNOUNCED_A_TICK, Discovery, Facts
+from hard.outputs.homeassistant import ANNOUNCED_A_TICK, Discovery, Facts
 
 LABELS = ("Walking", "Sitting")
 CONFIG = "homeassistant/device/hard_a/config"
