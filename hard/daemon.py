@@ -17,8 +17,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 
 from hard import __version__, systemd, wiring
-from hard.assembler import Assembler, Messages
-from hard.labeller import Labeller
+from hard.formats.payloads import Topics
 from hard.monitoring.accounting import Abandoned, Ledger
 from hard.monitoring.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
 from hard.monitoring.metrics import Gauges, Metrics
@@ -26,14 +25,15 @@ from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session
 from hard.outputs.homeassistant import BIRTH_TOPIC
 from hard.outputs.publisher import Observers, Publisher
+from hard.pipeline.assembler import Assembler, Messages
+from hard.pipeline.labeller import Labeller
+from hard.pipeline.window_queue import Pending
+from hard.pipeline.workers import Turns, Worker
 from hard.records import Window
 from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError
 from hard.signals import Signals
-from hard.stream.payloads import Topics
-from hard.stream.pending import Pending
 from hard.vitals import Vitals
-from hard.workers import Turns, Worker
 
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker

@@ -10,9 +10,9 @@ from hard import systemd
 from hard.monitoring.accounting import Books
 from hard.monitoring.health import DeviceCounts, RateMeter, problems, status_line
 from hard.mqtt.session import Session
+from hard.pipeline.workers import Worker
 from hard.settings import Settings
 from hard.watchdog import Report, Watchdog
-from hard.workers import Worker
 
 CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses
 

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 
 from hard import __version__
+from hard.formats.payloads import Decoder
 from hard.journal.journal import Journal
 from hard.journal.store import Store
 from hard.model.bundle import Bundle
@@ -17,7 +18,6 @@ from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Broker
 from hard.outputs.homeassistant import Discovery, Facts
 from hard.settings import Settings, SettingsError
-from hard.stream.payloads import Decoder
 
 
 def devices(settings: Settings, classifier: Classifier) -> Devices:

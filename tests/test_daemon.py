@@ -444,8 +444,8 @@ def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting
 @pytest.mark.parametrize(
     "code",
     [
-        "import hard.stream.pending as p\np.Pending.take = lambda *_: 1 / 0",
-        "import hard.stream.pending as p\np.Pending.put = lambda *_: 1 / 0",
+        "import hard.pipeline.window_queue as p\np.Pending.take = lambda *_: 1 / 0",
+        "import hard.pipeline.window_queue as p\np.Pending.put = lambda *_: 1 / 0",
         "import hard.mqtt.acks as r\nr.Receipts.came = lambda *_: 1 / 0",
     ],
     ids=["label", "assemble", "network"],

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from support.exposition import exposition
 
 from hard import cli
+from hard.formats import payloads
 from hard.monitoring.accounting import REASONS
 from hard.outputs import publisher
 from hard.settings import Settings
-from hard.stream import payloads
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = (ROOT / "hard" / "README.md").read_text()

@@ -98,7 +98,7 @@ def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
         ("label", STUCK_LABEL),
         (
             "assemble",
-            "import threading\nfrom hard.stream.payloads import Decoder\n"
+            "import threading\nfrom hard.formats.payloads import Decoder\n"
             "Decoder.decode = lambda *_: threading.Event().wait()",
         ),
         (

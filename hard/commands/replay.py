@@ -24,9 +24,9 @@ from hard.commands import Refusal
 from hard.commands.broker import Link, batch
 from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
+from hard.formats.payloads import usable
 from hard.recordings.recordings import Recording
 from hard.records import Floats
-from hard.stream.payloads import usable
 
 MESSAGE_S = 1.0
 LONGEST_WAIT_S = 2.0

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.generator import Motions, Order
+from hard.formats.payloads import Decoder
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.mqtt.outbox import Outgoing
 from hard.outputs.publisher import Batch, Observers, Publisher
 from hard.records import Message, Samples, Window
-from hard.stream.payloads import Decoder
 
 TOPICS = ("sensors/{device}/accel",)
 DEVICES, TURNS = 256, 12

@@ -12,10 +12,10 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from hard.formats.payloads import Decoder
 from hard.model import bundle
 from hard.motion.devices import Devices
 from hard.records import Message
-from hard.stream.payloads import Decoder
 
 RATE_HZ = 20.0
 TOPIC = "sensors/{device}/accel"

@@ -14,10 +14,10 @@ from benchmarks import endtoend, pipeline, wire
 from benchmarks.endtoend import Trial
 from benchmarks.generator import Motions, Order
 
+from hard.formats.payloads import Decoder
 from hard.model import bundle
 from hard.motion.devices import Devices
 from hard.records import Message
-from hard.stream.payloads import Decoder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -10,8 +10,8 @@ from support.mosquitto import Mosquitto, free_port
 
 from hard.commands import Failure, Refusal, broker
 from hard.commands.broker import Address, Link, address, batch
+from hard.formats.payloads import Decoder
 from hard.records import Message
-from hard.stream.payloads import Decoder
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hard.formats.payloads import Decoder, PayloadError, Topics
 from hard.records import Message
-from hard.stream.payloads import Decoder, PayloadError, Topics
 
 T = 1_700_000_000.0
 FIELDS = ["t", "t0", "x", "y", "z", "xyz", "rate"]

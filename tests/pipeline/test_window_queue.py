@@ -8,9 +8,9 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from hard.pipeline import window_queue as room
+from hard.pipeline.window_queue import Pending
 from hard.records import Window
-from hard.stream import pending as room
-from hard.stream.pending import Pending
 
 
 def window(device: str, end: int) -> Window:

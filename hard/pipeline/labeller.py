@@ -10,9 +10,9 @@ from hard.model.classifier import Classifier
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import LimitedLog
 from hard.outputs.publisher import Batch, Publisher
+from hard.pipeline.window_queue import Pending
+from hard.pipeline.workers import Progress, Turns
 from hard.records import Prediction, Window
-from hard.stream.pending import Pending
-from hard.workers import Progress, Turns
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic, time
 
+from hard.formats.payloads import Decoder, PayloadError
 from hard.journal.journal import Journal
 from hard.monitoring.accounting import Ledger
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import LimitedLog
 from hard.motion.devices import Devices
 from hard.outputs.publisher import Publisher
+from hard.pipeline.redeliveries import Repeats
+from hard.pipeline.window_queue import Pending
+from hard.pipeline.workers import Progress, Turns
 from hard.records import Message, Tally, Window
-from hard.stream.payloads import Decoder, PayloadError
-from hard.stream.pending import Pending
-from hard.stream.repeats import Repeats
-from hard.workers import Progress, Turns
 
 log = logging.getLogger(__name__)
 Messages = queue.SimpleQueue[Message | str | None]

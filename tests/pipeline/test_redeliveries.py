@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hard.pipeline import redeliveries as room
+from hard.pipeline.redeliveries import Repeats
 from hard.records import Message
-from hard.stream import repeats as room
-from hard.stream.repeats import Repeats
 
 MESSAGE = Message("sensors/a/accel", b"1", 0.0, 0.0, mid=7, qos=1)
 

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 from support.listener import eventually
 
-from hard.workers import Turns
+from hard.pipeline.workers import Turns
 
 
 def test_who_waits_comes_before_who_was_just_there() -> None:

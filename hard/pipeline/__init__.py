@@ -1,0 +1,1 @@
+"""A sample's way through the daemon, in order."""
