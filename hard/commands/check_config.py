@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hard import wiring
+from hard.daemon import wiring
 from hard.model import bundle
 from hard.settings import SettingsError, load
 

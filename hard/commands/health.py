@@ -12,8 +12,8 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hard import wiring
 from hard.commands import Failure, Refusal
+from hard.daemon import wiring
 from hard.monitoring.accounting import MessageBook, SampleBook, WindowBook
 from hard.monitoring.health import Health
 from hard.mqtt.session import Broker, tls_context

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from hard.daemon import Daemon, StartError
+from hard.daemon.daemon import Daemon, StartError
 from hard.model.bundle import BundleError
 from hard.settings import Settings, SettingsError, load
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from threading import Lock, Thread
 
-from hard.watchdog import Report
+from hard.daemon.watchdog import Report
 
 log = logging.getLogger(__name__)
 

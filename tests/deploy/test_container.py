@@ -75,7 +75,7 @@ def test_it_runs_as_nobody_special_with_nothing_to_write_but_its_state() -> None
 
 
 def test_a_stop_has_more_time_than_the_daemon_takes() -> None:
-    from hard.daemon import LAST_WORDS_S
+    from hard.daemon.daemon import LAST_WORDS_S
 
     assert int(SERVICES["hard"]["stop_grace_period"].removesuffix("s")) > settings.Settings().grace_s + LAST_WORDS_S
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hard.daemon import LAST_WORDS_S
+from hard.daemon.daemon import LAST_WORDS_S
 from hard.settings import Settings
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"

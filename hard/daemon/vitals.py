@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hard import systemd
+from hard.daemon import systemd
+from hard.daemon.watchdog import Report, Watchdog
 from hard.monitoring.accounting import Books
 from hard.monitoring.health import DeviceCounts, RateMeter, problems, status_line
 from hard.mqtt.session import Session
 from hard.pipeline.workers import Worker
 from hard.settings import Settings
-from hard.watchdog import Report, Watchdog
 
 CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses
 

@@ -16,7 +16,11 @@ from time import monotonic, time
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 
-from hard import __version__, systemd, wiring
+from hard import __version__
+from hard.daemon import systemd, wiring
+from hard.daemon.os_signals import Signals
+from hard.daemon.reload import Change, Reload, load_bundle
+from hard.daemon.vitals import Vitals
 from hard.formats.payloads import Topics
 from hard.monitoring.accounting import Abandoned, Ledger
 from hard.monitoring.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
@@ -30,10 +34,7 @@ from hard.pipeline.labeller import Labeller
 from hard.pipeline.window_queue import Pending
 from hard.pipeline.workers import Turns, Worker
 from hard.records import Window
-from hard.reload import Change, Reload, load_bundle
 from hard.settings import Settings, SettingsError
-from hard.signals import Signals
-from hard.vitals import Vitals
 
 log = logging.getLogger(__name__)
 FIRST_TRY_S = 5.0  # `ready` waits so long for the first word from the broker

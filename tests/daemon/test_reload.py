@@ -16,9 +16,9 @@ from support.daemon import batch, books, daemon, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
+from hard.daemon.reload import LIVE, flat
 from hard.model import bundle
 from hard.model.bundle import Manifest, WindowSpec
-from hard.reload import LIVE, flat
 from hard.settings import Settings
 
 
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
 HELD = """
 import time
 from pathlib import Path
-from hard import reload
+from hard.daemon import reload
 prepare, begun, go_on = reload.prepare, Path({begun!r}), Path({go_on!r})
 def held(*args):
     begun.touch()

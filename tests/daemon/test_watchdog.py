@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hard.watchdog import Report, Watchdog
+from hard.daemon.watchdog import Report, Watchdog
 
 
 def looks(*reports: tuple[int, bool], every_s: float = 1.0, patience_s: float = 10.0) -> tuple[Watchdog, list[str]]:

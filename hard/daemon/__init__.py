@@ -1,0 +1,1 @@
+"""The daemon's life cycle: start, run, reload, stop."""
