@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableError
 
-from hard.values import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text, sendable
+from hard.setting_types import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text, sendable
 
 ENVIRONMENT = "HARD_"
 LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # leaves room for a device's or an instance's name, and a level

@@ -29,8 +29,8 @@ from rich.table import Table
 from hard.cli import SENSOR_TOPIC
 from hard.commands import Failure
 from hard.commands.broker import Link, address
-from hard.commands.children import Child, child, embedded_broker
 from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
+from hard.commands.processes import Child, child, embedded_broker
 from hard.commands.wearers import Wearers
 from hard.simulator import Wearer
 

@@ -18,7 +18,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from support.mosquitto import Mosquitto
 
-from hard.commands import Refusal, children
+from hard.commands import Refusal, processes
 from hard.commands.broker import Link, batch
 from hard.commands.demo import Tally
 from hard.commands.live import Label, Latency
@@ -168,7 +168,7 @@ def test_a_dead_daemon_is_told_and_everything_ends() -> None:
 
 def test_without_amqtt_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(children, "find_spec", lambda _: None)
-    with pytest.raises(Refusal, match=r"pip install 'hard-daemon\[demo\]'"), children.embedded_broker(tmp_path):
+    with pytest.raises(Refusal, match=r"pip install 'hard-daemon\[demo\]'"), processes.embedded_broker(tmp_path):
         pass
 
 
