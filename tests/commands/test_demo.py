@@ -167,7 +167,7 @@ def test_a_dead_daemon_is_told_and_everything_ends() -> None:
 
 
 def test_without_amqtt_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(children, "find_spec", lambda _: None)
+    monkeypatch.setattr(processes, "find_spec", lambda _: None)
     with pytest.raises(Refusal, match=r"pip install 'hard-daemon\[demo\]'"), processes.embedded_broker(tmp_path):
         pass
 

@@ -103,7 +103,8 @@ def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
         ),
         (
             "network",
-            "import threading\nimport hard.daemon.daemon as d\nfrom hard.mqtt.session import Session\nd.LAST_WORDS_S = 2\n"
+            "import threading\nimport hard.daemon.daemon as d\nfrom hard.mqtt.session import Session\n"
+            "d.LAST_WORDS_S = 2\n"
             "Session._on_message = lambda *_: threading.Event().wait()",
         ),
     ],
