@@ -28,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
-    from training.evaluation import evaluate  # noqa: PLC0415
-    from training.guards import RefusedError  # noqa: PLC0415
+    from training.evaluation.evaluate import evaluate  # noqa: PLC0415
+    from training.loop.guards import RefusedError  # noqa: PLC0415
 
     from hard.model.bundle import BundleError  # noqa: PLC0415  (--help needs none of what follows)
 

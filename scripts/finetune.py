@@ -70,9 +70,9 @@ def main(arguments: list[str]) -> int:
     options = vars(parser().parse_args(arguments))
     folds, jobs = options.pop("folds"), options.pop("jobs")
     from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
-    from training import finetuning  # noqa: PLC0415
-    from training import folds as crossing  # noqa: PLC0415
-    from training.guards import RefusedError, StoppedError  # noqa: PLC0415
+    from training import crossval as crossing  # noqa: PLC0415
+    from training import finetune  # noqa: PLC0415
+    from training.loop.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
     # As it would be given anew. A relative path lets it be run again; an absolute one is nobody's business.
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
     console = Console(soft_wrap=True)
     try:
         if folds is None:
-            finetuning.run(recipe, console)
+            finetune.run(recipe, console)
         else:
             crossing.run(recipe, console, folds=folds, jobs=jobs)
     except (RefusedError, StoppedError) as error:

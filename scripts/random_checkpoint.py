@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
         return 2
     import numpy as np  # noqa: PLC0415  (--help needs none of what follows)
     import torch  # noqa: PLC0415
-    from training.data import USUAL_ORDER  # noqa: PLC0415
-    from training.tokenizer import train_tokenizer  # noqa: PLC0415
+    from training.data.loading import USUAL_ORDER  # noqa: PLC0415
+    from training.model.tokenizer import train_tokenizer  # noqa: PLC0415
     from transformers import T5Config, T5ForConditionalGeneration  # noqa: PLC0415
 
     from hard.model.prompts import SEED_TEXT  # noqa: PLC0415

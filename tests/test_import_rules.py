@@ -46,12 +46,12 @@ def test_motion_imports_numpy_and_the_records_alone(file: Path) -> None:
 def test_model_knows_no_wire(file: Path) -> None:
     for name in imported(file):
         assert not within(
-            name, "paho", "amqtt", "hard.stream", "hard.daemon.daemon", "hard.settings", "hard.monitoring.metrics"
+            name, "paho", "amqtt", "hard.mqtt", "hard.daemon", "hard.settings", "hard.monitoring.metrics"
         ), name
 
 
-@pytest.mark.parametrize("file", sorted((PACKAGE / "stream").glob("*.py")), ids=room)
-def test_stream_knows_no_model(file: Path) -> None:
+@pytest.mark.parametrize("file", sorted((PACKAGE / "outputs").glob("*.py")), ids=room)
+def test_outputs_know_no_model(file: Path) -> None:
     for name in imported(file):
         assert not within(name, "hard.model", "onnxruntime", "sentencepiece", "tokenizers", *HEAVY), name
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from msgspec import structs
-from training import export
+from training.export import export
 from transformers import T5Config, T5ForConditionalGeneration
 
 from hard.model import bundle

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from training.markdown import table
+from training.report.markdown import table
 
 from benchmarks.contenders import ALL, CTRANSLATE2, GENERATE, NOTEBOOK, OURS_FP32, OURS_INT8
 

@@ -11,7 +11,7 @@ import numpy as np
 
 def save_flan(folder: Path, spoil: Spoil) -> None:
     import torch
-    from training.tokenizer import train_tokenizer
+    from training.model.tokenizer import train_tokenizer
     from transformers import T5Config, T5ForConditionalGeneration
 
     from hard.model.prompts import SEED_TEXT

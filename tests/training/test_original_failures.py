@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training import checkpoint, split
-from training.data import Labelled
-from training.examples import Examples
-from training.guards import IGNORED, RefusedError, StoppedError, choose_precision
+from training.data import split
+from training.data.examples import Examples
+from training.data.loading import Labelled
+from training.loop.guards import IGNORED, RefusedError, StoppedError, choose_precision
+from training.loop.trainer import GuardedTrainer, arguments, generated_metrics, train
+from training.model import initial
+from training.model.tokenizer import train_tokenizer
 from training.recipe import Recipe
-from training.tokenizer import train_tokenizer
-from training.trainer import GuardedTrainer, arguments, generated_metrics, train
 from transformers import (
     DataCollatorForSeq2Seq,
     EvalPrediction,
@@ -37,7 +38,7 @@ class Lesson:
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.tokenizer = train_tokenizer(["v.std:00"], WORDS, LABELS)
-        self.model = checkpoint.scratch(self.tokenizer, [WORDS])
+        self.model = initial.scratch(self.tokenizer, [WORDS])
         level = np.random.default_rng(0).integers(0, 8, (128, 3))
         ids = np.array(self.tokenizer.convert_tokens_to_ids(["▁" + w for w in WORDS]))[level]
         ids = np.concatenate((ids, np.ones((128, 1), dtype=np.int64)), axis=1)

@@ -1,1 +1,0 @@
-"""The wire: the MQTT session, payloads, pending windows, the publisher. Knows no model."""

@@ -1,0 +1,80 @@
+"""Windows → training examples: features, levels, prompts as token ids, label tokens. Knows no optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from hard.model.tokens import Ids
+from hard.motion.features import extract
+from hard.motion.gain import evened
+from hard.records import Singles
+from training.data.loading import Mountings
+
+UNKNOWN_ID = 2  # <unk> of every T5 vocabulary: stands for a word that was dropped
+
+
+def features_of(xyz: Singles, mounting: Mountings, rate_hz: float, wanted: Sequence[str]) -> Singles:
+    """Features (N, F) of windows (N, T, 3) under `mounting`, as the classifier has them; parts bound memory."""
+    up, forward, gain = mounting
+    parts = [slice(i, i + 2048) for i in range(0, len(xyz), 2048)]
+    return np.concatenate(
+        [extract(evened(xyz[part], gain[part]), up[part], forward[part], rate_hz, wanted) for part in parts]
+    )
+
+
+class Examples(Dataset[dict[str, Any]]):
+    """Prompts `ids` and `mask` (N, L) with the index of each one's label (N,) in `label_tokens`.
+
+    With `word_dropout`, that share of a prompt's tokens is replaced by <unk>, afresh each epoch: the model learns not
+    to lean on any one feature. The end token stays. Which words are dropped follows from seed, epoch and row, so that
+    a training that is resumed sees what it would have seen.
+    """
+
+    def __init__(
+        self,
+        ids: Ids,
+        mask: Ids,
+        label: Ids,
+        label_tokens: Sequence[Sequence[int]],
+        *,
+        word_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.ids, self.mask, self.label = ids, mask, label
+        self.label_tokens = [list(tokens) for tokens in label_tokens]
+        self._word_dropout, self._seed = word_dropout, seed
+        self._dropped: NDArray[np.bool_] | None = None
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        if self._word_dropout:
+            rng = np.random.default_rng([self._seed, epoch])
+            self._dropped = rng.random(self.ids.shape, dtype=np.float32) < self._word_dropout
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        ids, mask = self.ids[rows], self.mask[rows]
+        lengths = mask.sum(axis=1)
+        if self._dropped is not None:
+            droppable = np.arange(ids.shape[1]) < lengths[:, None] - 1
+            ids = np.where(droppable & self._dropped[rows], UNKNOWN_ID, ids)
+        return [
+            {"input_ids": i[:n], "attention_mask": m[:n], "labels": self.label_tokens[k]}
+            for i, m, n, k in zip(ids.tolist(), mask.tolist(), lengths.tolist(), self.label[rows].tolist(), strict=True)
+        ]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt."""
+        return int(self.ids.shape[1])

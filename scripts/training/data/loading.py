@@ -1,0 +1,209 @@
+"""Recordings on disk → windows with one truth each, cut by the daemon's own code. Knows no split and no model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hard.model.tokens import Ids
+from hard.motion.devices import Devices
+from hard.motion.gain import gains
+from hard.motion.mounting import Frame
+from hard.motion.windows import Grid
+from hard.recordings import recordings
+from hard.recordings.file_formats import NoRecordError, NoTimesError, RecordingError, UnitError
+from hard.recordings.recordings import Recording
+from hard.records import Singles, Window
+from training.loop.guards import RefusedError
+
+USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
+# Stands in until the usual mounting is known.
+ANY = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
+
+Pairs = Sequence[tuple[str, str]]
+
+
+class Mountings(NamedTuple):
+    """`up` and `forward` (N, 3) of windows, and the `gain` (N,) that evens their swing out."""
+
+    up: Singles
+    forward: Singles
+    gain: Singles
+
+    def of(self, rows: Ids) -> Mountings:
+        return Mountings(*(part[rows] for part in self))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Windows in the order of their recordings, each with its `truth` (N,) and `subject` (N,).
+
+    `swing` is the usual one, as in a bundle: where it is 0, windows are taken as they come.
+    """
+
+    windows: tuple[Window, ...]
+    truth: NDArray[np.str_]
+    subject: NDArray[np.str_]
+    swing: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    @property
+    def xyz(self) -> Singles:
+        """Accelerations (N, T, 3) in m/s²."""
+        return np.stack([window.xyz for window in self.windows])
+
+    def of(self, subjects: Sequence[str]) -> Labelled:
+        """The windows of `subjects` alone."""
+        rows = np.flatnonzero(np.isin(self.subject, list(subjects)))
+        return Labelled(tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows], self.swing)
+
+    @property
+    def mounting(self) -> Mountings:
+        """Of each window."""
+        up, forward = (np.stack([getattr(window, axis) for window in self.windows]) for axis in ("up", "forward"))
+        return Mountings(up, forward, gains([window.swing for window in self.windows], self.swing))
+
+    def under(self, usual: Frame) -> Labelled:
+        """The same windows, with the `usual` mounting where a subject never showed an own."""
+        own = {"up": usual.up, "forward": usual.forward}
+        windows = tuple(w if w.calibrated else replace(w, **own) for w in self.windows)
+        return replace(self, windows=windows, swing=usual.swing)
+
+
+def load(
+    paths: Sequence[Path],
+    time_unit: str | None,
+    recorded_hz: float | None,
+    unit: str = "",
+    *,
+    columns: Pairs = (),
+    labels: Pairs = (),
+) -> tuple[list[Recording], Counter[str]]:
+    """The runs of all files, of folders every recording in them, and what was rejected or passed over, by reason.
+
+    A subject's name means the same person in every file. `unit` is as `units` has it. `columns` names columns by what
+    they hold, `labels` pairs a label with the name that the recordings have for it, several for one if need be; the
+    others keep their names. Raises RefusedError for a file that can't be read or has no truth, and for a name that no
+    recording has.
+    """
+    runs: list[Recording] = []
+    rejected = Counter({"file of a gyroscope": recordings.gyroscopes(paths)})
+    named = units(unit, files(paths))
+    for path, own in named.items():
+        try:
+            found, refused = recordings.read(
+                path, time_unit=time_unit, rate_hz=recorded_hz, unit=own, columns=dict(columns)
+            )
+        except UnitError as error:  # of several files it may be the only one in that unit
+            alone = f"--unit {path.name}=" if len(named) > 1 else "--unit "
+            raise RefusedError(str(error).replace("--unit ", alone)) from error
+        except NoTimesError as error:
+            raise RefusedError(f"{error} (--recorded-hz)") from error
+        except NoRecordError as error:
+            if path in paths:
+                raise RefusedError(str(error)) from error
+            rejected[f"file without a record: {path.name}"] += 1
+            continue
+        except RecordingError as error:
+            raise RefusedError(str(error)) from error
+        if any(run.truth is None for run in found):
+            raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
+        runs += found
+        rejected += refused
+    if not runs:
+        raise RefusedError(f"no file holds a record: {', '.join(+rejected)}")
+    return renamed(runs, labels), +rejected
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """Every file named, and of each folder those in it that can be recordings, each once. Raises RefusedError."""
+    try:
+        found = recordings.files_of(paths)
+    except RecordingError as error:
+        raise RefusedError(str(error)) from error
+    if missing := [path for path in found if not path.is_file()]:
+        raise RefusedError(f"{missing[0]}: there is no such file")
+    places = [path.resolve() for path in found]
+    if twice := next((path for i, path in enumerate(found) if places[i] in places[:i]), None):
+        raise RefusedError(f"{twice} is named twice: its windows would count double")
+    return found
+
+
+def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
+    """The stated unit of each file: `text` holds UNIT, for all files, and FILE=UNIT, for the file or folder so named,
+    with commas between. Raises RefusedError."""
+    found: dict[Path, str | None] = dict.fromkeys(files)
+    for part in sorted(filter(None, text.split(",")), key=lambda part: "=" in part):
+        name, sign, unit = (piece.strip() for piece in part.rpartition("="))
+        if unit not in recordings.UNITS:
+            raise RefusedError(f"--unit: {unit!r} is none of {', '.join(recordings.UNITS)}")
+        own = [file for file in files if not sign or Path(name) in (file, Path(file.name), *file.parents)]
+        if not own:
+            raise RefusedError(f"--unit names {name!r}, but the files are {', '.join(map(str, files))}")
+        found |= dict.fromkeys(own, unit)
+    return found
+
+
+def renamed(runs: Sequence[Recording], labels: Pairs) -> list[Recording]:
+    """The same runs under the `labels`; see `load`. Raises RefusedError for a name that no recording has."""
+    target = {name: label for label, name in labels}
+    if len(target) != len(labels):
+        twice = next(name for _, name in labels if [n for _, n in labels].count(name) > 1)
+        raise RefusedError(f"--labels gives {twice!r} to two labels: name it once")
+    present = {str(name) for run in runs if run.truth is not None for name in np.unique(run.truth)}
+    if unknown := [name for name in target if name not in present]:
+        raise RefusedError(f"--labels names {unknown[0]!r}, but the recordings have {', '.join(sorted(present))}")
+    if not target:
+        return list(runs)
+    return [
+        replace(run, truth=None if run.truth is None else np.array([target.get(str(t), str(t)) for t in run.truth]))
+        for run in runs
+    ]
+
+
+def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
+    """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
+    pairs = [(w, truth) for w, truth in recordings.windows(runs, Devices(grid, ANY)) if truth is not None]
+    if not pairs:
+        longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
+        raise RefusedError(
+            f"no recording holds {grid.length_s:g} s of one activity without a gap; "
+            f"the longest run has {longest_s:.3g} s"
+        )
+    windows, truth = zip(*pairs, strict=True)
+    return Labelled(windows, np.array(truth), np.array([w.device for w in windows]))
+
+
+def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
+    """The labels that occur, in the usual order, unusual ones after by name."""
+    present = set(truth.tolist())
+    return (*(label for label in USUAL_ORDER if label in present), *sorted(present - set(USUAL_ORDER)))
+
+
+def usual(labelled: Labelled) -> Frame:
+    """The mounting that is usual among the subjects who showed theirs: the means of their directions and swings.
+
+    Where nobody walks, up is mean gravity over all, and the swing not known.
+    """
+    shown = {w.device: w for w in labelled.windows if w.calibrated}
+    swing = math.exp(np.mean([math.log(w.swing) for w in shown.values()])) if shown else 0.0
+    if shown:
+        up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))
+    else:
+        up, forward = labelled.xyz.mean(axis=(0, 1)), ANY.forward
+    up = up / max(float(np.linalg.norm(up)), 1e-6)
+    level = forward - (forward @ up) * up
+    if np.linalg.norm(level) < 1e-3:  # any level direction will do
+        level = np.eye(3)[np.abs(up).argmin()]
+        level = level - (level @ up) * up
+    forward = level / np.linalg.norm(level)
+    return Frame(up.astype(np.float32), forward.astype(np.float32), calibrated=False, swing=round(swing, 3))

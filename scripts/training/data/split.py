@@ -1,0 +1,152 @@
+"""Who is learnt from, who chooses the epoch, who judges: a split by subject.
+
+Windows overlap and a person's windows resemble one another, so a split by window measures memory. There is one all the
+same, to reproduce figures that were reached so: it says of itself that it is leaky, and so does all that comes of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hard.model.leakage import MET_BEFORE, RANDOM
+from hard.motion.windows import Grid
+from hard.recordings.recordings import Recording
+from training.data import loading
+from training.data.loading import Labelled
+from training.loop.guards import RefusedError
+
+VALIDATION_SHARE = 0.15
+TEST_SHARE = 0.2  # of the windows, where they are split at random
+DRAWS = 200  # of validation subjects, until these show every label
+SAME = "same people, later"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, the parts
+    hold no subjects but their own names, which stand for subjects in the `Labelled` that came with it; `everyone` names
+    the people and `mark` says what was done. `met` are the parts whose people the bundle that is adapted has learnt
+    from."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    everyone: tuple[str, ...] = ()
+    mark: str = ""
+    met: tuple[str, ...] = ()
+
+    @property
+    def leaky(self) -> bool:
+        return self.mark == RANDOM
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """By part, what `Labelled.of` takes."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def parts(self) -> dict[str, list[str]]:
+        """By part, the people in it, for the manifest: all are in all where windows were split at random."""
+        return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
+
+    def title(self, text: str) -> str:
+        """`text`, whose first word is a part's name, marked where people weren't parted or were met before."""
+        marks = [self.mark] * bool(self.mark) + [MET_BEFORE] * (text.split(maxsplit=1)[0] in self.met)
+        return f"{text} ({'; '.join(marks)})" if marks else text
+
+
+def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int) -> Split:
+    """`holdout` is the test; of the others `validation` (None: 15 %, at least one) are drawn by `seed`.
+
+    Raises RefusedError when a held-out subject isn't in the data or nobody is left to learn from.
+    """
+    present = list(dict.fromkeys(subjects))
+    if unknown := [s for s in holdout if s not in present]:
+        raise RefusedError(f"subject {unknown[0]!r} of --holdout is not in the data; there are {', '.join(present)}")
+    rest = [s for s in present if s not in set(holdout)]
+    drawn = max(1, round(VALIDATION_SHARE * len(rest))) if validation is None else validation
+    if not 1 <= drawn < len(rest):
+        raise RefusedError(
+            f"too few subjects are left to learn from some and validate on {drawn}: {', '.join(rest) or 'none'}; "
+            "for one person there is --split time"
+        )
+    chosen = {rest[i] for i in np.random.default_rng(seed).permutation(len(rest))[:drawn]}
+    return Split(
+        tuple(s for s in rest if s not in chosen),
+        tuple(s for s in rest if s in chosen),
+        tuple(s for s in present if s in set(holdout)),
+    )
+
+
+def covering(
+    labelled: Labelled, labels: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int
+) -> Split:
+    """`by_subject`, drawn again until the validation subjects show every label, where some such draw is found."""
+    subjects = labelled.subject.tolist()
+    first = by_subject(subjects, holdout, validation, seed)
+    for draw in range(DRAWS):
+        parts = by_subject(subjects, holdout, validation, seed + 1000 * draw)
+        if all(set(labelled.of(part).truth.tolist()) >= set(labels) for part in (parts.train, parts.validation)):
+            return parts
+    return first
+
+
+def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
+    """Windows dealt to the parts at random, and the leaky split: in what comes back a part stands for the subject."""
+    rng = np.random.default_rng(seed)
+    shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
+    part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
+    everyone = tuple(dict.fromkeys(labelled.subject.tolist()))
+    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone, RANDOM)
+
+
+def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
+    """Windows by time: of each person's every activity the first part is to learn from, the next to validate on, the
+    last to test on. Samples are parted before windows are cut, so no window reaches into another part."""
+    bounds = np.cumsum([1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE])
+    total, passed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for run in runs:
+        names, counts = np.unique(run.truth, return_counts=True)
+        total.update({(run.subject, str(name)): int(n) for name, n in zip(names, counts, strict=True)})
+    pieces: dict[str, list[Recording]] = {"train": [], "validation": [], "test": []}
+    for run in runs:
+        part = np.zeros(len(run.time), dtype=int)
+        for truth in np.unique(run.truth):
+            rows, key = np.flatnonzero(run.truth == truth), (run.subject, str(truth))
+            part[rows] = np.searchsorted(bounds, (passed[key] + np.arange(len(rows))) / total[key], side="right")
+            passed[key] += len(rows)
+        for rows in np.split(np.arange(len(part)), np.flatnonzero(np.diff(part)) + 1):
+            piece = replace(run, time=run.time[rows], xyz=run.xyz[rows], truth=run.truth[rows])
+            pieces[list(pieces)[part[rows[0]]]].append(piece)
+    try:
+        found = {name: loading.cut(own, grid) for name, own in pieces.items()}
+    except RefusedError as error:
+        raise RefusedError(f"the recordings are too short for --split time: {error}") from error
+    labelled = Labelled(
+        tuple(w for own in found.values() for w in own.windows),
+        np.concatenate([own.truth for own in found.values()]),
+        np.repeat(list(found), [len(own) for own in found.values()]),
+    )
+    everyone = tuple(dict.fromkeys(run.subject for run in runs))
+    return labelled, Split(("train",), ("validation",), ("test",), everyone, SAME)
+
+
+def deal(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:
+    """The test subjects of each fold: every subject once, dealt by `seed`. Raises RefusedError for too many folds."""
+    present = list(dict.fromkeys(subjects))
+    if not 2 <= folds <= len(present):
+        raise RefusedError(f"{len(present)} subjects can't be parted into {folds} folds: choose --folds from 2 on")
+    order = np.random.default_rng(seed).permutation(len(present))
+    return [tuple(present[i] for i in sorted(order[fold::folds])) for fold in range(folds)]
+
+
+def check_classes(labelled: Labelled, split: Split, labels: Sequence[str]) -> None:
+    """Raises RefusedError when a label has no window to learn from, or none to validate on."""
+    for part, subjects in (("train", split.train), ("validate", split.validation)):
+        present = set(labelled.of(subjects).truth.tolist())
+        if missing := [label for label in labels if label not in present]:
+            raise RefusedError(
+                f"there is no window of {missing[0]!r} to {part} on: choose other subjects with --holdout or --seed"
+            )

@@ -1,0 +1,69 @@
+"""Recordings as other phones and placements would have given them, by name. Knows no model.
+
+There is one data set in the house; these are the changes that mounting, sampling and sensor make to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hard.motion.windows import SAME_TIME_S
+from hard.recordings.recordings import G_MS2, Recording
+from training.data.augment import rotations
+
+Change = Callable[[Recording, np.random.Generator], Recording]
+
+
+def changed(runs: Sequence[Recording]) -> Iterator[tuple[str, list[Recording]]]:
+    """Each change's name and `runs` under it. What it draws is drawn once a subject, always the same."""
+    for name, change in CHANGES.items():
+        yield name, [change(run, np.random.default_rng(list(run.subject.encode()))) for run in runs]
+
+
+def _turned(run: Recording, rng: np.random.Generator) -> Recording:
+    axis = rng.normal(size=(1, 3))
+    turn = rotations(axis / np.linalg.norm(axis), rng.uniform(1, np.pi, 1))[0]
+    return replace(run, xyz=run.xyz @ turn.T)
+
+
+def _picked(rate_hz: float) -> Change:
+    """The newest sample at each tick, as a phone that polls its sensor."""
+
+    def change(run: Recording, rng: np.random.Generator) -> Recording:
+        ticks = np.arange(run.time[0], run.time[-1], 1 / rate_hz)
+        rows = np.searchsorted(run.time, ticks + SAME_TIME_S, side="right") - 1
+        return replace(run, time=ticks, xyz=run.xyz[rows], truth=None if run.truth is None else run.truth[rows])
+
+    return change
+
+
+def _noisy(run: Recording, rng: np.random.Generator) -> Recording:
+    return replace(run, xyz=run.xyz + rng.normal(0, 0.15, run.xyz.shape))
+
+
+def _coarse(run: Recording, rng: np.random.Generator) -> Recording:
+    step = 0.015 * G_MS2
+    return replace(run, xyz=np.round(run.xyz / step) * step)
+
+
+def _clipped(run: Recording, rng: np.random.Generator) -> Recording:
+    return replace(run, xyz=np.clip(run.xyz, -2 * G_MS2, 2 * G_MS2))
+
+
+def _gained(run: Recording, rng: np.random.Generator) -> Recording:
+    return replace(run, xyz=run.xyz * (1 + rng.uniform(-0.06, 0.06, 3)))
+
+
+CHANGES: dict[str, Change] = {
+    "turned anyhow": _turned,
+    "20 Hz, polled": _picked(20.0),
+    "25 Hz, polled": _picked(25.0),
+    "100 Hz, held": _picked(100.0),
+    "noise of 0.15 m/s²": _noisy,
+    "steps of 15 mg": _coarse,
+    "range of ± 2 g": _clipped,
+    "gain of each axis ± 6 %": _gained,
+}

@@ -1,0 +1,1 @@
+"""A trained T5 to a compiled graph."""

@@ -1,0 +1,1 @@
+"""The T5 to train: its tokenizer, its first weights and its checks."""

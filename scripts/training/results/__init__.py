@@ -1,0 +1,1 @@
+"""What a run concluded: figures, confidence and acceptance."""

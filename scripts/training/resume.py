@@ -1,0 +1,130 @@
+"""The folder in which an unfinished fine-tune keeps what it has: beside --out, gone once the bundle is written.
+
+`plan.json` says what was asked for; a folder a training holds its checkpoints, then its weights and `trained.json`.
+Knows no data and no optimiser.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors.torch import load_model, save_model
+
+from hard.model import leakage
+from training.data import loading
+from training.loop.guards import RefusedError
+from training.loop.trainer import Trained
+from training.recipe import Recipe
+from training.report import plots
+
+PLAN = "plan.json"
+TRAINED = "trained.json"
+REPORT = "report.json"  # of a cross-validation
+WEIGHTS = "trained.safetensors"
+STATE = "trainer_state.json"  # what Trainer writes last of a checkpoint
+# May differ between a run and its resumption.
+FREE = ("out", "name", "command", "resume", "threads", "time_limit", "cross_validation")
+# May differ between a model and the cross-validation of its recipe: who is held out, and what beside is trained.
+NOT_CROSSED = ("holdout", "validation", "refit", "baselines")
+
+
+def work_path(out: Path) -> Path:
+    """`out` with `.work` behind it."""
+    return out.with_name(out.name + ".work")
+
+
+def begin(recipe: Recipe) -> Path:
+    """The work folder of a settled recipe, new or to be resumed. Raises RefusedError where the two are mixed up."""
+    folder, asked = work_path(recipe.out), plan(recipe)
+    if not folder.exists():
+        if recipe.resume:
+            raise RefusedError(f"there is nothing to resume: {folder} isn't there")
+        folder.mkdir(parents=True)
+        (folder / PLAN).write_text(json.dumps(asked, indent=1), encoding="utf-8")
+        return folder
+    if not recipe.resume:
+        raise RefusedError(f"{folder} holds an interrupted fine-tune: go on with --resume, or remove it")
+    try:
+        begun = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"{folder} is not the folder of a fine-tune, or it broke off at once: remove it") from error
+    if told := difference(begun, asked):
+        raise RefusedError(f"{folder} was begun with {told}: resume with the same options, or remove it")
+    return folder
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint in `folder` that was written to its end."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    return next((path for path in found if _is_json(path / STATE)), None)
+
+
+def finished(folder: Path, model: Any) -> Trained | None:
+    """What the training in `folder` came to, its weights loaded into `model`; None where it has not ended."""
+    try:
+        trained = msgspec.json.decode((folder / TRAINED).read_bytes(), type=Trained)
+    except (OSError, msgspec.DecodeError):
+        return None
+    load_model(model, folder / WEIGHTS)
+    return trained
+
+
+def finish(folder: Path, model: Any, trained: Trained) -> None:
+    """Keeps the weights of a training that ended, and no checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(model, str(folder / WEIGHTS))
+    (folder / TRAINED).write_bytes(msgspec.json.encode(trained))
+    for path in folder.glob("checkpoint-*"):
+        shutil.rmtree(path)
+
+
+def plan(recipe: Recipe) -> dict[str, str]:
+    """What must be the same when a settled recipe is resumed, the recordings included."""
+    asked = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
+    told = leakage.digests(loading.files(recipe.data))
+    asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in told.items())
+    asked["unit"] = recipe.unit or "m/s2"  # what is meant where nothing is said
+    return asked
+
+
+def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
+    """In what two plans differ, for a sentence; empty where they don't."""
+    return next(
+        (f"{name} {begun.get(name)}, not {asked[name]}" for name in asked if asked[name] != begun.get(name)), ""
+    )
+
+
+def check_crossed(recipe: Recipe) -> None:
+    """Raises RefusedError where the report that a settled recipe takes over is of other options, or of no folds."""
+    folder = recipe.cross_validation
+    if folder is None:
+        return
+    try:
+        told = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"{folder} holds no {REPORT} that can be read: make it with --folds") from error
+    if not isinstance(told, dict) or "over_folds" not in told:
+        raise RefusedError(f"{folder} holds the report of no cross-validation: make one with --folds")
+    made = told.get("plan")
+    if not isinstance(made, dict):
+        raise RefusedError(
+            f"{folder} doesn't tell with which options it was made: write it anew, with its own command and --resume"
+        )
+    asked = {name: value for name, value in plan(recipe).items() if name not in NOT_CROSSED}
+    if differs := difference(made, asked):
+        raise RefusedError(f"{folder} was made with {differs}: cross-validate the same recipe, or leave it out")
+    if missing := [name for name in plots.ALL if not (folder / name).is_file()]:
+        raise RefusedError(f"{folder} lacks {missing[0]}: write the report anew, with its own command and --resume")
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""Recordings → labelled windows: WISDM v1.1 with its defects counted, truth single, the usual mounting the walkers'."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training.data import loading
+from training.loop.guards import RefusedError
+
+from hard.motion.windows import Grid
+
+STEP_NS = 50_000_000  # 20 Hz
+
+
+def line(i: int, activity: str = "Walking", subject: int = 1) -> str:
+    return f"{subject},{activity},{10**12 + i * STEP_NS},0.1,9.{i % 10},1.0;"
+
+
+def test_the_defects_of_wisdm_are_survived_and_counted(tmp_path: Path) -> None:
+    lines = [line(i) for i in range(200)]
+    lines[20] += line(20, subject=2)  # two records on one line
+    lines[40:40] = ["", "   "]
+    lines += [
+        "11,Walking,1867172313000,4.4,4.4,;",
+        "1,Walking,0,1.0,9.0,1.0;",
+        f"1,Walking,{10**12 + 201 * STEP_NS},0,0,0;",
+        f"1,Walking,{10**12 + 199 * STEP_NS},1.0,9.0,1.0;",  # repeated time
+        f"1,Walking,{10**12 + 202 * STEP_NS},one,9.0,1.0;",
+        f"1,Walking,{10**12 + 203 * STEP_NS},1e6,9.0,1.0;",
+    ]
+    path = tmp_path / "defects.txt"
+    path.write_text("\n".join(lines))
+    runs, rejected = loading.load([path], None, None, "m/s2")
+    assert dict(rejected) == {
+        "not a number": 2,
+        "time is zero": 1,
+        "all axes zero": 1,
+        "repeated time": 1,
+        "out of range": 1,
+    }
+    assert [(run.subject, len(run.time)) for run in runs] == [("1", 200), ("2", 1)]
+
+
+def test_a_window_of_two_truths_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "change.txt"
+    path.write_text("\n".join(line(i, "Walking" if i < 200 else "Sitting") for i in range(400)))
+    runs, _ = loading.load([path], None, None, "m/s2")
+    labelled = loading.cut(runs, Grid(4.0, 20.0))
+    assert loading.ordered(labelled.truth) == ("Walking", "Sitting")
+    assert labelled.truth.tolist() == ["Walking"] * 7 + ["Sitting"] * 7
+    assert labelled.xyz.shape == (14, 80, 3)
+
+
+def test_several_files_are_one_set_of_subjects(recording: Path, tmp_path: Path) -> None:
+    once, _ = loading.load([recording], None, None, "m/s2")
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(recording.read_bytes())
+    twice, _ = loading.load([recording, copy], None, None, "m/s2")
+    assert len(twice) == 2 * len(once)
+    assert {run.subject for run in twice} == set("123456")
+
+
+def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Path) -> None:
+    runs, _ = loading.load([recording], None, None, "m/s2")
+    labelled = loading.cut(runs, Grid(4.0, 20.0))
+    usual = loading.usual(labelled)
+    expected = np.array([0, 9.6, 1.5]) / np.hypot(9.6, 1.5)
+    np.testing.assert_allclose(usual.up, expected, atol=0.05)
+    assert np.linalg.norm(usual.forward) == pytest.approx(1, abs=1e-5)
+    assert usual.forward @ usual.up == pytest.approx(0, abs=1e-5)
+    assert not usual.calibrated
+
+
+def test_the_usual_mounting_stands_in_for_subjects_who_never_walk(recording: Path) -> None:
+    runs, _ = loading.load([recording], None, None, "m/s2")
+    labelled = loading.cut(
+        [run for run in runs if run.truth is not None and run.truth[0] != "Walking"], Grid(4.0, 20.0)
+    )
+    usual = loading.usual(labelled)
+    for window in labelled.under(usual).windows:
+        assert window.calibrated or window.up is usual.up
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("t,x,y,z\n0,1,2,3\n0.1,1,2,3\n", "no column of activities"),
+        ("1,Walking,5,1,;\n", "no record could be read"),
+        ("x,y,z,label\n1,9,3,Walking\n", r"has no times, so the sample rate must be given \(--recorded-hz\)$"),
+    ],
+)
+def test_a_file_without_use_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "useless.txt"
+    path.write_text(text)
+    with pytest.raises(RefusedError, match=sentence):
+        loading.load([path], None, None, "m/s2")
+
+
+def test_recordings_too_short_for_a_window_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("\n".join(line(i) for i in range(40)))
+    runs, _ = loading.load([path], None, None, "m/s2")
+    with pytest.raises(RefusedError, match=r"no recording holds 4 s .*; the longest run has 1\.95 s"):
+        loading.cut(runs, Grid(4.0, 20.0))

@@ -1,0 +1,183 @@
+"""Training lowers the loss, is measured on generated text, and stops where nothing can be learnt."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training import resume
+from training.data.examples import Examples
+from training.loop import progress
+from training.loop.guards import IGNORED, StoppedError
+from training.loop.trainer import GuardedTrainer, Trained, generated_metrics, served_score, train
+from training.model import initial
+from training.model.tokenizer import train_tokenizer
+from training.recipe import Recipe
+from transformers import EvalPrediction
+
+LABELS = ("Walking", "Sitting")
+WORDS = [f"v.std:{level:02d}" for level in range(8)]
+
+# accelerate's own habit on a machine without a GPU.
+pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")
+
+
+@pytest.fixture
+def lesson() -> tuple[Any, Any, Examples]:
+    """A tiny model, its tokenizer, and prompts whose first word gives the label away."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["v.std:00"], WORDS, LABELS)
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 8, (64, 3))
+    places = np.array(tokenizer.convert_tokens_to_ids(["▁" + w for w in WORDS]))
+    ids = np.concatenate((places[level], np.ones((64, 1), dtype=np.int64)), axis=1)
+    label_tokens = [tokenizer(label)["input_ids"] for label in LABELS]
+    examples = Examples(ids, np.ones_like(ids), (level[:, 0] < 4).astype(np.int64), label_tokens)
+    return initial.scratch(tokenizer, [WORDS]), tokenizer, examples
+
+
+def teach(lesson: tuple[Any, Any, Examples], folder: Path, lr: float = 5e-3, **options: Any) -> Trained:
+    """Twenty steps, two an epoch."""
+    model, tokenizer, examples = lesson
+    return train(
+        model,
+        tokenizer,
+        labels=LABELS,
+        recipe=replace(Recipe(data=(), out=folder, batch=32, epochs=10, patience=20).settled(), lr=lr),
+        precision="fp32",
+        folder=folder,
+        **{"examples": (examples, examples), **options},
+    )
+
+
+def test_twenty_steps_lower_the_loss(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    trained = teach(lesson, tmp_path)
+    losses, evaluations = ([row[i] for row in trained.curve] for i in (1, 2))
+    assert len(losses) == trained.passed == 10
+    assert 0 < losses[-1] < 0.7 * losses[0]
+    assert 0 < evaluations[-1] < evaluations[0]
+    assert max(row[3] for row in trained.curve) > 0.5
+    assert trained.epochs == 1 + int(np.argmax([row[3] for row in trained.curve]))
+    assert not trained.out_of_time
+
+
+def test_the_epoch_is_chosen_by_labels_as_they_are_served(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    model, _, examples = lesson
+    other = int(examples.ids[0, 0])  # no label's token, and what the model writes
+
+    def spoil(module: Any, given: Any, made: torch.Tensor) -> torch.Tensor | None:
+        return None if torch.is_grad_enabled() else made.index_fill(-1, torch.tensor([other]), 100.0)
+
+    model.lm_head.register_forward_hook(spoil)
+    trained = teach(lesson, tmp_path)
+    reached = [row[3] for row in trained.curve]
+    assert max(reached) > 0.5
+    assert trained.epochs == 1 + int(np.argmax(reached))
+    assert served_score(model, examples, LABELS, 7).macro_f1 == max(reached)
+
+
+def test_interrupted_within_an_epoch_it_tells_the_same_losses(
+    lesson: tuple[Any, Any, Examples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, begun = lesson[0], {name: value.clone() for name, value in lesson[0].state_dict().items()}
+    whole = teach(lesson, tmp_path / "whole")
+    model.load_state_dict(begun)
+    monkeypatch.setattr(progress, "SAVE_EVERY_S", 0.0)  # after each update
+    own = GuardedTrainer.training_step
+
+    def interrupted(self: GuardedTrainer, *arguments: Any, **named: Any) -> torch.Tensor:
+        if self.state.global_step == 7:  # the fourth epoch's first update is done
+            raise KeyboardInterrupt
+        return own(self, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GuardedTrainer, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            teach(lesson, tmp_path / "broken")
+    model.load_state_dict(begun)
+    kept = resume.last_checkpoint(tmp_path / "broken")
+    assert kept == tmp_path / "broken" / "checkpoint-7"
+    resumed = teach(lesson, tmp_path / "broken", resume_from=kept)
+    np.testing.assert_allclose(resumed.curve, whole.curve, rtol=1e-5)
+
+
+def test_a_checkpoint_that_tells_nothing_of_the_guard_is_resumed(
+    lesson: tuple[Any, Any, Examples], tmp_path: Path
+) -> None:
+    teach(lesson, tmp_path, examples=(lesson[2], None), epochs=3)  # of ten
+    kept = resume.last_checkpoint(tmp_path)
+    assert kept == tmp_path / "checkpoint-6"
+    state = json.loads((kept / resume.STATE).read_text())
+    del state["stateful_callbacks"]["Guard"]
+    (kept / resume.STATE).write_text(json.dumps(state))
+    assert teach(lesson, tmp_path, examples=(lesson[2], None), resume_from=kept).passed == 10
+
+
+def test_twenty_steps_uphill_are_no_training(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    with pytest.raises(StoppedError, match=r"the loss has risen from .* in 20 updates: .* lower --lr"):
+        teach(lesson, tmp_path, lr=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda loss: loss * float("nan"), "the loss is nan at step 1"),
+        (lambda loss: loss * 0, "the loss is exactly zero at step 1"),
+    ],
+)
+def test_a_spoilt_loss_stops_the_first_step(
+    lesson: tuple[Any, Any, Examples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, sentence: str
+) -> None:
+    model = lesson[0]
+    before = model.shared.weight.detach().clone()
+    own = GuardedTrainer.compute_loss
+    monkeypatch.setattr(GuardedTrainer, "compute_loss", lambda *a, **k: spoil(own(*a, **k)))
+    with pytest.raises(StoppedError, match=sentence):
+        teach(lesson, tmp_path)
+    assert torch.equal(model.shared.weight, before)
+
+
+def test_a_nan_among_the_weights_stops_the_first_step(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    model = lesson[0]
+    with torch.no_grad():
+        model.encoder.block[0].layer[1].DenseReluDense.wo.weight[0, 0] = float("nan")
+    with pytest.raises(StoppedError, match=re.escape("the loss is nan at step 1")):
+        teach(lesson, tmp_path)
+
+
+def test_the_guard_sees_gradients_before_each_update(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
+    lesson[0].shared.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(StoppedError, match="a gradient is not finite at step 1"):
+        teach(lesson, tmp_path)
+
+
+def test_metrics_read_text_and_survive_padding(lesson: tuple[Any, Any, Examples]) -> None:
+    _, tokenizer, _ = lesson
+    walking, sitting = (tokenizer(label)["input_ids"] for label in LABELS)
+    pad = [IGNORED]
+    truth = np.array([walking + pad, sitting + pad, walking + pad, sitting + pad])
+    echo = tokenizer("v.std:03 v.std:03")["input_ids"]
+    said = np.array([[0, *walking, IGNORED], [0, *sitting, 0], [0, *sitting, IGNORED], [0, *echo]])
+    metrics = generated_metrics(tokenizer, LABELS)(EvalPrediction(predictions=said, label_ids=truth))
+    assert metrics["accuracy"] == 0.5
+    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+
+
+def test_word_dropout_is_fresh_each_epoch_the_same_when_resumed_and_spares_the_end() -> None:
+    ids = np.full((50, 9), 7, dtype=np.int64)
+    ids[:, -1] = 1
+
+    def asked(epoch: int, rows: range) -> Any:
+        examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
+        examples.set_epoch(epoch)
+        return np.array([e["input_ids"] for e in examples.__getitems__(rows)])
+
+    first, second = asked(0, range(50)), asked(1, range(50))
+    assert (first[:, -1] == 1).all()
+    assert 0.15 < (first == 2).mean() < 0.4
+    assert (first != second).any()
+    assert (asked(1, range(30, 50)) == second[30:]).all()
