@@ -13,13 +13,13 @@ from importlib import import_module
 from pathlib import Path
 
 from hard import __version__
-from hard.commands import Failure, Refusal
+from hard.errors import HardError
+from hard.units import COLUMN_KINDS, TIME_UNITS, UNITS
 
 LOCAL_BROKER = "mqtt://localhost:1883"
 SENSOR_TOPIC = "sensors/{device}/accel"
 SLOWEST_HZ, FASTEST_HZ = 0.01, 100_000.0  # beyond, a message would be minutes or many megabytes long
 SLOWEST_SPEED = 0.001  # an hour for a few seconds
-COLUMN_KINDS = ("time", "x", "y", "z", "subject", "truth")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,12 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = import_module(f"hard.commands.{args.command.replace('-', '_')}").main(args)
         sys.stdout.flush()
-    except Refusal as refusal:
-        print(f"hard: {refusal}", file=sys.stderr)
-        return 2
-    except Failure as failure:
-        print(f"hard: {failure}", file=sys.stderr)
-        return 1
+    except HardError as error:
+        print(f"hard: {error}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -182,7 +179,7 @@ def _recording(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--subjects", type=names, metavar="A,B,…", help="only these subjects")
     command.add_argument(
-        "--time-unit", choices=("s", "ms", "us", "ns"), help="of the file's times (told from their median step)"
+        "--time-unit", choices=tuple(TIME_UNITS), help="of the file's times (told from their median step)"
     )
     command.add_argument("--rate", type=sample_rate, metavar="HZ", help="sample rate of a file without times")
     command.add_argument(
@@ -193,7 +190,7 @@ def _recording(command: argparse.ArgumentParser) -> None:
         help=f"columns that aren't called as usual, by what they hold: {', '.join(COLUMN_KINDS)}",
     )
     command.add_argument(
-        "--unit", choices=("m/s2", "g", "mg", "mm/s2"), help="of the file's accelerations (m/s2, where gravity agrees)"
+        "--unit", choices=tuple(UNITS), help="of the file's accelerations (m/s2, where gravity agrees)"
     )
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Samples:
     """
 
     device: str
-    time: Floats | None
-    xyz: Floats
+    time: Float64Array | None
+    xyz: Float64Array
     received_at: float
     received_wall: float
     rate_hz: float | None = None
@@ -60,17 +60,17 @@ class Window:
     device: str
     start: float
     end: float
-    xyz: Singles
+    xyz: Float32Array
     coverage: float
-    up: Singles
-    forward: Singles
+    up: Float32Array
+    forward: Float32Array
     calibrated: bool
     clock_offset_s: float
     received_at: float
     received_wall: float
     degraded: bool = False
     replayed: bool = False
-    swing: float = 0.0
+    gait_amplitude_ms2: float = 0.0
 
     @property
     def window_id(self) -> str:
@@ -84,12 +84,12 @@ class Prediction:
     window: Window
     label: str
     confidence: float
-    probabilities: Floats
+    probabilities: Float64Array
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What became of samples and windows in one step: increments, added up by the ledger.
+class CounterDelta:
+    """What became of samples and windows in one step: increments, added up by the accounting.
 
     Balance: decoded + restored = accepted + late + duplicate + out_of_range + Δheld; accepted = used + unused
     + Δbuffered; closed windows = those handed out + low_coverage.
@@ -110,8 +110,8 @@ class Tally:
     windows_low_coverage: int = 0
     restored: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*map(add, _counts(self), _counts(other)))
+    def __add__(self, other: CounterDelta) -> CounterDelta:
+        return CounterDelta(*map(add, _counts(self), _counts(other)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,18 +126,18 @@ class DeviceState:
     device: str
     last_received: float
     clock: tuple[float | None, ...]
-    mounting: Floats
+    mounting: Float64Array
     first: float | None
     next: int
-    time: Floats
-    xyz: Floats
+    time: Float64Array
+    xyz: Float64Array
     used: NDArray[np.bool_]
-    held_time: Floats
-    held_xyz: Floats
+    held_time: Float64Array
+    held_xyz: Float64Array
     newcomer: bool
 
 
-_counts = attrgetter(*Tally.__slots__)
+_counts = attrgetter(*CounterDelta.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,17 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as UnreadableError
 
+from hard.errors import HardError
 from hard.setting_types import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text, sendable
 
 ENVIRONMENT = "HARD_"
 LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # leaves room for a device's or an instance's name, and a level
 
 
-class SettingsError(ValueError):
+class SettingsError(HardError):
     """A setting that can't be used; the message is one sentence that names it."""
+
+    exit_code = 2
 
 
 def default_state_dir() -> Path:

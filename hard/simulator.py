@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.records import Floats
+from hard.records import Float64Array
 
 INNER_HZ = 50.0  # rate of the recordings that the parameters come from, and of the synthesis
 BANDS_HZ = (0.0, 0.5, 1.5, 3.0, 6.0, 10.0, 25.0)  # edges of the bands of the remainder
@@ -58,8 +58,8 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Motion:
     """Consecutive samples: `time` (N,) s, `xyz` (N, 3) m/s², `activity` (N,) the true names."""
 
-    time: Floats
-    xyz: Floats
+    time: Float64Array
+    xyz: Float64Array
     activity: NDArray[np.str_]
 
 
@@ -140,7 +140,7 @@ class Wearer:
                 return episode.activity
         return None
 
-    def _truth(self, time: Floats) -> NDArray[np.str_]:
+    def _truth(self, time: Float64Array) -> NDArray[np.str_]:
         ends = np.array([episode.end for episode in self._episodes])
         at = np.searchsorted(ends, time + 1e-6, side="right")
         names = np.array([episode.activity for episode in self._episodes])
@@ -168,7 +168,7 @@ class Wearer:
         self._episodes.append(Episode(start, start + n / INNER_HZ, self._activity))
 
 
-def synthesise(way: Prototype, n: int, random: np.random.Generator) -> Floats:
+def synthesise(way: Prototype, n: int, random: np.random.Generator) -> Float64Array:
     """`n` samples (n, 3) m/s² at INNER_HZ of one activity done one way."""
     xyz = np.asarray(way.mean) + _remainder(np.asarray(way.remainder), n, random)
     if way.cosine:
@@ -180,13 +180,13 @@ def synthesise(way: Prototype, n: int, random: np.random.Generator) -> Floats:
     return xyz
 
 
-def _wander(sd: float, n: int, random: np.random.Generator) -> Floats:
+def _wander(sd: float, n: int, random: np.random.Generator) -> Float64Array:
     """A slow random course (n,) about zero."""
     knots = np.clip(random.normal(0, sd, int(n / INNER_HZ / WANDER_S) + 3), -MAX_WANDER, MAX_WANDER)
     return np.interp(np.arange(n) / (INNER_HZ * WANDER_S), np.arange(len(knots)), knots)
 
 
-def _remainder(factors: Floats, n: int, random: np.random.Generator) -> Floats:
+def _remainder(factors: Float64Array, n: int, random: np.random.Generator) -> Float64Array:
     """Noise (n, 3) whose covariance in each band is that of the Cholesky `factors` (bands, 6)."""
     lower = np.zeros((len(factors), 3, 3))
     lower[(slice(None), *np.tril_indices(3))] = factors

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from rich.console import Console  # noqa: PLC0415
     from transformers.utils import logging  # noqa: PLC0415
 
-    from hard.commands import Refusal  # noqa: PLC0415
+    from hard.errors import UsageError  # noqa: PLC0415
 
     logging.disable_progress_bar()
     console = Console()
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="hard-benchmark-") as folder:
             run = course.Run(Path(folder), quick=options.quick, say=lambda text: console.print(text, style="dim"))
             record = run.all(options.parts)
-    except Refusal as error:
+    except UsageError as error:
         print(f"benchmark.py: {error}", file=sys.stderr)
         return 2
     report.write(record, options.out, console)

@@ -7,7 +7,7 @@ The first 60 % of the time the daemon is killed (-9), stopped and continued, its
 and filled with bytes that are no MQTT, and its disk filled (a tmpfs, as root). Then the broker is killed (-9) and
 stopped, with the daemon left alone. A publisher follows a known plan; every window of an undisturbed run of that plan
 must reach a subscriber. Exit code 1 where one is missing that the broker had not acknowledged and lost, where more than
-2 % come twice (a kill costs up to a second's labels), where books don't balance, or where memory or descriptors grow.
+2 % come twice (a kill costs up to a second's labels), where counters don't add up, or where memory or descriptors grow.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Chaos:
         return sorted(times)
 
     def look(self) -> None:
-        """Are the books balanced, and how large is the daemon?"""
+        """Are the counters balanced, and how large is the daemon?"""
         metrics = self.daemon.metrics()
         if not metrics:
             return
@@ -235,7 +235,7 @@ def report(chaos: Chaos, outcome, subscriber: Subscriber, *, code: int, disk: bo
     print(f"windows: {outcome.expected} expected, {len(outcome.missing)} missing, {outcome.lost_by_broker} lost by the")
     print(f"  broker after it had acknowledged, {outcome.repeats} repeats ({repeats:.2%}), {outcome.unknown} unknown;")
     print(f"  {subscriber.replayed} labels came from the journal")
-    print(f"books: balanced at {seen.looks} looks" if not seen.unbalanced else f"books: {seen.unbalanced[:5]}")
+    print(f"counters: balanced at {seen.looks} looks" if not seen.unbalanced else f"counters: {seen.unbalanced[:5]}")
     settled = [(m, d) for age, m, d in seen.vitals if age > 60] or [(m, d) for _, m, d in seen.vitals]
     (first, first_d), (last, last_d) = settled[0], settled[-1]
     print(
@@ -247,7 +247,7 @@ def report(chaos: Chaos, outcome, subscriber: Subscriber, *, code: int, disk: bo
     if repeats > most_repeats:
         problems.append("too many repeats")
     if seen.unbalanced or not subscriber.health.get("balanced"):
-        problems.append("books don't balance")
+        problems.append("counters don't balance")
     if last > MOST_GROWTH * first or last_d > first_d + 10:
         problems.append("memory or descriptors grow")
     if code or seen.exits:

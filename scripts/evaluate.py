@@ -9,6 +9,7 @@ from pathlib import Path
 from training.options import add_source, positive
 
 from hard.cli import names
+from hard.errors import HardError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,9 +30,6 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     from training.evaluation.evaluate import evaluate  # noqa: PLC0415
-    from training.loop.guards import RefusedError  # noqa: PLC0415
-
-    from hard.model.bundle import BundleError  # noqa: PLC0415  (--help needs none of what follows)
 
     try:
         evaluate(
@@ -46,9 +44,9 @@ def main(arguments: list[str]) -> int:
             labels=options.labels,
             source=(options.time_unit, options.recorded_hz, options.unit),
         )
-    except (BundleError, RefusedError) as error:
+    except HardError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     return 0
 
 

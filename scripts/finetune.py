@@ -10,6 +10,8 @@ from pathlib import Path
 
 from training.options import add_source
 
+from hard.errors import HardError
+
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
@@ -72,7 +74,6 @@ def main(arguments: list[str]) -> int:
     from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
     from training import crossval as crossing  # noqa: PLC0415
     from training import finetune  # noqa: PLC0415
-    from training.loop.guards import RefusedError, StoppedError  # noqa: PLC0415
     from training.recipe import Recipe  # noqa: PLC0415
 
     # As it would be given anew. A relative path lets it be run again; an absolute one is nobody's business.
@@ -85,9 +86,9 @@ def main(arguments: list[str]) -> int:
             finetune.run(recipe, console)
         else:
             crossing.run(recipe, console, folds=folds, jobs=jobs)
-    except (RefusedError, StoppedError) as error:
+    except HardError as error:
         print(f"finetune.py: {error}", file=sys.stderr)
-        return 2 if isinstance(error, RefusedError) else 1
+        return error.exit_code
     return 0
 
 

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from hard.recordings import recordings
-from hard.records import Floats
+from hard.records import Float64Array
 from hard.simulator import BANDS_HZ, INNER_HZ, MAX_WANDER, Parameters, Prototype
 
 # Strides (two steps) a second in which to look. A stride and a step can't be told apart by fit alone.
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--source", default="MotionSense (Malekzadeh et al., IoTDI 2019)", help="named in the file")
     args = parser.parse_args()
     runs, _ = recordings.read(args.file)
-    by_way: dict[str, dict[str, list[Floats]]] = {}
+    by_way: dict[str, dict[str, list[Float64Array]]] = {}
     for run in runs:
         if run.truth is not None and len(set(run.truth)) == 1 and len(run.time) >= 2 * WINDOW:
             even = np.arange(run.time[0], run.time[-1], 1 / INNER_HZ)
@@ -58,7 +58,7 @@ def main() -> int:
     return 0
 
 
-def fit(subject: str, xyz: Floats, stride_hz: tuple[float, float] | None) -> Prototype:
+def fit(subject: str, xyz: Float64Array, stride_hz: tuple[float, float] | None) -> Prototype:
     """The prototype of one run `xyz` (N, 3) at INNER_HZ; without rhythm where `stride_hz` is None."""
     # The ends of a run hold the phone going into the pocket and out of it.
     margin = min(round(2 * INNER_HZ), (len(xyz) - WINDOW) // 2)
@@ -91,25 +91,25 @@ def fit(subject: str, xyz: Floats, stride_hz: tuple[float, float] | None) -> Pro
     )
 
 
-def best_stride(windows: Floats, candidates_hz: Floats) -> float:
+def best_stride(windows: Float64Array, candidates_hz: Float64Array) -> float:
     """The stride rate whose series leaves least of `windows` (B, WINDOW, 3) unexplained."""
     centred = windows - windows.mean(axis=1, keepdims=True)
     left = [float(((centred - project(centred, hz)) ** 2).sum()) for hz in candidates_hz]
     return float(candidates_hz[int(np.argmin(left))])
 
 
-def project(centred: Floats, hz: float) -> Floats:
+def project(centred: Float64Array, hz: float) -> Float64Array:
     basis, _ = np.linalg.qr(waves(hz))
     return basis @ (basis.T @ centred)
 
 
-def waves(hz: float) -> Floats:
+def waves(hz: float) -> Float64Array:
     """Cosines, then sines, of the harmonics of `hz` (WINDOW, 2·HARMONICS)."""
     phase = 2 * np.pi * hz * np.arange(WINDOW)[:, None] / INNER_HZ * np.arange(1, HARMONICS + 1)
     return np.concatenate((np.cos(phase), np.sin(phase)), axis=1)
 
 
-def series(window: Floats, hz: float) -> tuple[float, Floats, Floats]:
+def series(window: Float64Array, hz: float) -> tuple[float, Float64Array, Float64Array]:
     """Stride rate, coefficients (2, HARMONICS, 3) and what remains (WINDOW, 3) of one window."""
     centred = window - window.mean(axis=0)
     basis = waves(hz)
@@ -117,7 +117,7 @@ def series(window: Floats, hz: float) -> tuple[float, Floats, Floats]:
     return hz, coefficients.reshape(2, HARMONICS, 3), centred - basis @ coefficients
 
 
-def remainder(rest: Floats, means: Floats) -> tuple[tuple[float, ...], ...]:
+def remainder(rest: Float64Array, means: Float64Array) -> tuple[tuple[float, ...], ...]:
     """Cholesky factors of the covariance by band of `rest` (B, WINDOW, 3); how the means move is the slowest band's."""
     spectrum = np.fft.rfft(rest, axis=1, norm="forward")
     hz = np.fft.rfftfreq(rest.shape[1], 1 / INNER_HZ)
@@ -132,13 +132,13 @@ def remainder(rest: Floats, means: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(factors)
 
 
-def _spread(values: Floats) -> float:
+def _spread(values: Float64Array) -> float:
     """Robust relative spread, bounded as the synthesis bounds it."""
     middle = np.median(values)
     return float(min(1.48 * np.median(np.abs(values - middle)) / middle, MAX_WANDER / 2))
 
 
-def _round(values: Floats) -> tuple[float, ...]:
+def _round(values: Float64Array) -> tuple[float, ...]:
     return tuple(round(float(value), 3) for value in values)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon import ROOT, books, daemon
+from support.daemon import ROOT, daemon, discrepancies
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -63,7 +63,7 @@ def test_live_labels_are_those_of_the_recording(mosquitto: Mosquitto, motionsens
         ]
         subprocess.run([sys.executable, "-m", "hard", *replay], cwd=ROOT, check=True, timeout=300, capture_output=True)
         eventually(lambda: len(listener.all) >= len(lines), 300)
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
         assert running.stop() == 0
     live = [json.loads(payload) for _, payload in listener.all]
     assert len(live) == len(lines)

@@ -14,7 +14,7 @@ import pytest
 from support.mosquitto import free_port
 
 from hard import __version__, cli
-from hard.commands import Failure, Refusal
+from hard.errors import CommandError, UsageError
 from hard.model import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,8 +112,8 @@ def test_bad_arguments_are_exit_code_2(arguments: tuple[str, ...], capsys: pytes
 @pytest.mark.parametrize(
     ("raised", "code", "told"),
     [
-        (Refusal("it can't be used"), 2, "hard: it can't be used\n"),
-        (Failure("it is not there"), 1, "hard: it is not there\n"),
+        (UsageError("it can't be used"), 2, "hard: it can't be used\n"),
+        (CommandError("it is not there"), 1, "hard: it is not there\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

@@ -19,8 +19,8 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hard.commands import Failure, Refusal
-from hard.records import Floats
+from hard.errors import CommandError, UsageError
+from hard.records import Float64Array
 
 CONNECT_S = 10.0
 STALLED_S = 30.0  # a broker that acknowledges nothing for so long is given up
@@ -44,14 +44,14 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Reads `mqtt://[user[:password]@]host[:port]` or `mqtts://…`. Raises Refusal; never repeats a password."""
+    """Reads `mqtt://[user[:password]@]host[:port]` or `mqtts://…`. Raises UsageError; never repeats a password."""
     try:
         parts = urlsplit(url if "//" in url else f"mqtt://{url}")
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == 0 or parts.path not in ("", "/"):
-        raise Refusal("a broker is written mqtt://[user[:password]@]host[:port], or mqtts:// for TLS")
+        raise UsageError("a broker is written mqtt://[user[:password]@]host[:port], or mqtts:// for TLS")
     tls = parts.scheme == "mqtts"
     user, password = (unquote(part) if part is not None else None for part in (parts.username, parts.password))
     return Address(parts.hostname, port or (8883 if tls else 1883), tls, user, password)
@@ -62,7 +62,7 @@ class Link:
     acknowledged. A clean session: an earlier one of `client_id` ends.
 
     `acknowledged` and `published` count messages. Received messages wait in `received` as (topic, payload). One thread
-    publishes at a time. Raises Failure where the broker can't be reached, refuses, or stalls.
+    publishes at a time. Raises CommandError where the broker can't be reached, refuses, or stalls.
     """
 
     def __init__(self, url: str, topics: tuple[str, ...] = (), client_id: str = "") -> None:
@@ -85,12 +85,12 @@ class Link:
         try:
             client.connect(where.host, where.port, keepalive=30)
         except (OSError, ValueError) as error:
-            raise Failure(f"no broker answers at {where} ({_reason(error)})") from error
+            raise CommandError(f"no broker answers at {where} ({_reason(error)})") from error
         client.loop_start()
         if not self._ready.wait(CONNECT_S) or self._refused:
             self._close()
             why = self._refused or f"no answer in {CONNECT_S:g} s"
-            raise Failure(f"the broker at {where} does not let us in: {why}")
+            raise CommandError(f"the broker at {where} does not let us in: {why}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -122,9 +122,9 @@ class Link:
             self._client.disconnect()
         self._client.loop_stop()
 
-    def _stalled(self) -> Failure:
+    def _stalled(self) -> CommandError:
         waiting = self.published - self.acknowledged
-        return Failure(
+        return CommandError(
             f"the broker at {self.address} acknowledged nothing for {STALLED_S:g} s; {waiting} messages wait"
         )
 
@@ -149,7 +149,7 @@ class Link:
             self.received.put_nowait((message.topic, bytes(message.payload)))
 
 
-def batch(time_s: Floats, xyz: Floats, rate_hz: float) -> bytes:
+def batch(time_s: Float64Array, xyz: Float64Array, rate_hz: float) -> bytes:
     """One native JSON message of samples: an even grid where the times are regular, else a time for each sample."""
     values = xyz.round(5)
     even = time_s[0] + np.arange(len(time_s)) / rate_hz

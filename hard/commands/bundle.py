@@ -8,7 +8,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from hard.commands import Refusal
 from hard.model.bundle import Bundle, BundleError, Int8, find, read, verify
 from hard.model.classifier import Classifier
 
@@ -21,10 +20,7 @@ def main(args: argparse.Namespace) -> int:
     path = find(args.dir)
     if args.action == "verify":
         return _verify(path)
-    try:
-        print(_account(read(path)))
-    except BundleError as error:
-        raise Refusal(error) from error
+    print(_account(read(path)))
     return 0
 
 
@@ -51,7 +47,9 @@ def _account(bundle: Bundle) -> str:
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "labels": ", ".join(manifest.labels),
         "window": f"{manifest.window.length_s:g} s at {manifest.window.rate_hz:g} Hz, {manifest.window.unit}",
-        "swing": f"evened out to {manifest.swing:g} m/s2" if manifest.swing else "as it comes",
+        "gait amplitude": f"normalised to {manifest.gait_amplitude_ms2:g} m/s2"
+        if manifest.gait_amplitude_ms2
+        else "as it comes",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
         "temperature": f"{manifest.temperature:g}",
         "served in": manifest.precision + (f"; int8: {_weighed(manifest.int8)}" if manifest.int8 else ""),

@@ -27,11 +27,11 @@ import numpy as np
 from rich.table import Table
 
 from hard.cli import SENSOR_TOPIC
-from hard.commands import Failure
 from hard.commands.broker import Link, address
 from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
 from hard.commands.processes import Child, child, embedded_broker
 from hard.commands.wearers import Wearers
+from hard.errors import CommandError
 from hard.simulator import Wearer
 
 FIRST_LABEL_S = 60.0
@@ -54,7 +54,7 @@ class Place:
         return f"{self.instance}/{{device}}/accel" if self.shared else SENSOR_TOPIC
 
 
-class Tally:
+class CounterDelta:
     """Labels held against the truth. `newest` has each wearer's newest label and the truth of its window."""
 
     def __init__(self, wearers: dict[str, Wearer], title: str = "") -> None:
@@ -121,32 +121,32 @@ def main(args: argparse.Namespace) -> int:
         link = stack.enter_context(Link(place.url, (LABELS,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
         where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * place.shared
-        tally = Tally(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
+        delta = CounterDelta(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
         stack.callback(_forget, link, place, wearers)
         parts.append(stack.enter_context(_daemon(place, folder)))
         parts.append(stack.enter_context(Publishing(link, wearers, place.sensors)))
-        shown = stack.enter_context(screen(tally.table))
+        shown = stack.enter_context(screen(delta.table))
         shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {link.address}{where}")
         with contextlib.suppress(KeyboardInterrupt):
-            watch(link, tally, shown, parts, args.seconds or float("inf"))
-    print(tally.line(), flush=True)
+            watch(link, delta, shown, parts, args.seconds or float("inf"))
+    print(delta.line(), flush=True)
     return 0
 
 
-def watch(link: Link, tally: Tally, shown: Screen, parts: Sequence[Part], seconds: float) -> None:
-    """Shows labels until `seconds` after the first. Raises Failure where a part of the demo dies or no label comes."""
+def watch(link: Link, delta: CounterDelta, shown: Screen, parts: Sequence[Part], seconds: float) -> None:
+    """Shows labels until `seconds` after the first. Raises CommandError where a part dies or no label comes."""
     begin = time.monotonic()
-    while tally.first_at is None or time.monotonic() < tally.first_at + seconds:
+    while delta.first_at is None or time.monotonic() < delta.first_at + seconds:
         message = next_message(link)
         label = read_label(message[1]) if message else None
-        if label and tally.add(label):
-            newest = tally.newest[label.device]
+        if label and delta.add(label):
+            newest = delta.newest[label.device]
             shown.line(as_line(label, newest[1] if newest else None))
         shown.draw()
         for part in parts:
             part.check()
-        if tally.first_at is None and time.monotonic() > begin + FIRST_LABEL_S:
-            raise Failure(f"no label came in {FIRST_LABEL_S:g} s, though every part of the demo runs")
+        if delta.first_at is None and time.monotonic() > begin + FIRST_LABEL_S:
+            raise CommandError(f"no label came in {FIRST_LABEL_S:g} s, though every part of the demo runs")
 
 
 def as_line(label: Label, truth: str | None) -> str:
@@ -160,7 +160,7 @@ class Part(Protocol):
     """Something without which the demo can't go on."""
 
     def check(self) -> None:
-        """Raises Failure where it has ended."""
+        """Raises CommandError where it has ended."""
         ...
 
 
@@ -188,7 +188,7 @@ class Publishing:
     def __init__(self, link: Link, wearers: Wearers, topic: str) -> None:
         self._link, self._wearers, self._topic = link, wearers, topic
         self._stop = threading.Event()
-        self._failure: Failure | None = None
+        self._failure: CommandError | None = None
         self._thread = threading.Thread(target=self._publish, name="wearers")
 
     def __enter__(self) -> Publishing:
@@ -200,14 +200,14 @@ class Publishing:
         self._thread.join()
 
     def check(self) -> None:
-        """Raises Failure where the thread has ended."""
+        """Raises CommandError where the thread has ended."""
         if not self._thread.is_alive():
-            raise self._failure or Failure("the simulated wearers ended")
+            raise self._failure or CommandError("the simulated wearers ended")
 
     def _publish(self) -> None:
         try:
             self._wearers.publish(self._link, self._topic, self._stop)
-        except Failure as failure:
+        except CommandError as failure:
             self._failure = failure
 
 
@@ -238,5 +238,5 @@ def _forget(link: Link, place: Place, wearers: Wearers) -> None:
         return
     for topic in (f"@{place.instance}/status", f"@{place.instance}/health", *(f"{d}/state" for d in wearers.by_name)):
         link.publish(f"hard/{topic}", b"", retain=True)
-    with contextlib.suppress(Failure), Link(place.url, client_id=place.instance):
+    with contextlib.suppress(CommandError), Link(place.url, client_id=place.instance):
         pass  # a clean session takes the place of the daemon's

@@ -12,12 +12,12 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hard.commands import Failure, Refusal
 from hard.daemon import wiring
-from hard.monitoring.accounting import MessageBook, SampleBook, WindowBook
+from hard.errors import CommandError
+from hard.monitoring.accounting import MessageCounters, SampleCounters, WindowCounters
 from hard.monitoring.health import Health
 from hard.mqtt.session import Broker, tls_context
-from hard.settings import Settings, SettingsError, load
+from hard.settings import Settings, load
 
 ANSWER_S = 5.0  # a broker that has said nothing by then has nothing to say
 OVERDUE = 2.5  # health records that may be missing before the daemon counts as silent
@@ -34,14 +34,11 @@ class Verdict(msgspec.Struct):
 
 def main(args: argparse.Namespace) -> int:
     """Exit code 0 when healthy, 1 when not or when the broker can't be asked, 2 on bad settings."""
-    try:
-        settings = load(args.config, args.overrides)
-        broker = wiring.broker(settings)
-    except SettingsError as error:
-        raise Refusal(str(error)) from error
+    settings = load(args.config, args.overrides)
+    broker = wiring.broker(settings)
     try:
         found = ask(broker, settings)
-    except Failure as failure:
+    except CommandError as failure:
         found = Verdict(False, [str(failure)])
     print(msgspec.json.encode(found).decode() if args.json else "\n".join(screen(found, time.time())))
     return 0 if found.healthy else 1
@@ -81,14 +78,14 @@ def judge(status: str | None, payload: bytes | None, now: float) -> Verdict:
 
 
 def retained(broker: Broker, own_topic: str, until: float) -> Iterator[tuple[str, bytes]]:
-    """Messages on the daemon's own topics until the monotonic time `until`. Raises Failure where nobody lets us in."""
-    came: queue.Queue[tuple[str, bytes] | Failure] = queue.Queue()
+    """The daemon's own messages until the monotonic time `until`. Raises CommandError where it can't connect."""
+    came: queue.Queue[tuple[str, bytes] | CommandError] = queue.Queue()
     where = f"{broker.host}:{broker.port}"
     client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
 
     def connected(_: paho.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         if reason.is_failure:
-            came.put(Failure(f"the broker at {where} does not let us in: {reason}"))
+            came.put(CommandError(f"the broker at {where} does not let us in: {reason}"))
         client.subscribe([(f"{own_topic}/{name}", 1) for name in ("status", "health")])
 
     client.on_connect = connected
@@ -99,12 +96,12 @@ def retained(broker: Broker, own_topic: str, until: float) -> Iterator[tuple[str
     try:
         client.connect(broker.host, broker.port)
     except OSError as error:
-        raise Failure(f"no broker answers at {where}: {error.strerror or error}") from error
+        raise CommandError(f"no broker answers at {where}: {error.strerror or error}") from error
     client.loop_start()
     try:
         while (left_s := until - time.monotonic()) > 0:
             message = came.get(timeout=left_s)
-            if isinstance(message, Failure):
+            if isinstance(message, CommandError):
                 raise message
             yield message
     except queue.Empty:
@@ -129,10 +126,10 @@ def screen(found: Verdict, now: float) -> Iterator[str]:
     yield f"{'waiting':10}{h.queues.messages} messages, {h.queues.windows} windows, {h.queues.outbox} for the broker"
     yield f"{'latency':10}p50 {ms[0]}, p99 {ms[1]}"
     for name in ("messages", "samples", "windows"):
-        yield f"{name:10}{book(getattr(h.books, name))}"
+        yield f"{name:10}{book(getattr(h.accounting, name))}"
 
 
-def book(counts: MessageBook | SampleBook | WindowBook) -> str:
+def book(counts: MessageCounters | SampleCounters | WindowCounters) -> str:
     """What a book counted, without its zeros."""
     counted = {name: n for name, n in msgspec.structs.asdict(counts).items() if n}
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counted.items()) or "none yet"

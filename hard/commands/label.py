@@ -15,14 +15,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hard.commands import Refusal
 from hard.commands.progress import progress
+from hard.errors import UsageError
 from hard.model import leakage
-from hard.model.bundle import BundleError
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.recordings import recordings, scores
-from hard.recordings.file_formats import NoTimesError, RecordingError
+from hard.recordings.file_formats import NoTimesError
 from hard.recordings.recordings import Recording
 from hard.records import Prediction, Window
 
@@ -32,10 +31,10 @@ Labelled = tuple[Window, str | None]
 
 
 def main(args: argparse.Namespace) -> int:
-    """Labels `args.file`; raises Refusal where the file, the bundle or the arguments can't be used."""
+    """Labels `args.file`; raises HardError where the file, the bundle or the arguments can't be used."""
     runs, rejected = read_recording(args)
     if args.score and all(run.truth is None for run in runs):
-        raise Refusal(f"{args.file}: has no truth to score against")
+        raise UsageError(f"{args.file}: has no truth to score against")
     classifier = _classifier(args)
     truths: list[str] = []
     labels: list[str] = []
@@ -53,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     tell_rejected(args.file, rejected)
     if not count:
         length_s = classifier.bundle.manifest.window.length_s
-        raise Refusal(f"{args.file}: no run is long enough for a window of {length_s:g} s")
+        raise UsageError(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
         print(_told(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score", file=sys.stderr)
         if met := leakage.of(
@@ -95,20 +94,18 @@ def as_object(
 
 
 def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[str]]:
-    """The runs of `args.file` that `args.subjects` asks for, and what was rejected. Raises Refusal."""
+    """The runs of `args.file` that `args.subjects` asks for, and what was rejected. Raises HardError."""
     try:
         runs, rejected = recordings.read(
             args.file, time_unit=args.time_unit, rate_hz=args.rate, unit=args.unit, columns=dict(args.columns)
         )
     except NoTimesError as error:
-        raise Refusal(f"{error} (--rate)") from error
-    except RecordingError as error:
-        raise Refusal(error) from error
+        raise UsageError(f"{error} (--rate)") from error
     if args.subjects:
         there = dict.fromkeys(run.subject for run in runs)
         absent = [subject for subject in args.subjects if subject not in there]
         if absent:
-            raise Refusal(f"{args.file}: has no subject {', '.join(absent)}; it has {', '.join(there)}")
+            raise UsageError(f"{args.file}: has no subject {', '.join(absent)}; it has {', '.join(there)}")
         runs = [run for run in runs if run.subject in args.subjects]
     return runs, rejected
 
@@ -121,14 +118,11 @@ def tell_rejected(file: str, rejected: Counter[str]) -> None:
 
 
 def _classifier(args: argparse.Namespace) -> Classifier:
-    try:
-        classifier = load(args.bundle, args.backend)
-    except BundleError as error:
-        raise Refusal(error) from error
+    classifier = load(args.bundle, args.backend)
     try:
         classifier.bundle.grid(hop_s=args.hop)
     except ValueError as error:
-        raise Refusal(f"--hop: {error}") from error
+        raise UsageError(f"--hop: {error}") from error
     return classifier
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from hard.commands import Failure, Refusal
+from hard.errors import CommandError, UsageError
 
 LOOPBACK = "127.0.0.1"
 START_S = 30.0
@@ -26,10 +26,10 @@ class Child:
         self.name, self.process, self.log = name, process, log
 
     def check(self) -> None:
-        """Raises Failure where the child has ended."""
+        """Raises CommandError where the child has ended."""
         code = self.process.poll()
         if code is not None:
-            raise Failure(f"{self.name} ended with exit code {code}: {self.last_words()}")
+            raise CommandError(f"{self.name} ended with exit code {code}: {self.last_words()}")
 
     def last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -65,9 +65,9 @@ def child(name: str, arguments: Sequence[str], folder: Path, more: Mapping[str, 
 
 @contextlib.contextmanager
 def embedded_broker(folder: Path) -> Iterator[tuple[str, Child]]:
-    """A broker of our own on a free loopback port: its URL and its process. Raises Refusal where amqtt is missing."""
+    """A broker of our own on a free loopback port: its URL and its process. UsageError without amqtt."""
     if find_spec("amqtt") is None:
-        raise Refusal(
+        raise UsageError(
             "the embedded broker needs amqtt: pip install 'hard-daemon[demo]', or name a broker with --broker"
         )
     with socket.socket() as probe:
@@ -80,6 +80,6 @@ def embedded_broker(folder: Path) -> Iterator[tuple[str, Child]]:
             with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
                 break
             if time.monotonic() > until:
-                raise Failure(f"the embedded broker does not answer after {START_S:g} s")
+                raise CommandError(f"the embedded broker does not answer after {START_S:g} s")
             time.sleep(0.05)
         yield f"mqtt://{LOOPBACK}:{port}", broker

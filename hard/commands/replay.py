@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hard.commands import Refusal
 from hard.commands.broker import Link, batch
 from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
+from hard.errors import UsageError
 from hard.formats.payloads import usable
 from hard.recordings.recordings import Recording
-from hard.records import Floats
+from hard.records import Float64Array
 
 MESSAGE_S = 1.0
 LONGEST_WAIT_S = 2.0
@@ -38,8 +38,8 @@ class Part(NamedTuple):
 
     due_s: float
     subject: str
-    time: Floats
-    xyz: Floats
+    time: Float64Array
+    xyz: Float64Array
     rate_hz: float
 
 
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     tell_rejected(args.file, rejected)
     for run in runs:
         if not usable(run.subject):
-            raise Refusal(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
+            raise UsageError(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
     samples = sum(len(run.time) for run in runs)
     sent = 0
     with Link(args.broker) as link, progress("replaying", samples, prints=False) as advance:
@@ -97,6 +97,6 @@ def _of_one(runs: list[Recording], begin_wall: float) -> Iterator[Part]:
         last = run.time[-1]
 
 
-def sample_rate(since: Floats) -> float:
+def sample_rate(since: Float64Array) -> float:
     """The rate of a run in Hz, by its median step."""
     return round(float(1 / np.median(np.diff(since))), 6) if len(since) > 1 else 1.0

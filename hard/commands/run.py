@@ -7,25 +7,17 @@ import logging
 import os
 import sys
 
-from hard.daemon.daemon import Daemon, StartError
-from hard.model.bundle import BundleError
-from hard.settings import Settings, SettingsError, load
+from hard.daemon.daemon import Daemon
+from hard.settings import Settings, load
 
 LEVELS = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 def main(args: argparse.Namespace) -> int:
-    """Serves until told to stop. Exit code 0 after a clean stop, 2 on bad settings or bundle, 1 on anything else."""
-    try:
-        settings = load(args.config, args.overrides)
-        configure_logging(settings)
-        return Daemon(settings, lambda: load(args.config, args.overrides)).run()
-    except (SettingsError, BundleError) as error:
-        print(f"hard: {error}", file=sys.stderr)
-        return 2
-    except StartError as error:
-        print(f"hard: {error}", file=sys.stderr)
-        return 1
+    """Serves until SIGTERM or SIGINT. Gives the exit code; raises HardError where it can't start."""
+    settings = load(args.config, args.overrides)
+    configure_logging(settings)
+    return Daemon(settings, lambda: load(args.config, args.overrides)).run()
 
 
 def configure_logging(settings: Settings) -> None:

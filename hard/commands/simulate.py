@@ -7,9 +7,9 @@ import contextlib
 import sys
 import threading
 
-from hard.commands import Refusal
 from hard.commands.broker import Link
 from hard.commands.wearers import Wearers
+from hard.errors import UsageError
 
 
 def main(args: argparse.Namespace) -> int:
@@ -19,7 +19,7 @@ def main(args: argparse.Namespace) -> int:
         try:
             wearers = Wearers(args.devices, rate_hz=args.rate, seed=args.seed, among=among)
         except ValueError as error:
-            raise Refusal(error) from error
+            raise UsageError(error) from error
         with contextlib.suppress(KeyboardInterrupt):
             wearers.publish(link, args.topic, threading.Event(), args.seconds or float("inf"))
     counts, noun = wearers.counts, "wearer" if args.devices == 1 else "wearers"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from hard.commands import Refusal
 from hard.commands.broker import Link
 from hard.commands.live import Label, cell, columns, next_message, printable, read_label, read_state, screen
+from hard.errors import UsageError
 
 MAX_DEVICES = 1000  # the least recently heard makes room
 
@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
     """Shows labels until the time is over or Ctrl-C."""
     prefix = args.prefix.rstrip("/")
     if not prefix or set(prefix) & set("+#\0"):
-        raise Refusal("--prefix is a topic without wildcards")
+        raise UsageError("--prefix is a topic without wildcards")
     board = Board()
     until = time.monotonic() + args.seconds if args.seconds else float("inf")
     topics = (f"{prefix}/+/activity", f"{prefix}/+/state")

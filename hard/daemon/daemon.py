@@ -21,8 +21,9 @@ from hard.daemon import systemd, wiring
 from hard.daemon.os_signals import Signals
 from hard.daemon.reload import Change, Reload, load_bundle
 from hard.daemon.vitals import Vitals
+from hard.errors import HardError
 from hard.formats.payloads import Topics
-from hard.monitoring.accounting import Abandoned, Ledger
+from hard.monitoring.accounting import Abandoned, Accounting
 from hard.monitoring.health import DeviceCounts, Health, JournalState, Latencies, Queues, RateMeter, rss_bytes
 from hard.monitoring.metrics import Gauges, Metrics
 from hard.mqtt.outbox import Outgoing
@@ -31,8 +32,8 @@ from hard.outputs.homeassistant import BIRTH_TOPIC
 from hard.outputs.publisher import Observers, Publisher
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.labeller import Labeller
-from hard.pipeline.window_queue import Pending
-from hard.pipeline.workers import Turns, Worker
+from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.workers import FairLock, Worker
 from hard.records import Window
 from hard.settings import Settings, SettingsError
 
@@ -44,8 +45,8 @@ STOP, FAILED = 0, 1
 PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE}  # may be otherwise a moment later
 
 
-class StartError(RuntimeError):
-    """Something that is no fault of the settings, and worth another try: exit code 1."""
+class StartError(HardError):
+    """Something that is no fault of the settings, and worth another try."""
 
 
 class Daemon:
@@ -59,23 +60,23 @@ class Daemon:
         self._reload_asked = False
         self._health_at = 0.0  # when the next record is due, monotonic
         self._classifier = load_bundle(settings)
-        self._ledger, self._latencies, self._rates = Ledger(), Latencies(), RateMeter()
+        self._accounting, self._latencies, self._rates = Accounting(), Latencies(), RateMeter()
         self._messages: Messages = queue.SimpleQueue()
         self._devices = wiring.devices(settings, self._classifier)  # the assemble thread's own once it runs
         self._journal = wiring.journal(settings, self._classifier.bundle)
-        self._pending = Pending(
+        self._pending = WindowQueue(
             self._abandoned, max_age_s=settings.model.max_age_s,
             max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
         )  # fmt: skip
         self._discovery = wiring.discovery(settings, lambda: self._classifier, self._put)
         self._session = Session(
             wiring.broker(settings), Topics(settings.ingest.topics).filters(), f"{settings.own_topic}/status",
-            self._messages, came=self._ledger.received, shed=self._ledger.shed,
+            self._messages, came=self._accounting.received, shed=self._accounting.shed,
             notices={BIRTH_TOPIC: self._discovery.birth} if self._discovery else None,
         )  # fmt: skip
         self._registry = CollectorRegistry()
         self._metrics = Metrics(
-            self._registry, self._ledger, self._gauges, lambda: wiring.model_facts(settings, self._classifier),
+            self._registry, self._accounting, self._gauges, lambda: wiring.model_facts(settings, self._classifier),
             self._classifier.labels,
         )  # fmt: skip
         self._publisher = Publisher(
@@ -85,10 +86,10 @@ class Daemon:
             min_confidence=settings.labels.min_confidence, smooth_windows=settings.labels.smooth_windows,
             max_devices=settings.ingest.max_devices, companion=self._discovery,
         )  # fmt: skip
-        turns = Turns()
+        turns = FairLock()
         self._assembler = Assembler(
             self._messages, decoder=wiring.decoder(settings), devices=self._devices, journal=self._journal,
-            pending=self._pending, publisher=self._publisher, ledger=self._ledger, metrics=self._metrics,
+            pending=self._pending, publisher=self._publisher, accounting=self._accounting, metrics=self._metrics,
             turns=turns, acknowledge=self._session.acknowledge,
         )  # fmt: skip
         self._labeller = Labeller(
@@ -98,7 +99,7 @@ class Daemon:
         self._assemble = Worker("assemble", self._assembler.work, lambda: not self._messages.empty())
         self._label = Worker("label", self._labeller.work, lambda: len(self._pending) > 0)
         self._vitals = Vitals(
-            settings, (self._assemble, self._label), self._session, books=self._ledger.books,
+            settings, (self._assemble, self._label), self._session, counters=self._accounting.counters,
             devices=lambda: DeviceCounts(len(self._devices), self._devices.active()),
             others=lambda: [self._journal.problem] if self._journal.problem else [],
         )  # fmt: skip
@@ -191,7 +192,7 @@ class Daemon:
             log.warning("these settings need a restart: %s", ", ".join(change.restart))
 
     def _finish(self, code: int) -> None:
-        """Stops taking in, finishes what is pending within the grace time, closes the books."""
+        """Stops taking in, finishes what is pending within the grace time, closes the counters."""
         half_s = self._settings.grace_s / 2
         deadline = monotonic() + 2 * half_s
         self._session.stop_taking()
@@ -212,8 +213,8 @@ class Daemon:
         if self._session.connected:
             self._put_health()
             self._session.outbox.drain(1.0)
-        for problem in self._ledger.books().imbalances() if code == STOP else ():
-            log.error("the books don't balance: %s", problem)
+        for problem in self._accounting.counters().discrepancies() if code == STOP else ():
+            log.error("the counters don't balance: %s", problem)
 
     @staticmethod
     def _left(deadline: float) -> float:
@@ -228,13 +229,13 @@ class Daemon:
 
     def _settled(self, window: Window, taken: bool) -> None:
         if taken:
-            self._ledger.published()
+            self._accounting.published()
             self._journal.settled(window)
         else:
             self._abandoned("shutdown" if self._out_of_time else "outbox_full", [window])
 
     def _abandoned(self, reason: Abandoned, windows: list[Window]) -> None:
-        self._ledger.abandoned(reason, len(windows))
+        self._accounting.abandoned(reason, len(windows))
         for window in windows if reason != "shutdown" else ():  # those the journal keeps for the next start
             self._journal.settled(window)
 
@@ -247,7 +248,7 @@ class Daemon:
         )  # fmt: skip
 
     def _put_health(self) -> None:
-        books = self._ledger.books()
+        counters = self._accounting.counters()
         gauges = self._gauges()
         health = Health(
             version=__version__,
@@ -258,14 +259,14 @@ class Daemon:
             uptime_s=round(gauges.uptime_s, 1),
             rss_bytes=rss_bytes(),
             devices=DeviceCounts(gauges.devices, gauges.devices_active),
-            rates=self._rates.rates(books),
-            queues=Queues(books.messages.queued, gauges.pending, gauges.outbox),
+            rates=self._rates.rates(counters),
+            queues=Queues(counters.messages.queued, gauges.pending, gauges.outbox),
             latency_s=self._latencies.quantiles(),
             subscribed=gauges.subscribed,
             journal=JournalState(self._settings.state.durability, self._journal.writing, self._journal.problem),
-            balanced=not books.imbalances(),
-            problems=[*self._vitals.problems(), *books.imbalances()],
-            books=books,
+            balanced=not counters.discrepancies(),
+            problems=[*self._vitals.problems(), *counters.discrepancies()],
+            accounting=counters,
         )
         payload = self._encoder.encode(health)
         self._put(Outgoing(f"{self._settings.own_topic}/health", lambda: payload, qos=1, retain=True))

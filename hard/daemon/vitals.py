@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from hard.daemon import systemd
 from hard.daemon.watchdog import Report, Watchdog
-from hard.monitoring.accounting import Books
+from hard.monitoring.accounting import Counters
 from hard.monitoring.health import DeviceCounts, RateMeter, problems, status_line
 from hard.mqtt.session import Session
 from hard.pipeline.workers import Worker
@@ -18,13 +18,13 @@ CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: 
 
 
 class Vitals:
-    """`books` and `devices` are asked for the numbers of the status line, `others` for what other rooms complain of."""
+    """`counters` and `devices` give the numbers of the status line, `others` the problems of other modules."""
 
     def __init__(
-        self, settings: Settings, workers: Sequence[Worker], session: Session, *, books: Callable[[], Books],
+        self, settings: Settings, workers: Sequence[Worker], session: Session, *, counters: Callable[[], Counters],
         devices: Callable[[], DeviceCounts], others: Callable[[], Sequence[str]],
     ) -> None:  # fmt: skip
-        self._workers, self._session, self._books, self._devices = workers, session, books, devices
+        self._workers, self._session, self._counters, self._devices = workers, session, counters, devices
         self._others = others
         self._broker = f"{settings.mqtt.host}:{settings.mqtt.port}"
         self._systemd, self._rates = systemd.Reports(), RateMeter()
@@ -55,7 +55,7 @@ class Vitals:
         stuck = self._watchdog.look(now, [*(w.report(self._patience_s) for w in self._workers), self._network()])
         wrong = self.problems()
         if self._systemd.due(now, "; ".join(wrong)):
-            line = status_line(wrong, self._rates.rates(self._books()), self._devices())
+            line = status_line(wrong, self._rates.rates(self._counters()), self._devices())
             systemd.notify(f"STATUS={line}")
         if stuck:
             return f"the {stuck[0]} thread is stuck: it has work and makes no progress"

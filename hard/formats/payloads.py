@@ -15,17 +15,16 @@ from itertools import chain
 import msgspec
 import numpy as np
 
-from hard.records import Floats, Message, Samples
+from hard.errors import HardError
+from hard.records import Float64Array, Message, Samples
+from hard.units import TIME_UNITS, UNITS
 
-G_MS2 = 9.80665  # standard gravity, m/s²
-UNITS = {"m/s2": 1.0, "g": G_MS2}
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 CONTENT_TYPES = {"application/json": "json", "text/csv": "csv"}
 EARLIEST, LATEST = 946_684_800.0, 4_102_444_800.0  # 2000 and 2100 in Unix s
 MAX_DEVICE_CHARS = 128
 
 
-class PayloadError(ValueError):
+class PayloadError(HardError):
     """A message that can't be decoded; `reason` is one of few words, for a counter."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -75,7 +74,7 @@ def _topic_regex(pattern: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _offsets(samples: int, rate_hz: float) -> Floats:
+def _offsets(samples: int, rate_hz: float) -> Float64Array:
     return np.asarray(np.arange(samples) / rate_hz)
 
 
@@ -87,7 +86,7 @@ class Decoder:
         max_payload_bytes: int = 65_536, max_rate_hz: float = 1000.0,
     ) -> None:  # fmt: skip
         self._matcher = Topics(topics).matcher()
-        self._format, self._scale, self._time_scale = format, UNITS[unit], TIME_UNITS[time_unit]
+        self._format, self._scale, self._units_per_s = format, UNITS[unit], TIME_UNITS[time_unit]
         self._time_unit = time_unit
         self._max_bytes, self._max_rate_hz = max_payload_bytes, max_rate_hz
         self._json = msgspec.json.Decoder(Shape)
@@ -120,7 +119,7 @@ class Decoder:
             raise PayloadError("topic", f"topic {topic[:80]!r} names no device")
         return device
 
-    def _decode_json(self, payload: bytes) -> tuple[Floats | None, Floats, float | None]:
+    def _decode_json(self, payload: bytes) -> tuple[Float64Array | None, Float64Array, float | None]:
         try:
             shape = self._json.decode(payload)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -142,10 +141,10 @@ class Decoder:
         times = [shape.t] if isinstance(shape.t, float) else shape.t
         if len({len(values) for values in (*lists, *([times] if times is not None else []))}) != 1:
             raise PayloadError("fields", "t, x, y and z differ in length")
-        time = None if times is None else np.array(times, dtype=float) * self._time_scale
+        time = None if times is None else np.array(times, dtype=float) / self._units_per_s
         return time, np.array(lists, dtype=float).T, self._rate(shape.rate)
 
-    def _batch(self, shape: Shape) -> tuple[Floats | None, Floats, float | None]:
+    def _batch(self, shape: Shape) -> tuple[Float64Array | None, Float64Array, float | None]:
         """A batch begins at `t0` and is spaced by `rate`; without `t0` it ends at the time of arrival."""
         xyz = np.fromiter(chain.from_iterable(shape.xyz or ()), dtype=float).reshape(-1, 3)
         rate = self._rate(shape.rate)
@@ -153,14 +152,14 @@ class Decoder:
             return None, xyz, rate
         if rate is None:
             raise PayloadError("fields", "a batch with t0 needs its rate")
-        return shape.t0 * self._time_scale + _offsets(len(xyz), rate), xyz, rate
+        return shape.t0 / self._units_per_s + _offsets(len(xyz), rate), xyz, rate
 
     def _rate(self, rate: float | None) -> float | None:
         if rate is not None and not 0 < rate <= self._max_rate_hz:
             raise PayloadError("rate", f"a rate of {rate:g} Hz, must be above 0 and at most {self._max_rate_hz:g}")
         return rate
 
-    def _decode_csv(self, payload: bytes) -> tuple[Floats | None, Floats, float | None]:
+    def _decode_csv(self, payload: bytes) -> tuple[Float64Array | None, Float64Array, float | None]:
         try:
             rows = [
                 [float(field) for field in line.split(",")]
@@ -172,4 +171,4 @@ class Decoder:
         if any(len(row) != 4 for row in rows):
             raise PayloadError("csv", "a line does not have the four fields t,x,y,z")
         table = np.array(rows, dtype=float).reshape(-1, 4)
-        return table[:, 0] * self._time_scale, table[:, 1:], None
+        return table[:, 0] / self._units_per_s, table[:, 1:], None

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from hard.errors import HardError
 from hard.records import DeviceState, Window
 
 FORMAT = 1
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS devices (name TEXT PRIMARY KEY, id INTEGER NOT NULL, 
 """
 
 
-class StoreError(Exception):
+class StoreError(HardError):
     """The file can't be used; `broken` when what is in it can't be read and setting it aside may help."""
 
     def __init__(self, message: str, *, broken: bool = False) -> None:
@@ -64,7 +65,7 @@ class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
     clock_offset_s: float
     received_at: float
     received_wall: float
-    swing: float = 0.0  # a file of before it was learnt has none
+    gait_amplitude_ms2: float = 0.0  # a file of before it was learnt has none
 
 
 class StateEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -250,7 +251,7 @@ class Store:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turns what SQLite and the decoders raise into StoreError."""
+        """FairLock what SQLite and the decoders raise into StoreError."""
         try:
             yield
         except sqlite3.Error as error:
@@ -264,7 +265,7 @@ def _row(saved: Saved) -> tuple[str, int, bytes | None, bytes]:
     windows = [
         WindowEntry(
             w.start, w.end, w.xyz.tobytes(), w.coverage, w.up.tobytes(), w.forward.tobytes(), w.calibrated,
-            w.clock_offset_s, w.received_at, w.received_wall, w.swing,
+            w.clock_offset_s, w.received_at, w.received_wall, w.gait_amplitude_ms2,
         )
         for w in saved.windows
     ]  # fmt: skip
@@ -291,7 +292,7 @@ def _unpack_windows(device: str, blob: bytes) -> list[Window]:
         Window(
             device, w.start, w.end, np.frombuffer(w.xyz, np.float32).reshape(-1, 3), w.coverage,
             np.frombuffer(w.up, np.float32), np.frombuffer(w.forward, np.float32), w.calibrated, w.clock_offset_s,
-            w.received_at, w.received_wall, replayed=True, swing=w.swing,
+            w.received_at, w.received_wall, replayed=True, gait_amplitude_ms2=w.gait_amplitude_ms2,
         )
         for w in _windows.decode(blob)
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
+from hard.errors import HardError
 from hard.model.prompts import PromptSpec, prompt_style
 from hard.motion import features
 from hard.motion.mounting import Frame
@@ -31,8 +32,10 @@ SHIPPED = Path(str(files("hard") / "bundles"))  # in the package, a folder each
 DEFAULT = "default"
 
 
-class BundleError(ValueError):
+class BundleError(HardError):
     """A bundle that can't be used; the message is one sentence."""
+
+    exit_code = 2
 
 
 class WindowSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str] = {}
     precision: Precision = "fp32"
     int8: Int8 | None = None
-    swing: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    gait_amplitude_ms2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Bundle:
     def usual(self) -> Frame:
         """The mounting assumed until a device has shown its own."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
-        return Frame(up, forward, calibrated=False, swing=self.manifest.swing)
+        return Frame(up, forward, calibrated=False, gait_amplitude_ms2=self.manifest.gait_amplitude_ms2)
 
     def grid(self, **rules: float) -> Grid:
         """The grid of the bundle's windows under the given rules."""

@@ -15,8 +15,8 @@ from hard.model.encoder import Encoder
 from hard.model.labels import label_tree
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
-from hard.motion.gain import evened, gains
-from hard.records import Prediction, Singles, Window
+from hard.motion.gain import gains, normalised
+from hard.records import Float32Array, Prediction, Window
 
 Backend = Literal["onnx", "torch"]
 
@@ -24,7 +24,7 @@ Backend = Literal["onnx", "torch"]
 class Scorer(Protocol):
     """What both backends are."""
 
-    def score(self, ids: Ids, mask: Ids) -> Singles:
+    def score(self, ids: Ids, mask: Ids) -> Float32Array:
         """Log probabilities (B, K) of the labels for token `ids` and attention `mask` (B, L)."""
         ...
 
@@ -42,7 +42,7 @@ class Classifier:
         self.bundle, self.labels = bundle, bundle.manifest.labels
         self._temperature = np.float32(bundle.manifest.temperature)
         self._wanted = bundle.manifest.prompt.features
-        self._rate_hz, self._swing = bundle.manifest.window.rate_hz, bundle.manifest.swing
+        self._rate_hz, self._gait_amplitude_ms2 = bundle.manifest.window.rate_hz, bundle.manifest.gait_amplitude_ms2
         try:
             tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
             self._encoder = Encoder(tokenizer, bundle.manifest.prompt)
@@ -111,15 +111,15 @@ class Classifier:
         """The prompts of `windows`, for people."""
         return self._encoder.render(self.features(windows))
 
-    def tokens(self, features: Singles) -> tuple[Ids, Ids]:
+    def tokens(self, features: Float32Array) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
         return self._encoder.tokens(features)
 
-    def features(self, windows: Sequence[Window]) -> Singles:
+    def features(self, windows: Sequence[Window]) -> Float32Array:
         """The features (B, F) that the prompts tell, in the bundle's order."""
         xyz, up, forward = (np.stack(part) for part in zip(*((w.xyz, w.up, w.forward) for w in windows), strict=True))
-        if self._swing:
-            xyz = evened(xyz, gains([window.swing for window in windows], self._swing))
+        if self._gait_amplitude_ms2:
+            xyz = normalised(xyz, gains([window.gait_amplitude_ms2 for window in windows], self._gait_amplitude_ms2))
         return extract(xyz, up, forward, self._rate_hz, self._wanted)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style
 from hard.model.tokens import Ids, WordTokenizer
-from hard.records import Singles
+from hard.records import Float32Array
 
 
 class Encoder:
@@ -32,11 +32,11 @@ class Encoder:
         """What share of `written` each level (L,) has on the windows that the edges were learnt from."""
         return self._style.even if isinstance(self._style, CompactPrompt) else ()
 
-    def render(self, features: Singles) -> list[str]:
+    def render(self, features: Float32Array) -> list[str]:
         """The prompts of `features` (B, F)."""
         return self._style.render(features)
 
-    def tokens(self, features: Singles) -> tuple[Ids, Ids]:
+    def tokens(self, features: Float32Array) -> tuple[Ids, Ids]:
         """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
         if not isinstance(self._style, CompactPrompt):
             return self._tokenizer.batch(self._style.render(features))

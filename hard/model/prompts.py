@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.records import Singles
+from hard.records import Float32Array
 
 SEED_FEATURES = ("x.mean", "x.std", "y.mean", "y.std", "z.mean", "z.std")
 AXIS_TEXT = "{}-axis mean {{:.2f}} std {{:.2f}}"
@@ -33,7 +33,7 @@ class PromptSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PromptStyle(Protocol):
     """What the classifier asks of a style."""
 
-    def render(self, features: Singles) -> list[str]:
+    def render(self, features: Float32Array) -> list[str]:
         """One prompt for each row of `features` (B, F)."""
         ...
 
@@ -41,7 +41,7 @@ class PromptStyle(Protocol):
 class SeedPrompt:
     """`classify activity: x-axis mean -1.15 std 4.20, y-axis mean …`"""
 
-    def render(self, features: Singles) -> list[str]:
+    def render(self, features: Float32Array) -> list[str]:
         return [SEED_TEXT.format(*row) for row in features.tolist()]
 
 
@@ -63,11 +63,11 @@ class CompactPrompt:
             [f"{name}:{level:02d}" for level in range(count)] for name, count in zip(names, counts, strict=True)
         ]
 
-    def levels(self, features: Singles) -> NDArray[np.int64]:
+    def levels(self, features: Float32Array) -> NDArray[np.int64]:
         """Levels (B, F): how many edges lie at or below each feature."""
         return np.asarray(np.add.reduce(features[:, :, None] >= self._edges, axis=2, dtype=np.int64))
 
-    def render(self, features: Singles) -> list[str]:
+    def render(self, features: Float32Array) -> list[str]:
         return self.write(self.levels(features))
 
     def write(self, levels: NDArray[np.int64]) -> list[str]:
@@ -93,7 +93,7 @@ def prompt_style(spec: PromptSpec) -> SeedPrompt | CompactPrompt:
     return CompactPrompt(spec.features, spec.edges)
 
 
-def quantile_edges(features: Singles, levels: int) -> tuple[tuple[float, ...], ...]:
+def quantile_edges(features: Float32Array, levels: int) -> tuple[tuple[float, ...], ...]:
     """Edges that part each column of `features` (N, F) into at most `levels` equally full levels; ties are merged."""
     at = np.arange(1, levels) / levels
     edges = []

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from hard.model.tokens import Ids
-from hard.records import Singles
+from hard.records import Float32Array
 
 PART = 16  # windows at a time: what lies between two nodes of the graph then stays in the processor's cache
 SMALLEST = 4  # part for which a thread is worth its start
@@ -29,7 +29,7 @@ class OnnxScorer:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._masked = any(i.name == "mask" for i in self._session.get_inputs())
 
-    def score(self, ids: Ids, mask: Ids) -> Singles:
+    def score(self, ids: Ids, mask: Ids) -> Float32Array:
         """Log probabilities (B, K) of the labels for `ids` and `mask` (B, L)."""
         size = min(PART, max(SMALLEST, -(-len(ids) // self._threads)))
         if len(ids) <= size:
@@ -40,6 +40,6 @@ class OnnxScorer:
         with ThreadPoolExecutor(min(self._threads, len(parts))) as pool:
             return np.concatenate(list(pool.map(lambda part: self._run(ids[part], mask[part]), parts)))
 
-    def _run(self, ids: Ids, mask: Ids) -> Singles:
+    def _run(self, ids: Ids, mask: Ids) -> Float32Array:
         feed = {"ids": ids, "mask": mask} if self._masked else {"ids": ids}
         return np.asarray(self._session.run(None, feed)[0])

@@ -15,7 +15,7 @@ from transformers import T5ForConditionalGeneration
 
 from hard.model.labels import LabelTree
 from hard.model.tokens import PAD_ID, Ids
-from hard.records import Singles
+from hard.records import Float32Array
 
 
 class TorchScorer:
@@ -26,7 +26,7 @@ class TorchScorer:
         self._model: Any = T5ForConditionalGeneration.from_pretrained(path, dtype=torch.float32).eval()
         self._tree = tree
 
-    def score(self, ids: Ids, mask: Ids) -> Singles:
+    def score(self, ids: Ids, mask: Ids) -> Float32Array:
         """Log probabilities (B, K) of the labels for `ids` and `mask` (B, L)."""
         with torch.inference_mode():
             scores = label_scores(self._model, self._tree, torch.from_numpy(ids), torch.from_numpy(mask))

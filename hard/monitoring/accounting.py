@@ -1,4 +1,4 @@
-"""Sums what became of messages, samples and windows; keeps the three books that must balance at any moment.
+"""Sums what became of messages, samples and windows; keeps the three counters that must balance at any moment.
 
 Thread-safe: each call is one step under one lock, so a snapshot never sees half a step.
 """
@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from hard.records import Tally
+from hard.records import CounterDelta
 
-Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown", "settled_before"]
+Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown", "published_before"]
 # Why messages are rejected: each is counted from zero, for a counter that begins at one shows no increase.
 REASONS = (
     *("json", "csv", "fields", "empty", "not_finite", "rate", "time_unit", "content_type", "topic", "oversized"),
@@ -22,7 +22,7 @@ REASONS = (
 )
 
 
-class MessageBook(msgspec.Struct):
+class MessageCounters(msgspec.Struct):
     """received + replayed = decoded + malformed + oversized + shed + queued.
 
     What is `queued` at the end of the process was not acknowledged: the broker sends it to the next one.
@@ -37,7 +37,7 @@ class MessageBook(msgspec.Struct):
     queued: int = 0
 
 
-class SampleBook(msgspec.Struct):
+class SampleCounters(msgspec.Struct):
     """decoded + restored = accepted + late + duplicate + out_of_range + held; accepted = used + unused + buffered.
 
     `missing` estimates what devices left out: it is in neither balance.
@@ -56,11 +56,11 @@ class SampleBook(msgspec.Struct):
     missing: int = 0
 
 
-class WindowBook(msgspec.Struct):
+class WindowCounters(msgspec.Struct):
     """closed + restored = published + superseded + stale + failed + low_coverage + outbox_full + shutdown +
-    settled_before + in_flight.
+    published_before + in_flight.
 
-    `settled_before`: closed once more from the journal, and found to have been settled by an earlier process.
+    `published_before`: closed once more from the journal, and found to have been settled by an earlier process.
     """
 
     closed: int = 0
@@ -72,21 +72,21 @@ class WindowBook(msgspec.Struct):
     low_coverage: int = 0
     outbox_full: int = 0
     shutdown: int = 0
-    settled_before: int = 0
+    published_before: int = 0
     in_flight: int = 0
 
 
-class Books(msgspec.Struct, frozen=True):
+class Counters(msgspec.Struct, frozen=True):
     """All three at one moment."""
 
-    messages: MessageBook
-    samples: SampleBook
-    windows: WindowBook
+    messages: MessageCounters
+    samples: SampleCounters
+    windows: WindowCounters
 
-    def imbalances(self) -> list[str]:
+    def discrepancies(self) -> list[str]:
         """The balances that don't hold, as sentences; empty when all do."""
         m, s, w = self.messages, self.samples, self.windows
-        abandoned = w.superseded + w.stale + w.failed + w.low_coverage + w.outbox_full + w.shutdown + w.settled_before
+        abandoned = w.superseded + w.stale + w.failed + w.low_coverage + w.outbox_full + w.shutdown + w.published_before
         sums = {
             "messages received": (m.received + m.replayed, m.decoded + m.malformed + m.oversized + m.shed + m.queued),
             "samples decoded": (s.decoded + s.restored, s.accepted + s.late + s.duplicate + s.out_of_range + s.held),
@@ -96,12 +96,12 @@ class Books(msgspec.Struct, frozen=True):
         return [f"{name}: {left} in, {right} accounted for" for name, (left, right) in sums.items() if left != right]
 
 
-class Ledger:
-    """The running books, malformed messages by reason, runs and clock jumps."""
+class Accounting:
+    """The running counters, malformed messages by reason, runs and clock jumps."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._messages, self._samples, self._windows = MessageBook(), SampleBook(), WindowBook()
+        self._messages, self._samples, self._windows = MessageCounters(), SampleCounters(), WindowCounters()
         self._reasons: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self._runs = self._jumps = 0
 
@@ -117,10 +117,10 @@ class Ledger:
             self._messages.replayed += 1
             self._messages.queued += 1
 
-    def restored(self, tally: Tally, windows: int) -> None:
+    def restored(self, delta: CounterDelta, windows: int) -> None:
         """Samples in buffers and windows not yet settled that an earlier process left."""
         with self._lock:
-            self._add(tally)
+            self._add(delta)
             self._windows.restored += windows
             self._windows.in_flight += windows
 
@@ -140,17 +140,17 @@ class Ledger:
                 self._messages.malformed += 1
             self._reasons[reason] += 1
 
-    def decoded(self, tally: Tally) -> None:
-        """A queued message was decoded; `tally` is what became of its samples."""
+    def decoded(self, delta: CounterDelta) -> None:
+        """A queued message was decoded; `delta` is what became of its samples."""
         with self._lock:
             self._messages.queued -= 1
             self._messages.decoded += 1
-            self._add(tally)
+            self._add(delta)
 
-    def changed(self, tally: Tally) -> None:
+    def changed(self, delta: CounterDelta) -> None:
         """Samples left without a message: silence, eviction, shutdown."""
         with self._lock:
-            self._add(tally)
+            self._add(delta)
 
     def published(self, windows: int = 1) -> None:
         """Labels that the broker acknowledged."""
@@ -164,10 +164,10 @@ class Ledger:
             setattr(self._windows, reason, getattr(self._windows, reason) + windows)
             self._windows.in_flight -= windows
 
-    def books(self) -> Books:
-        """A copy of the three books at this moment."""
+    def counters(self) -> Counters:
+        """A copy of the three counters at this moment."""
         with self._lock:
-            return Books(copy(self._messages), copy(self._samples), copy(self._windows))
+            return Counters(copy(self._messages), copy(self._samples), copy(self._windows))
 
     def reasons(self) -> dict[str, int]:
         """Rejected messages by reason."""
@@ -179,21 +179,21 @@ class Ledger:
         with self._lock:
             return self._runs, self._jumps
 
-    def _add(self, tally: Tally) -> None:
+    def _add(self, delta: CounterDelta) -> None:
         samples = self._samples
-        samples.decoded += tally.decoded
-        samples.restored += tally.restored
-        samples.accepted += tally.accepted
-        samples.late += tally.late
-        samples.duplicate += tally.duplicate
-        samples.out_of_range += tally.out_of_range
-        samples.held += tally.held
-        samples.used += tally.used
-        samples.unused += tally.unused
-        samples.buffered += tally.accepted - tally.used - tally.unused
-        samples.missing += tally.missing
-        self._windows.closed += tally.windows_closed
-        self._windows.low_coverage += tally.windows_low_coverage
-        self._windows.in_flight += tally.windows_closed - tally.windows_low_coverage
-        self._runs += tally.runs
-        self._jumps += tally.jumps
+        samples.decoded += delta.decoded
+        samples.restored += delta.restored
+        samples.accepted += delta.accepted
+        samples.late += delta.late
+        samples.duplicate += delta.duplicate
+        samples.out_of_range += delta.out_of_range
+        samples.held += delta.held
+        samples.used += delta.used
+        samples.unused += delta.unused
+        samples.buffered += delta.accepted - delta.used - delta.unused
+        samples.missing += delta.missing
+        self._windows.closed += delta.windows_closed
+        self._windows.low_coverage += delta.windows_low_coverage
+        self._windows.in_flight += delta.windows_closed - delta.windows_low_coverage
+        self._runs += delta.runs
+        self._jumps += delta.jumps

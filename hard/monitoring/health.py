@@ -10,7 +10,7 @@ from time import monotonic
 import msgspec
 import numpy as np
 
-from hard.monitoring.accounting import Books
+from hard.monitoring.accounting import Counters
 
 LATENCIES_KEPT = 4096
 
@@ -69,7 +69,7 @@ class Health(msgspec.Struct):
     journal: JournalState
     balanced: bool
     problems: list[str]
-    books: Books
+    accounting: Counters
 
 
 class Latencies:
@@ -93,14 +93,14 @@ class Latencies:
 
 
 class RateMeter:
-    """Rates between two looks at the books."""
+    """Rates between two looks at the counters."""
 
     def __init__(self) -> None:
         self._at = monotonic()
         self._last = (0, 0, 0)
 
-    def rates(self, books: Books) -> Rates:
-        now, counts = monotonic(), (books.messages.received, books.samples.decoded, books.windows.published)
+    def rates(self, counters: Counters) -> Rates:
+        now, counts = monotonic(), (counters.messages.received, counters.samples.decoded, counters.windows.published)
         elapsed = max(now - self._at, 1e-3)
         rates = Rates(*(round((new - old) / elapsed, 3) for new, old in zip(counts, self._last, strict=True)))
         self._at, self._last = now, counts

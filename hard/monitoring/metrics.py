@@ -1,7 +1,7 @@
-"""Every metric name and bucket, from an injected registry. The table in hard/README.md is tested against this room.
+"""Every metric name and bucket, from an injected registry. The table in hard/README.md is tested against this module.
 
-Counters and gauges are read from the ledger and the stores when Prometheus asks, so counting costs nothing on the way;
-only histograms and labels are observed as they happen. No metric has a label for the device.
+Counters and gauges are read from the accounting and the queues when Prometheus asks, so counting costs nothing on the
+way; only histograms and labels are observed as they happen. No metric has a label for the device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from hard.monitoring.accounting import Ledger
+from hard.monitoring.accounting import Accounting
 from hard.records import Prediction
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -101,12 +101,12 @@ class Histogram:
 
 
 class Metrics:
-    """The histograms and the labels, observed by the rooms; everything else is collected from `ledger`, `gauges` and
-    `model`. Each of `labels` is counted from zero, so that none is absent before its first window."""
+    """The histograms and the labels, observed as they happen; everything else is collected from `accounting`, `gauges`
+    and `model`. Each of `labels` is counted from zero, so that none is absent before its first window."""
 
     def __init__(
-        self, registry: CollectorRegistry, ledger: Ledger, gauges: Callable[[], Gauges], model: Callable[[], Model],
-        labels: Sequence[str],
+        self, registry: CollectorRegistry, accounting: Accounting, gauges: Callable[[], Gauges],
+        model: Callable[[], Model], labels: Sequence[str],
     ) -> None:  # fmt: skip
         # For each counter a second series, which the text format calls a gauge; of the whole process.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -123,7 +123,7 @@ class Metrics:
             "hard_uncalibrated_labels", "Labels of devices whose mounting is still assumed", registry=registry
         )
         registry.register(HistogramCollector(self))
-        registry.register(BookCollector(ledger, gauges, model))
+        registry.register(AccountingCollector(accounting, gauges, model))
         ProcessCollector(registry=registry)
 
     def labelled(self, prediction: Prediction, accepted: bool) -> None:
@@ -141,7 +141,7 @@ class Metrics:
 
 
 class HistogramCollector(Collector):
-    """Turns the histograms into metrics."""
+    """FairLock the histograms into metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -162,18 +162,24 @@ class HistogramCollector(Collector):
             yield HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=total)
 
 
-class BookCollector(Collector):
-    """Turns the books and the stores' sizes into metrics."""
+class AccountingCollector(Collector):
+    """Turns the counters and the stores' sizes into metrics."""
 
-    def __init__(self, ledger: Ledger, gauges: Callable[[], Gauges], model: Callable[[], Model]) -> None:
-        self._ledger, self._gauges, self._model = ledger, gauges, model
+    def __init__(self, accounting: Accounting, gauges: Callable[[], Gauges], model: Callable[[], Model]) -> None:
+        self._accounting, self._gauges, self._model = accounting, gauges, model
 
     def collect(self) -> Iterator[Metric]:
-        books = self._ledger.books()
-        for name, book in (("messages", books.messages), ("samples", books.samples), ("windows", books.windows)):
+        counters = self._accounting.counters()
+        for name, book in (
+            ("messages", counters.messages),
+            ("samples", counters.samples),
+            ("windows", counters.windows),
+        ):
             yield from _book(name, msgspec.structs.asdict(book))
-        yield _counter("hard_rejected_messages", "Messages that could not be decoded", "reason", self._ledger.reasons())
-        runs, jumps = self._ledger.runs()
+        yield _counter(
+            "hard_rejected_messages", "Messages that could not be decoded", "reason", self._accounting.reasons()
+        )
+        runs, jumps = self._accounting.runs()
         yield CounterMetricFamily("hard_runs", "Runs of devices begun: first samples, and returns after a gap", runs)
         yield CounterMetricFamily("hard_clock_jumps", "Device clocks found set back", jumps)
         gauges = self._gauges()

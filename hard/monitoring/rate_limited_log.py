@@ -6,7 +6,7 @@ import logging
 from time import monotonic
 
 
-class LimitedLog:
+class RateLimitedLog:
     """At most one line a key in `every_s`; the next one says how many were left out. Keys must be few."""
 
     def __init__(self, logger: logging.Logger, every_s: float = 10.0) -> None:

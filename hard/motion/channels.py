@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.records import Singles
+from hard.records import Float32Array
 
 TINY = 1e-6
 STEP_HZ = np.arange(1.2, 3.3, 0.02)  # where the step frequency is looked for
@@ -22,21 +22,23 @@ STEEP = 0.8  # forward nearer to gravity than this (37°) can't be made level: u
 class Gait(NamedTuple):
     """Step frequency (B,) in Hz; complex amplitudes (S, B, K) of the stride's harmonics, phases against the step."""
 
-    step_hz: Singles
+    step_hz: Float32Array
     amplitude: NDArray[np.complex64]
 
 
 class Spectra(NamedTuple):
     """Power (S, B, N) per signal and frequency in Hz (N,), and autocorrelations (S, B, T) normalised at lag 0."""
 
-    power: Singles
+    power: Float32Array
     frequency: NDArray[np.float64]
-    autocorrelation: Singles
+    autocorrelation: Float32Array
 
 
-def of(windows: Singles, vertical: Singles, mounting: tuple[Singles, Singles], wanted: list[str]) -> Singles:
+def of(
+    windows: Float32Array, vertical: Float32Array, mounting: tuple[Float32Array, Float32Array], wanted: list[str]
+) -> Float32Array:
     """The wanted signals (S, B, T) of windows whose unit gravity is `vertical` (B, 3), under up and forward (B, 3)."""
-    made: dict[str, Singles] = {axis: windows[..., i] for i, axis in enumerate("xyz") if axis in wanted}
+    made: dict[str, Float32Array] = {axis: windows[..., i] for i, axis in enumerate("xyz") if axis in wanted}
     if "m" in wanted:
         made["m"] = np.sqrt(np.einsum("btc,btc->bt", windows, windows))
     if {"v", "f", "l", "h"} & set(wanted):
@@ -51,12 +53,12 @@ def of(windows: Singles, vertical: Singles, mounting: tuple[Singles, Singles], w
     return np.stack([made[signal] for signal in wanted])
 
 
-def _cross(a: Singles, b: Singles) -> Singles:
+def _cross(a: Float32Array, b: Float32Array) -> Float32Array:
     """Vector products (B, 3); numpy's own takes ten times as long for a few rows."""
     return np.asarray(a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]])
 
 
-def _ahead(vertical: Singles, up: Singles, forward: Singles) -> Singles:
+def _ahead(vertical: Float32Array, up: Float32Array, forward: Float32Array) -> Float32Array:
     """Level unit vectors (B, 3) that point forward. Where a thigh lies, `forward` is plumb and `up` is level."""
     steep = np.einsum("bc,bc->b", forward, vertical)[:, None]
     level = forward - steep * vertical
@@ -66,7 +68,7 @@ def _ahead(vertical: Singles, up: Singles, forward: Singles) -> Singles:
 
 
 @lru_cache(maxsize=8)
-def _spectral_basis(points: int, rate_hz: float) -> tuple[Singles, np.float32, Singles, NDArray[np.float64]]:
+def _spectral_basis(points: int, rate_hz: float) -> tuple[Float32Array, np.float32, Float32Array, NDArray[np.float64]]:
     """Taper (T,), the scale of power, the weight (T,) of each lag, frequencies (N,) in Hz.
 
     Each lag has T − lag products: weighted, a steady rhythm has a peak of 1 at any lag.
@@ -77,26 +79,26 @@ def _spectral_basis(points: int, rate_hz: float) -> tuple[Singles, np.float32, S
     return taper, np.float32((taper**2).sum() * rate_hz), unbiased, frequency
 
 
-def spectra(centred: Singles, rate_hz: float) -> Spectra:
+def spectra(centred: Float32Array, rate_hz: float) -> Spectra:
     n = centred.shape[2]
     taper, scale, unbiased, frequency = _spectral_basis(n, rate_hz)
     power = np.abs(np.fft.rfft(centred * taper, axis=2)).astype(np.float32) ** 2 / scale
     padded = np.abs(np.fft.rfft(centred, n=2 * n, axis=2)) ** 2
-    correlation: Singles = np.fft.irfft(padded, axis=2)[..., :n].astype(np.float32)
+    correlation: Float32Array = np.fft.irfft(padded, axis=2)[..., :n].astype(np.float32)
     correlation *= unbiased
     correlation /= np.maximum(correlation[..., :1], np.float32(TINY))
     return Spectra(power, frequency, correlation)
 
 
 @lru_cache(maxsize=8)
-def _step_basis(points: int, rate_hz: float) -> tuple[NDArray[np.complex64], NDArray[np.complex64], Singles]:
+def _step_basis(points: int, rate_hz: float) -> tuple[NDArray[np.complex64], NDArray[np.complex64], Float32Array]:
     """Tapered waves (T, N) at STEP_HZ and at twice that, and the taper (T,)."""
     taper = np.hanning(points)
     waves = [np.exp(-2j * np.pi * k * np.outer(np.arange(points) / rate_hz, STEP_HZ)) * taper[:, None] for k in (1, 2)]
     return waves[0].astype(np.complex64), waves[1].astype(np.complex64), taper.astype(np.float32)
 
 
-def gait(centred: Singles, vertical: int, rate_hz: float) -> Gait:
+def gait(centred: Float32Array, vertical: int, rate_hz: float) -> Gait:
     """Finds the step in the vertical signal, then each signal's Fourier coefficients at the stride's harmonics."""
     points = centred.shape[2]
     once, twice, taper = _step_basis(points, rate_hz)

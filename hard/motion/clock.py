@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hard.records import Floats, Samples
+from hard.records import Float64Array, Samples
 
 OFFSET_SMOOTHING = 0.1  # share of the newest message in the reported offset
 PHASE_GAIN = 0.2  # share of the arrival error that a stamped message takes up …
@@ -45,7 +45,7 @@ class Clock:
             device_start, gateway_start, newest = (value or 0.0 for value in streak)
             self._streak = (device_start, gateway_start + shift_s, newest)
 
-    def stamp(self, samples: Samples, nominal_hz: float, max_gap_s: float) -> Floats:
+    def stamp(self, samples: Samples, nominal_hz: float, max_gap_s: float) -> Float64Array:
         """Device times (N,) of `samples`, N above 0, not sorted; made from the time of arrival where there are none.
 
         Arrival jitter is smoothed: a phase-locked loop follows the arrivals and learns how far the device's rate is off

@@ -1,7 +1,7 @@
 """The devices: each a clock, a hold for reordering, a window buffer, a mounting and a last sign of life.
 
-Takes `Samples`, gives `Window`s and a `Tally`; `tick` gives the events of devices' lives. Knows no wire and no model.
-Not thread-safe: one thread owns it.
+Takes `Samples`, gives `Window`s and a `CounterDelta`; `tick` gives the events of devices' lives. Knows no wire and no
+model. Not thread-safe: one thread owns it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from hard.motion.clock import Clock
 from hard.motion.mounting import Frame, Mounting
 from hard.motion.windows import Cut, Grid, WindowBuffer
-from hard.records import DeviceEvent, DeviceState, Floats, Samples, Tally, Window
+from hard.records import CounterDelta, DeviceEvent, DeviceState, Float64Array, Samples, Window
 
-NOTHING = Tally()
+NOTHING = CounterDelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Device:
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
     was_silent: bool = False  # ever, which was told
-    held_time: Floats = field(default_factory=lambda: np.empty(0))
-    held_xyz: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    held_time: Float64Array = field(default_factory=lambda: np.empty(0))
+    held_xyz: Float64Array = field(default_factory=lambda: np.empty((0, 3)))
 
 
 class Devices:
@@ -67,20 +67,20 @@ class Devices:
         """How many devices aren't silent; like `len` and `in`, safe to ask from any thread."""
         return len(self._devices) - self._silent
 
-    def push(self, samples: Samples) -> tuple[list[Window], Tally]:
+    def push(self, samples: Samples) -> tuple[list[Window], CounterDelta]:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
         paused_s = self._paused_s(samples)
-        device, tally = self._seen(samples.device, samples.received_at)
+        device, delta = self._seen(samples.device, samples.received_at)
         if not len(samples.xyz):
-            return [], tally
+            return [], delta
         time, xyz = device.clock.stamp(samples, self.grid.rate_hz, self.grid.max_gap_s), samples.xyz
         if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # not a number is not real either
             real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
             time, xyz = time[real], xyz[real]
             unreal = len(real) - len(time)
-            tally += Tally(decoded=unreal, out_of_range=unreal)
+            delta += CounterDelta(decoded=unreal, out_of_range=unreal)
             if not len(time):
-                return [], tally
+                return [], delta
         if len(time) > 1 and (time[1:] < time[:-1]).any():
             order = np.argsort(time, kind="stable")
             time, xyz = time[order], xyz[order]
@@ -89,30 +89,30 @@ class Devices:
         elif device.clock.set_back(
             float(time[-1]), samples.received_at, behind_s=device.buffer.late_before - time[-1], paused_s=paused_s
         ):
-            tally += self._flush(device) + device.buffer.end_run() + Tally(jumps=1)
+            delta += self._flush(device) + device.buffer.end_run() + CounterDelta(jumps=1)
         cuts, step = self._push_in_order(device, time, xyz)
         device.clock.track(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
-        return [self._window(samples, device, cut) for cut in cuts], step if tally is NOTHING else tally + step
+        return [self._window(samples, device, cut) for cut in cuts], step if delta is NOTHING else delta + step
 
-    def tick(self, now: float) -> tuple[list[DeviceEvent], Tally]:
+    def tick(self, now: float) -> tuple[list[DeviceEvent], CounterDelta]:
         """Events since the last call, with devices that fell silent or are forgotten at monotonic time `now`."""
-        tally = Tally()
+        delta = CounterDelta()
         for name, device in list(self._devices.items()):
             quiet_s = now - device.last_received
             if quiet_s > self._rules.forget_after_s:
-                tally += self._forget(name, now)
+                delta += self._forget(name, now)
             elif quiet_s > self._rules.silent_after_s and not device.silent:
                 device.silent = device.was_silent = True
                 self._silent += 1
                 self._events.append(DeviceEvent(name, "silent", now))
         events, self._events = self._events, []
-        return events, tally
+        return events, delta
 
-    def release(self, now: float, wall: float) -> tuple[list[Window], Tally, list[str]]:
+    def release(self, now: float, wall: float) -> tuple[list[Window], CounterDelta, list[str]]:
         """Lets go of samples held for reordering of devices that sent nothing for so long: what might overtake them
-        doesn't come. Gives windows, the tally, and the names of these devices."""
+        doesn't come. Gives windows, the delta, and the names of these devices."""
         windows: list[Window] = []
-        tally, names = Tally(), []
+        delta, names = CounterDelta(), []
         for name, device in self._devices.items():
             held, since = len(device.held_time), device.last_received
             if not held or now - since < self._rules.reorder_s:
@@ -120,16 +120,16 @@ class Devices:
             time, xyz = device.held_time, device.held_xyz
             device.held_time, device.held_xyz = np.empty(0), np.empty((0, 3))
             cuts, step = device.buffer.push(time, xyz)
-            tally += step + Tally(decoded=-held, held=-held)  # they were decoded when they came
+            delta += step + CounterDelta(decoded=-held, held=-held)  # they were decoded when they came
             last = Samples(name, time, xyz, since, wall - (now - since))
             windows += [self._window(last, device, cut) for cut in cuts]
             names.append(name)
-        return windows, tally, names
+        return windows, delta, names
 
-    def end_run(self, name: str) -> Tally:
+    def end_run(self, name: str) -> CounterDelta:
         """Ends a device's run, as a silence does: a recording's next run has its own grid. Unknown devices are fine."""
         device = self._devices.get(name)
-        return self._flush(device) + device.buffer.end_run() if device else Tally()
+        return self._flush(device) + device.buffer.end_run() if device else CounterDelta()
 
     def states(self, names: Iterable[str] | None = None) -> Iterator[DeviceState]:
         """Those of the devices `names` that are known, or all, each as it stands now."""
@@ -142,9 +142,9 @@ class Devices:
                     name in self._newcomers,
                 )  # fmt: skip
 
-    def restore(self, states: Iterable[DeviceState], shift_s: float, *, whole: bool) -> Tally:
+    def restore(self, states: Iterable[DeviceState], shift_s: float, *, whole: bool) -> CounterDelta:
         """Goes on from `states`, whose monotonic times are `shift_s` behind; not `whole`: from the mountings alone."""
-        tally = Tally()
+        delta = CounterDelta()
         newest = sorted(states, key=lambda state: state.last_received)[-self._rules.max_devices :]
         for state in newest:
             device = self._new(state.device, state.last_received + shift_s)
@@ -157,29 +157,29 @@ class Devices:
                 device.buffer.restore((state.first, state.next, state.time, state.xyz, state.used))
                 device.held_time, device.held_xyz = state.held_time, state.held_xyz
                 accepted, held = len(state.time), len(state.held_time)
-                tally += Tally(restored=accepted + held, accepted=accepted, held=held)
-        return tally
+                delta += CounterDelta(restored=accepted + held, accepted=accepted, held=held)
+        return delta
 
-    def close(self) -> Tally:
-        """Lets go of every buffered sample, for the books at the end."""
-        tally = Tally()
+    def close(self) -> CounterDelta:
+        """Lets go of every buffered sample, for the counters at the end."""
+        delta = CounterDelta()
         for device in self._devices.values():
-            tally += self._flush(device) + device.buffer.end_run()
+            delta += self._flush(device) + device.buffer.end_run()
         self._devices.clear()
         self._newcomers.clear()
         self._silent = 0
-        return tally
+        return delta
 
     def _paused_s(self, samples: Samples) -> float:
         device = self._devices.get(samples.device)
         return samples.received_at - device.last_received if device else 0.0
 
-    def _seen(self, name: str, now: float) -> tuple[Device, Tally]:
-        tally = NOTHING
+    def _seen(self, name: str, now: float) -> tuple[Device, CounterDelta]:
+        delta = NOTHING
         device = self._devices.get(name)
         if device is None:
             if len(self._devices) >= self._rules.max_devices:
-                tally = self._forget(self._dispensable(now), now)
+                delta = self._forget(self._dispensable(now), now)
             device = self._new(name, now)
             self._newcomers[name] = None
         else:
@@ -191,7 +191,7 @@ class Devices:
                 self._silent -= 1
                 self._events.append(DeviceEvent(name, "back", now))
         device.last_received = now
-        return device, tally
+        return device, delta
 
     def _dispensable(self, now: float) -> str:
         oldest = next(iter(self._devices))
@@ -204,7 +204,7 @@ class Devices:
         self._events.append(DeviceEvent(name, "new", now))
         return device
 
-    def _forget(self, name: str, now: float) -> Tally:
+    def _forget(self, name: str, now: float) -> CounterDelta:
         device = self._devices.pop(name)
         told = device.was_silent or name not in self._newcomers
         self._newcomers.pop(name, None)
@@ -212,7 +212,7 @@ class Devices:
         self._events.append(DeviceEvent(name, "forgotten" if told else "dismissed", now))
         return self._flush(device) + device.buffer.end_run()
 
-    def _push_in_order(self, device: Device, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
+    def _push_in_order(self, device: Device, time: Float64Array, xyz: Float64Array) -> tuple[list[Cut], CounterDelta]:
         """Holds samples for `reorder_s` of device time, so that the buffer meets them sorted; at 0 nothing is held, but
         what an earlier process held may still be there."""
         if not self._rules.reorder_s and not len(device.held_time):
@@ -225,15 +225,15 @@ class Devices:
         released = int(np.searchsorted(time, newest - self._rules.reorder_s, side="right"))
         released = max(released, len(time) - self.grid.max_samples)
         device.held_time, device.held_xyz = time[released:], xyz[released:]
-        cuts, tally = device.buffer.push(time[:released], xyz[:released]) if released else ([], Tally())
+        cuts, delta = device.buffer.push(time[:released], xyz[:released]) if released else ([], CounterDelta())
         # The buffer counts samples as decoded when it meets them; they were when they came.
-        return cuts, tally + Tally(decoded=n - released, held=len(time) - released - held)
+        return cuts, delta + CounterDelta(decoded=n - released, held=len(time) - released - held)
 
-    def _flush(self, device: Device) -> Tally:
+    def _flush(self, device: Device) -> CounterDelta:
         """Samples still held when their device goes: they were accepted in time but serve no window."""
         n = len(device.held_time)
         device.held_time, device.held_xyz = np.empty(0), np.empty((0, 3))
-        return Tally(accepted=n, unused=n, held=-n)
+        return CounterDelta(accepted=n, unused=n, held=-n)
 
     def _window(self, samples: Samples, device: Device, cut: Cut) -> Window:
         self._newcomers.pop(samples.device, None)
@@ -252,5 +252,7 @@ class Devices:
             clock_offset_s=device.clock.offset_s or 0.0,
             received_at=samples.received_at,
             received_wall=samples.received_wall,
-            swing=frame.swing if frame.calibrated else 0.0,  # the usual one is the bundle's, which may be reloaded
+            gait_amplitude_ms2=frame.gait_amplitude_ms2
+            if frame.calibrated
+            else 0.0,  # the usual one is the bundle's, which may be reloaded
         )

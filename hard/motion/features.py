@@ -29,7 +29,7 @@ import numpy as np
 
 from hard.motion import channels
 from hard.motion.channels import HARMONICS, TINY, Gait, Spectra
-from hard.records import Singles
+from hard.records import Float32Array
 
 BANDS_HZ = ((0.4, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 5.0), (5.0, 10.0))
 LAGS_S = (0.3, 1.3)
@@ -46,7 +46,9 @@ def names() -> list[str]:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def extract(windows: Singles, up: Singles, forward: Singles, rate_hz: float, wanted: Sequence[str]) -> Singles:
+def extract(
+    windows: Float32Array, up: Float32Array, forward: Float32Array, rate_hz: float, wanted: Sequence[str]
+) -> Float32Array:
     """Features (B, F) in the order of `wanted`, of `windows` (B, T, 3) under mountings `up` and `forward` (B, 3).
 
     All are finite, even where absurd values overflow. Raises ValueError naming a feature that doesn't exist.
@@ -83,28 +85,28 @@ def extract(windows: Singles, up: Singles, forward: Singles, rate_hz: float, wan
 class Block(NamedTuple):
     """What a statistic may use: of all S signals, its own being `rows` (S'). Only what it asks for is copied."""
 
-    all_signals: Singles  # (S, B, T)
-    all_centred: Singles
-    all_spread: Singles  # (S, B)
-    ordered: Singles | None  # each signal's values, rising
+    all_signals: Float32Array  # (S, B, T)
+    all_centred: Float32Array
+    all_spread: Float32Array  # (S, B)
+    ordered: Float32Array | None  # each signal's values, rising
     spectra: Spectra | None
     gait: Gait | None
     rows: list[int]
     rate_hz: float
 
     @property
-    def signals(self) -> Singles:
+    def signals(self) -> Float32Array:
         return self.all_signals[self.rows]
 
     @property
-    def centred(self) -> Singles:
+    def centred(self) -> Float32Array:
         return self.all_centred[self.rows]
 
     @property
-    def spread(self) -> Singles:
+    def spread(self) -> Float32Array:
         return self.all_spread[self.rows]
 
-    def quantile(self, q: float) -> Singles:
+    def quantile(self, q: float) -> Float32Array:
         """(S', B), interpolated between the two values around it."""
         assert self.ordered is not None
         place = q * (self.ordered.shape[2] - 1)
@@ -154,16 +156,16 @@ def _plan(wanted: Sequence[str]) -> Plan:
     return _plan_of(tuple(wanted))
 
 
-def _harmonic(k: int) -> Callable[[Block], Singles]:
-    def strength(block: Block) -> Singles:
+def _harmonic(k: int) -> Callable[[Block], Float32Array]:
+    def strength(block: Block) -> Float32Array:
         assert block.gait is not None
         return np.log10(np.abs(block.gait.amplitude[block.rows][..., k - 1]) + np.float32(0.01))
 
     return strength
 
 
-def _phase(k: int, part: Callable[[Any], Any]) -> Callable[[Block], Singles]:
-    def phase(block: Block) -> Singles:
+def _phase(k: int, part: Callable[[Any], Any]) -> Callable[[Block], Float32Array]:
+    def phase(block: Block) -> Float32Array:
         assert block.gait is not None
         amplitude = block.gait.amplitude[block.rows][..., k - 1]
         return np.asarray(part(amplitude / (np.abs(amplitude) + np.float32(0.05))), dtype=np.float32)
@@ -171,26 +173,26 @@ def _phase(k: int, part: Callable[[Any], Any]) -> Callable[[Block], Singles]:
     return phase
 
 
-def _quantile(q: float) -> Callable[[Block], Singles]:
+def _quantile(q: float) -> Callable[[Block], Float32Array]:
     return lambda block: block.quantile(q)
 
 
-def _iqr(block: Block) -> Singles:
+def _iqr(block: Block) -> Float32Array:
     return block.quantile(0.75) - block.quantile(0.25)
 
 
-def _moment(order: int) -> Callable[[Block], Singles]:
+def _moment(order: int) -> Callable[[Block], Float32Array]:
     return lambda block: np.mean(block.centred**order, axis=2) / np.maximum(block.spread, 1e-3) ** order
 
 
-def _dominant(block: Block) -> Singles:
+def _dominant(block: Block) -> Float32Array:
     assert block.spectra is not None
     heard = block.spectra.frequency >= BANDS_HZ[0][0]
     loudest = block.spectra.power[block.rows][..., heard].argmax(axis=2)
     return np.asarray(block.spectra.frequency[heard][loudest], dtype=np.float32)
 
 
-def _rhythm(block: Block) -> tuple[Singles, Singles]:
+def _rhythm(block: Block) -> tuple[Float32Array, Float32Array]:
     assert block.spectra is not None
     begin, stop = (round(lag * block.rate_hz) for lag in LAGS_S)
     lags = block.spectra.autocorrelation[block.rows][..., begin : stop + 1]
@@ -198,8 +200,8 @@ def _rhythm(block: Block) -> tuple[Singles, Singles]:
     return np.take_along_axis(lags, at[..., None], axis=2)[..., 0], ((at + begin) / block.rate_hz).astype(np.float32)
 
 
-def _band(low: float, high: float) -> Callable[[Block], Singles]:
-    def power(block: Block) -> Singles:
+def _band(low: float, high: float) -> Callable[[Block], Float32Array]:
+    def power(block: Block) -> Float32Array:
         assert block.spectra is not None
         frequency = block.spectra.frequency
         begin, stop = frequency.searchsorted((low, high))
@@ -209,7 +211,7 @@ def _band(low: float, high: float) -> Callable[[Block], Singles]:
     return power
 
 
-STATISTICS: dict[str, Callable[[Block], Singles]] = {
+STATISTICS: dict[str, Callable[[Block], Float32Array]] = {
     "mean": lambda block: block.signals.mean(axis=2),
     "std": lambda block: block.spread,
     "min": lambda block: block.signals.min(axis=2),

@@ -11,21 +11,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hard.records import Singles
+from hard.records import Float32Array
 
 HALF = 0.5
 MOST = 1.5  # times by which a window is changed at most
 
 
-def gains(swing: ArrayLike, usual: float) -> Singles:
+def gains(gait_amplitude_ms2: ArrayLike, usual: float) -> Float32Array:
     """What each window's movement is to be multiplied with (B,), from its device's `swing` (B,) and the `usual` one, in
     m/s². 1 where either is 0: not known."""
-    known = np.asarray(swing, dtype=np.float32)
+    known = np.asarray(gait_amplitude_ms2, dtype=np.float32)
     ratio = np.where((known > 0) & (usual > 0), usual / np.maximum(known, 1e-6), 1.0)
     return np.clip(ratio**HALF, 1 / MOST, MOST).astype(np.float32)
 
 
-def evened(windows: Singles, gain: Singles) -> Singles:
+def normalised(windows: Float32Array, gain: Float32Array) -> Float32Array:
     """The windows (B, T, 3) with their movement, all but the mean, multiplied by `gain` (B,)."""
     if (gain == 1).all():
         return windows

@@ -15,12 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.records import Floats, Singles, Tally
+from hard.records import CounterDelta, Float32Array, Float64Array
 
 SHORTEST_HOP_S = 0.001
 SAME_TIME_S = 1e-6  # two samples closer than this are one
 MOST = 100_000  # of everything about a grid: beyond lie only mistakes
-BufferState = tuple[float | None, int, Floats, Floats, NDArray[np.bool_]]  # first, next, time, xyz, used
+BufferState = tuple[float | None, int, Float64Array, Float64Array, NDArray[np.bool_]]  # first, next, time, xyz, used
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
 
@@ -34,8 +34,8 @@ class Grid:
     max_gap_s: float = 1.0
     min_coverage: float = 0.8
     max_rate_hz: float = 1000.0
-    offsets: Floats = field(init=False, repr=False, compare=False)
-    edges: Floats = field(init=False, repr=False, compare=False)  # (T - 1,) halfway between the points
+    offsets: Float64Array = field(init=False, repr=False, compare=False)
+    edges: Float64Array = field(init=False, repr=False, compare=False)  # (T - 1,) halfway between the points
     covered_step_s: float = field(init=False, repr=False, compare=False)
     max_samples: int = field(init=False, repr=False, compare=False)  # of one buffer
     max_piece: int = field(init=False, repr=False, compare=False)  # what a buffer has room for beside an open window
@@ -63,7 +63,7 @@ class Cut:
 
     start: float
     end: float
-    xyz: Singles
+    xyz: Float32Array
     coverage: float
 
 
@@ -76,8 +76,8 @@ class WindowBuffer:
         self._grid = grid
         self._first: float | None = None  # time of the run's first sample
         self._next = 0  # index of the oldest open window
-        self._time: Floats
-        self._xyz: Floats
+        self._time: Float64Array
+        self._xyz: Float64Array
         self._used: NDArray[np.bool_]
         self._clear()
 
@@ -102,33 +102,33 @@ class WindowBuffer:
         """Goes on from the `state` of a buffer with the same grid."""
         self._first, self._next, self._time, self._xyz, self._used = state
 
-    def push(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
+    def push(self, time: Float64Array, xyz: Float64Array) -> tuple[list[Cut], CounterDelta]:
         """Adds samples `time` (N,) sorted, `xyz` (N, 3) m/s²; gives the windows that they close, oldest first."""
         gap_s, piece = self._grid.max_gap_s + SAME_TIME_S, self._grid.max_piece
         if len(time) <= piece and time[-1] - time[0] <= gap_s:
             return self._push_part(time, xyz)
         breaks = np.flatnonzero(time[1:] - time[:-1] > gap_s) + 1
         cuts: list[Cut] = []
-        tally = Tally()
+        delta = CounterDelta()
         # A long message goes in by pieces, so that windows close in between and make room.
         for begin, stop in pairwise(sorted({*range(0, len(time), piece), *breaks.tolist(), len(time)})):
             closed, step = self._push_part(time[begin:stop], xyz[begin:stop])
             cuts += closed
-            tally += step
-        return cuts, tally
+            delta += step
+        return cuts, delta
 
-    def end_run(self) -> Tally:
+    def end_run(self) -> CounterDelta:
         """Forgets the run: what lies in the buffer leaves it. The next sample starts a new grid."""
         used = int(np.count_nonzero(self._used))
-        tally = Tally(used=used, unused=len(self._used) - used)
+        delta = CounterDelta(used=used, unused=len(self._used) - used)
         self._first, self._next = None, 0
         self._clear()
-        return tally
+        return delta
 
     def _clear(self) -> None:
         self._time, self._xyz, self._used = np.empty(0), np.empty((0, 3)), np.empty(0, dtype=bool)
 
-    def _push_part(self, time: Floats, xyz: Floats) -> tuple[list[Cut], Tally]:
+    def _push_part(self, time: Float64Array, xyz: Float64Array) -> tuple[list[Cut], CounterDelta]:
         """Adds samples with no gap between them."""
         n, late, ended, runs = len(time), 0, None, 0
         if self._first is not None and time[0] - self._time[-1] > self._grid.max_gap_s + SAME_TIME_S:
@@ -145,7 +145,7 @@ class WindowBuffer:
         accepted = len(time) - surplus
         missing = self._insert(time[:accepted], xyz[:accepted]) if accepted else 0
         cuts, low, used, unused = self._close()
-        tally = Tally(
+        delta = CounterDelta(
             decoded=n,
             accepted=accepted,
             late=late,
@@ -158,9 +158,9 @@ class WindowBuffer:
             windows_closed=len(cuts) + low,
             windows_low_coverage=low,
         )
-        return cuts, tally + ended if ended else tally
+        return cuts, delta + ended if ended else delta
 
-    def _without_duplicates(self, time: Floats, xyz: Floats) -> tuple[Floats, Floats]:
+    def _without_duplicates(self, time: Float64Array, xyz: Float64Array) -> tuple[Float64Array, Float64Array]:
         if len(time) > 1 and (time[1:] - time[:-1]).min() <= SAME_TIME_S:
             keep = np.concatenate(([True], time[1:] - time[:-1] > SAME_TIME_S))
             time, xyz = time[keep], xyz[keep]
@@ -171,7 +171,7 @@ class WindowBuffer:
             time, xyz = time[fresh], xyz[fresh]
         return time, xyz
 
-    def _insert(self, time: Floats, xyz: Floats) -> int:
+    def _insert(self, time: Float64Array, xyz: Float64Array) -> int:
         """Puts new samples in their place; gives how many the device seems to have left out before them."""
         in_order = not len(self._time) or time[0] > self._time[-1]
         missing = 0
@@ -185,7 +185,7 @@ class WindowBuffer:
             self._time, self._xyz, self._used = self._time[order], self._xyz[order], self._used[order]
         return missing
 
-    def _left_out(self, time: Floats) -> int:
+    def _left_out(self, time: Float64Array) -> int:
         widest = self._grid.covered_step_s
         apart = len(self._time) and time[0] - self._time[-1] > widest
         if not apart and (len(time) < 2 or (time[1:] - time[:-1]).max() <= widest):
@@ -242,7 +242,7 @@ class WindowBuffer:
             coverage = float(covered.mean())
         return Cut(start, start + grid.length_s, xyz.astype(np.float32), coverage)
 
-    def _on_grid(self, points: Floats) -> Floats | None:
+    def _on_grid(self, points: Float64Array) -> Float64Array | None:
         """The samples (T, 3) themselves where the device takes them at the grid's `points` (T,), as many do."""
         begin = int(self._time.searchsorted(points[0] - SAME_TIME_S))
         time = self._time[begin : begin + len(points)]
@@ -252,7 +252,7 @@ class WindowBuffer:
             return None
         return self._xyz[begin : begin + len(points)]
 
-    def _means(self, edges: Floats) -> Floats:
+    def _means(self, edges: Float64Array) -> Float64Array:
         """Means (n - 1, 3) of the interpolated samples between `edges` (n,), by their integral."""
         begin, stop = self._time.searchsorted((edges[0], edges[-1]))
         time, xyz = self._time[begin - 1 : stop + 1], self._xyz[begin - 1 : stop + 1]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 
 
-class Receipts:
+class Acks:
     """Acknowledges messages in the order in which they came, and only on the connection they came by."""
 
     def __init__(self, acknowledge: Callable[[int], object]) -> None:

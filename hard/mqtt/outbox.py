@@ -107,7 +107,7 @@ class Outbox:
                 outgoing.settled(False)
 
     def _pump(self) -> None:
-        """Books what was taken and hands over while there is room.
+        """Counters what was taken and hands over while there is room.
 
         One thread at a time pumps: whoever finds the lock taken leaves its work to the holder, which looks again after
         letting go. Waiting here would deadlock, since paho calls back with its own lock held.

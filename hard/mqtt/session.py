@@ -26,8 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from hard.monitoring.rate_limited_log import LimitedLog
-from hard.mqtt.acks import Receipts
+from hard.monitoring.rate_limited_log import RateLimitedLog
+from hard.mqtt.acks import Acks
 from hard.mqtt.backoff import Backoff
 from hard.mqtt.outbox import Outbox, Outgoing
 from hard.mqtt.paho_client import Client
@@ -91,13 +91,13 @@ class Session:
         self.outbox = Outbox(self._publish, broker.max_outbox)
         self._room_for = broker.max_inflight
         self._backoff = Backoff(broker.reconnect_max_s)
-        self._limited = LimitedLog(log)
+        self._limited = RateLimitedLog(log)
         self.connections = self.reconnects = self._looks = 0
         self.subscribed = False
         self.tried = Event()  # the first attempt has ended, well or not
         self.failed: Exception | None = None  # a callback raised: the session is no longer to be trusted
         self._client = self._make_client()
-        self._receipts = Receipts(lambda mid: self._client.ack(mid, 1))
+        self._acks = Acks(lambda mid: self._client.ack(mid, 1))
 
     def __enter__(self) -> Session:
         self._taking = True
@@ -152,7 +152,7 @@ class Session:
     def acknowledge(self, message: Message) -> None:
         """`message` is safe; call in any order, acknowledgements go out in the order of arrival."""
         if message.qos:
-            self._receipts.done(message.mid, message.epoch)
+            self._acks.done(message.mid, message.epoch)
 
     def stop_taking(self) -> None:
         """From now on incoming messages are left to the broker, unacknowledged: it keeps them for the next start."""
@@ -230,7 +230,7 @@ class Session:
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         was, self._connected, self.subscribed = self._connected, False, False
         self.outbox.shut()
-        self._receipts.reset()  # what is acknowledged from now on was this connection's
+        self._acks.reset()  # what is acknowledged from now on was this connection's
         if was and self._taking:
             self._limited.warning("lost", "lost the connection: %s", reason)
         if was:
@@ -249,10 +249,10 @@ class Session:
             notice(bytes(raw.payload))
             return
         if raw.qos:
-            self._receipts.came(raw.mid)
+            self._acks.came(raw.mid)
         content_type = getattr(raw.properties, "ContentType", None) if raw.properties else None
         message = Message(
-            raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._receipts.epoch, content_type,
+            raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._acks.epoch, content_type,
             raw.dup,
         )  # fmt: skip
         self._looks += 1

@@ -14,15 +14,15 @@ from time import monotonic, time
 
 from hard.formats.payloads import Decoder, PayloadError
 from hard.journal.journal import Journal
-from hard.monitoring.accounting import Ledger
+from hard.monitoring.accounting import Accounting
 from hard.monitoring.metrics import Metrics
-from hard.monitoring.rate_limited_log import LimitedLog
+from hard.monitoring.rate_limited_log import RateLimitedLog
 from hard.motion.devices import Devices
 from hard.outputs.publisher import Publisher
-from hard.pipeline.redeliveries import Repeats
-from hard.pipeline.window_queue import Pending
-from hard.pipeline.workers import Progress, Turns
-from hard.records import Message, Tally, Window
+from hard.pipeline.redeliveries import Redeliveries
+from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.workers import FairLock, Progress
+from hard.records import CounterDelta, Message, Window
 
 log = logging.getLogger(__name__)
 Messages = queue.SimpleQueue[Message | str | None]
@@ -34,15 +34,16 @@ class Assembler:
     """Takes from `messages` until told to stop; calls `acknowledge` for each message that is dealt with."""
 
     def __init__(
-        self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, pending: Pending,
-        publisher: Publisher, ledger: Ledger, metrics: Metrics, turns: Turns, acknowledge: Callable[[Message], None],
+        self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, pending: WindowQueue,
+        publisher: Publisher, accounting: Accounting, metrics: Metrics, turns: FairLock,
+        acknowledge: Callable[[Message], None],
     ) -> None:  # fmt: skip
         self._messages, self._decoder, self._devices, self._journal = messages, decoder, devices, journal
-        self._pending, self._publisher, self._ledger, self._metrics = pending, publisher, ledger, metrics
+        self._pending, self._publisher, self._accounting, self._metrics = pending, publisher, accounting, metrics
         self._turns, self._acknowledge = turns, acknowledge
         self._taken: list[Message] = []  # to be acknowledged once they are safe
-        self._repeats = Repeats()
-        self._limited = LimitedLog(log)
+        self._repeats = Redeliveries()
+        self._limited = RateLimitedLog(log)
         self._take_until = float("inf")  # monotonic
         self._due: float | None = None  # a tick for this thread, so that devices need no lock
 
@@ -81,19 +82,19 @@ class Assembler:
     def close(self) -> None:
         """Keeps what open windows hold for the next start, or lets go of it. Call when `work` has ended."""
         if not self._journal.close(self._devices):
-            self._ledger.changed(self._devices.close())
+            self._accounting.changed(self._devices.close())
 
     def _restore(self, progress: Progress) -> None:
         progress.begin()
         left = self._journal.start(self.wake)
-        tally = self._devices.restore(left.devices, left.shift_s, whole=left.whole)
-        self._ledger.restored(tally, len(left.windows))
+        delta = self._devices.restore(left.devices, left.shift_s, whole=left.whole)
+        self._accounting.restored(delta, len(left.windows))
         self._pending.put(left.windows, progress.step)
         messages = 0
         for message in left.messages:
             progress.step()
             messages += 1
-            self._ledger.replayed()
+            self._accounting.replayed()
             with self._turns:
                 windows = self._assemble(message, left.settled)
             self._pending.put(windows or (), progress.step)
@@ -138,15 +139,15 @@ class Assembler:
 
     def _tick_devices(self, now: float, progress: Progress) -> None:
         self._commit()
-        windows, tally, names = self._devices.release(now, time())
-        self._ledger.changed(tally)
+        windows, delta, names = self._devices.release(now, time())
+        self._accounting.changed(delta)
         for name in names:
             self._journal.changed(name)
         for window in windows:
             self._journal.closed(window.device, [window])
         self._pending.put(windows, progress.step)
-        events, tally = self._devices.tick(now)
-        self._ledger.changed(tally)
+        events, delta = self._devices.tick(now)
+        self._accounting.changed(delta)
         for event in events:
             log.debug("%s %s", event.device, event.kind)
             if event.kind in ("forgotten", "dismissed"):
@@ -162,21 +163,21 @@ class Assembler:
         try:
             samples = self._decoder.decode(message)
         except PayloadError as error:
-            self._ledger.rejected(error.reason)
+            self._accounting.rejected(error.reason)
             self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
             return None
         decoded = monotonic()
         if self._repeats.seen(message):
             n = len(samples.xyz)
-            self._ledger.decoded(Tally(decoded=n, duplicate=n))
+            self._accounting.decoded(CounterDelta(decoded=n, duplicate=n))
             return []
         try:
-            windows, tally = self._devices.push(samples)
+            windows, delta = self._devices.push(samples)
         except Exception:  # a defect of ours: it costs this message, not the daemon
-            self._ledger.rejected("internal")
+            self._accounting.rejected("internal")
             log.exception("a message on %.80s could not be assembled", message.topic)
             return None
-        self._ledger.decoded(tally)
+        self._accounting.decoded(delta)
         if settled is None:
             self._journal.took(message, samples.device, windows)
         else:
@@ -188,6 +189,6 @@ class Assembler:
     def _again(self, device: str, windows: list[Window], settled: set[str]) -> list[Window]:
         """Of windows closed once more, those that an earlier process didn't get through."""
         open_ = [replace(window, replayed=True) for window in windows if window.window_id not in settled]
-        self._ledger.abandoned("settled_before", len(windows) - len(open_))
+        self._accounting.abandoned("published_before", len(windows) - len(open_))
         self._journal.closed(device, open_)
         return open_

@@ -8,10 +8,10 @@ from time import monotonic
 
 from hard.model.classifier import Classifier
 from hard.monitoring.metrics import Metrics
-from hard.monitoring.rate_limited_log import LimitedLog
+from hard.monitoring.rate_limited_log import RateLimitedLog
 from hard.outputs.publisher import Batch, Publisher
-from hard.pipeline.window_queue import Pending
-from hard.pipeline.workers import Progress, Turns
+from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.workers import FairLock, Progress
 from hard.records import Prediction, Window
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,12 @@ class Labeller:
     """Windows → predictions → publisher, with no timer: busy time is batching time. `failed` is told what can't be."""
 
     def __init__(
-        self, classifier: Classifier, *, pending: Pending, publisher: Publisher, metrics: Metrics, max_batch: int,
-        turns: Turns, failed: Callable[[Window], None],
+        self, classifier: Classifier, *, pending: WindowQueue, publisher: Publisher, metrics: Metrics, max_batch: int,
+        turns: FairLock, failed: Callable[[Window], None],
     ) -> None:  # fmt: skip
         self._classifier, self._pending, self._publisher = classifier, pending, publisher
         self._metrics, self._max_batch, self._turns, self._failed = metrics, max_batch, turns, failed
-        self._limited = LimitedLog(log)
+        self._limited = RateLimitedLog(log)
 
     def work(self, progress: Progress) -> None:
         """Until `pending` is closed and drained."""

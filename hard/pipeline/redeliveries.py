@@ -12,7 +12,7 @@ from hard.records import Message
 MOST = 10_000  # more than a broker has in flight
 
 
-class Repeats:
+class Redeliveries:
     """Remembers the last message of each packet id."""
 
     def __init__(self) -> None:

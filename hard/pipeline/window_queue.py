@@ -1,4 +1,4 @@
-"""Pending windows → batches: first in, first out a device, fair across devices, bounded by age and number.
+"""WindowQueue windows → batches: first in, first out a device, fair across devices, bounded by age and number.
 
 Knows no model: whoever labels takes what piled up while it was busy, so batch size follows load without a timer.
 Burst and overload are told apart as in B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015: a burst is got through in
@@ -23,7 +23,7 @@ Shed = Callable[[Literal["superseded", "stale", "shutdown"], list[Window]], None
 Line = deque[tuple[float, Window]]  # one device's waiting windows, each with the time at which it began to wait
 
 
-class Pending:
+class WindowQueue:
     """The bounded store between assembling and labelling.
 
     A window may wait for `max_age_s`, and where its device's line or the store is full, `put` waits for room, which

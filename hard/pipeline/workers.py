@@ -33,7 +33,7 @@ class Progress:
         self.busy = False
 
 
-class Turns:
+class FairLock:
     """`with turns:` one thread at a time, and who waits comes before who was just there.
 
     For what is Python or numpy: there Python's own lock lets one thread run anyway, but numpy gives it up in each call

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from hard.records import Floats
+from hard.errors import HardError
+from hard.records import Float64Array
 
 # What columns are usually called, in lower case.
 COLUMNS = {
@@ -56,8 +57,10 @@ DELIMITERS = ",;\t"
 SUFFIXES = (".txt", ".csv", ".tsv", ".parquet", ".gz", ".bz2", ".xz")  # of files that a folder is searched for
 
 
-class RecordingError(ValueError):
+class RecordingError(HardError):
     """A file that can't be read as a recording; the message is one sentence."""
+
+    exit_code = 2
 
 
 class NoRecordError(RecordingError):
@@ -80,7 +83,7 @@ class Table:
     subject: list[str]
     truth: list[str] | None
     time: list[float] | None
-    xyz: Floats
+    xyz: Float64Array
     rejected: Counter[str]
     time_unit: str | None = None
 
@@ -246,7 +249,7 @@ def _read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
         table = pq.read_table(path, columns=[names[place] for place in at.values()])
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path}: {str(error).partition(chr(10))[0]}") from error
-    numbers: dict[str, Floats] = {}
+    numbers: dict[str, Float64Array] = {}
     rejected, time_unit = Counter[str](), None
     for kind in ("x", "y", "z", *(("time",) if "time" in at else ())):
         column = table[names[at[kind]]]

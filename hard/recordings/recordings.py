@@ -24,11 +24,9 @@ from hard.recordings.file_formats import (
     UnitError,
     read_table,
 )
-from hard.records import Floats, Samples, Window
+from hard.records import Float64Array, Samples, Window
+from hard.units import TIME_UNITS, UNITS
 
-G_MS2 = 9.80665  # standard gravity, m/s²
-TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-UNITS = {"m/s2": 1.0, "g": G_MS2, "mg": G_MS2 / 1000, "mm/s2": 1e-3}
 GRAVITY_MS2 = 3.0, 30.0  # the median acceleration of whoever lives on Earth lies between, whatever they do
 JUDGED = 20  # records, at least, from which a unit is judged
 RUN_GAP_S = 1.0  # a jump of more than this, forward or back, ends a run
@@ -41,8 +39,8 @@ class Recording:
     """One run of one subject: `time` (N,) in s of the file's own clock, rising; `xyz` (N, 3) m/s²; `truth` (N,)."""
 
     subject: str
-    time: Floats
-    xyz: Floats
+    time: Float64Array
+    xyz: Float64Array
     truth: NDArray[np.str_] | None
 
 
@@ -155,7 +153,7 @@ def _streamed(
                 yield window, str(truth[begin]) or None if single and truth is not None else None
 
 
-def _check_unit(xyz: Floats, path: Path, unit: str | None) -> None:
+def _check_unit(xyz: Float64Array, path: Path, unit: str | None) -> None:
     """Raises UnitError where the size of `xyz` (N, 3) says another unit. A stated one is believed where it makes
     too little of gravity: that may have been taken out."""
     real = xyz[np.isfinite(xyz).all(axis=1)]
@@ -207,14 +205,14 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
     return runs
 
 
-def _seconds(time: Floats, rows: NDArray[np.int64], unit: str | None) -> tuple[Floats, NDArray[np.bool_]]:
+def _seconds(time: Float64Array, rows: NDArray[np.int64], unit: str | None) -> tuple[Float64Array, NDArray[np.bool_]]:
     """`time` (N,) in s, and which of it a clock can show; the unit, where none is stated, follows from `rows`."""
     near = np.abs(time) <= MAX_ABS_TIME_S * max(TIME_UNITS.values())  # not a number is no time either
     divisor = TIME_UNITS[unit or time_unit_of(time[rows][near[rows]])]
     return time / divisor, near & (np.abs(time) <= MAX_ABS_TIME_S * divisor)
 
 
-def time_unit_of(time: Floats) -> str:
+def time_unit_of(time: Float64Array) -> str:
     """The unit of `time` by its median step: the unit in which the rate lies between 1 and 1,000 Hz."""
     steps = np.diff(time)
     steps = steps[steps > 0]

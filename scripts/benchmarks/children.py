@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from hard.commands import Refusal
+from hard.errors import UsageError
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
@@ -52,10 +52,10 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def mosquitto(folder: Path) -> Iterator[tuple[int, Child]]:
-    """A broker on a free loopback port. Raises Refusal where there is none."""
+    """A broker on a free loopback port. Raises UsageError where there is none."""
     executable = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if not executable:
-        raise Refusal("mosquitto is missing (Debian: apt install mosquitto)")
+        raise UsageError("mosquitto is missing (Debian: apt install mosquitto)")
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"listener {port} {LOOPBACK}", "allow_anonymous true", f"persistence_location {folder}/", *MOSQUITTO]
@@ -95,7 +95,7 @@ def script(name: str, folder: Path, *arguments: object) -> Iterator[Child]:
 def wait_for(word: str, child: Child) -> None:
     while word not in child.log.read_text(errors="replace"):
         if child.process.poll() is not None or time.monotonic() - child.begun > START_S:
-            raise Refusal(f"a process did not start: {child.log.read_text(errors='replace')[-400:]}")
+            raise UsageError(f"a process did not start: {child.log.read_text(errors='replace')[-400:]}")
         time.sleep(0.005)
     child.ready_s = time.monotonic() - child.begun
 

@@ -22,10 +22,10 @@ from hard.model.bundle import GRAPHS
 from hard.model.scorer_onnx import OnnxScorer
 from hard.model.scorer_torch import label_scores
 from hard.model.tokens import PAD_ID, Ids
-from hard.records import Singles
+from hard.records import Float32Array
 
 NOTEBOOK_LENGTH = 512
-Contender = Callable[[Ids], Singles | None]
+Contender = Callable[[Ids], Float32Array | None]
 NOTEBOOK, GENERATE, SCORING = "generate, one by one, padded to 512", "generate, batched", "transformers, labels scored"
 CTRANSLATE2, PLAIN = "CTranslate2 int8", "ONNX Runtime, exported plainly"
 OURS_FP32, OURS_INT8 = "HARD fp32", "HARD int8"
@@ -71,7 +71,7 @@ def _generate(subject: Subject) -> Contender:
 
 
 def _scoring(subject: Subject) -> Contender:
-    def score(ids: Ids) -> Singles:
+    def score(ids: Ids) -> Float32Array:
         given = torch.from_numpy(ids)
         with torch.inference_mode():
             return np.exp(label_scores(subject.model, subject.tree, given, torch.ones_like(given)).numpy())
@@ -89,7 +89,7 @@ def _ctranslate2(subject: Subject, folder: Path, threads: int) -> Contender:
     names = AutoTokenizer.from_pretrained(subject.folder).convert_ids_to_tokens
     first = [tokens[0] for tokens in subject.label_tokens]
 
-    def score(ids: Ids) -> Singles:
+    def score(ids: Ids) -> Float32Array:
         results = translator.translate_batch(
             [names(row) for row in ids.tolist()], max_decoding_length=1, beam_size=1, return_logits_vocab=True,
             max_batch_size=0,

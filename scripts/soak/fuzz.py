@@ -75,7 +75,8 @@ def fuzz(folder: Path, payloads: int, seed: int, rate: float | None = None) -> i
         (median, p99), (here, here99) = (quantiles([wait[part] for wait in some]) for part in (1, 2))
         print(f"  {when} {median:.3f} s, {here:.3f} s (median), {p99:.3f} s, {here99:.3f} s (99 %), {len(some)} labels")
     print(
-        f"memory: {memory[0] / 1e6:.0f} MB after a fifth, at most {max(memory) / 1e6:.0f} MB; books: {looks or 'sound'}"
+        f"memory: {memory[0] / 1e6:.0f} MB after a fifth, at most {max(memory) / 1e6:.0f} MB; "
+        f"counters: {looks or 'sound'}"
     )
     failed = code or looks or max(memory) > MOST_GROWTH * memory[0]
     if failed:

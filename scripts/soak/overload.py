@@ -141,7 +141,7 @@ def report(busy, recovery_s, memory, looks, *, metrics, code) -> int:
     print(f"normal again {recovery_s:.1f} s after the load's end")
     problems = [
         (p95 > FRESH_S, "labels are too old"), (max(memory) > MOST_GROWTH * memory[0], "memory grows"),
-        (recovery_s > RECOVERED_WITHIN_S, "no recovery"), (bool(looks), f"books: {looks[:3]}"),
+        (recovery_s > RECOVERED_WITHIN_S, "no recovery"), (bool(looks), f"counters: {looks[:3]}"),
         (not any(label.degraded for label in busy), "nothing was degraded: that was no overload"),
         (bool(code), f"exit code {code}"),
     ]  # fmt: skip

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from hard.model import bundle
 from training.data import dataset, loading, split
-from training.loop.guards import RefusedError, StoppedError
+from training.errors import RefusedError, StoppedError
 from training.model import extend
 from training.recipe import Recipe, check_range
 from training.report import console as display

@@ -23,10 +23,11 @@ from training import resume
 from training.data import loading
 from training.data.dataset import Dataset, prepare
 from training.data.examples import Examples
+from training.errors import RefusedError, StoppedError
 from training.evaluation.evaluate import judge
 from training.export import export
 from training.export import int8 as quantised
-from training.loop.guards import RefusedError, StoppedError, choose_precision
+from training.loop.guards import choose_precision
 from training.loop.trainer import Trained, train
 from training.model import extend
 from training.model.setup import Learner, examples_of, make_learner, training_examples
@@ -235,7 +236,7 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
             prompt=learner.spec,
             up=tuple(dataset.usual.up.tolist()),
             forward=tuple(dataset.usual.forward.tolist()),
-            swing=dataset.usual.swing,
+            gait_amplitude_ms2=dataset.usual.gait_amplitude_ms2,
             temperature=temperature,
             training=training,
             precision="int8" if quantised.pays(int8) else "fp32",

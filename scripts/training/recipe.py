@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hard.model.prompts import SEED_FEATURES
 from hard.motion.features import names
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 
 SCRATCH = "scratch"
 # The default model's; no mounting changes any of them. The best by boosting's gain over six subject-wise folds of

@@ -17,7 +17,7 @@ from safetensors.torch import load_model, save_model
 
 from hard.model import leakage
 from training.data import loading
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.loop.trainer import Trained
 from training.recipe import Recipe
 from training.report import plots

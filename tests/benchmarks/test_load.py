@@ -45,8 +45,8 @@ def test_the_windows_are_as_many_as_foretold(samples: int, turns: int) -> None:
     closed = 0
     for turn in range(-1, turns):
         payload = motions.first(1) if turn < 0 else motions.next(1, turn)
-        windows, tally = devices.push(decoder.decode(Message("sensors/d1/accel", payload, 0.0, 0.0)))
-        assert tally.accepted == tally.decoded > 0
+        windows, delta = devices.push(decoder.decode(Message("sensors/d1/accel", payload, 0.0, 0.0)))
+        assert delta.accepted == delta.decoded > 0
         closed += len(windows)
         assert closed == motions.windows(turn + 1)
     assert closed > 0

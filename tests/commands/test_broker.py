@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.mosquitto import Mosquitto, free_port
 
-from hard.commands import Failure, Refusal, broker
+from hard.commands import broker
 from hard.commands.broker import Address, Link, address, batch
+from hard.errors import CommandError, UsageError
 from hard.formats.payloads import Decoder
 from hard.records import Message
 
@@ -43,7 +44,7 @@ def test_reads_an_address(url: str, expected: Address) -> None:
     ],
 )
 def test_refuses_what_is_no_address_without_repeating_it(url: str) -> None:
-    with pytest.raises(Refusal, match="a broker is written mqtt://") as caught:
+    with pytest.raises(UsageError, match="a broker is written mqtt://") as caught:
         address(url)
     assert "secret" not in str(caught.value)
 
@@ -78,19 +79,19 @@ def test_a_restarted_broker_is_found_again(mosquitto: Mosquitto) -> None:
 
 def test_a_broker_that_stalls_is_given_up(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker, "STALLED_S", 0.3)
-    with pytest.raises(Failure, match=r"acknowledged nothing for 0.3 s; 1 messages wait"):  # noqa: PT012, SIM117
+    with pytest.raises(CommandError, match=r"acknowledged nothing for 0.3 s; 1 messages wait"):  # noqa: PT012, SIM117
         with Link(mosquitto.url) as link:
             mosquitto.stop(kill=True)
             link.publish("there", b"never")
 
 
 def test_a_broker_that_is_not_there_or_refuses(mosquitto: Mosquitto) -> None:
-    with pytest.raises(Failure, match="no broker answers at"), Link(f"mqtt://127.0.0.1:{free_port()}"):
+    with pytest.raises(CommandError, match="no broker answers at"), Link(f"mqtt://127.0.0.1:{free_port()}"):
         pass
     mosquitto.stop()
     mosquitto.config = ["allow_anonymous false"]
     mosquitto.start()
-    with pytest.raises(Failure, match="does not let us in: Not authorized"), Link(mosquitto.url):
+    with pytest.raises(CommandError, match="does not let us in: Not authorized"), Link(mosquitto.url):
         pass
 
 

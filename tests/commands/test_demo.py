@@ -18,10 +18,11 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from support.mosquitto import Mosquitto
 
-from hard.commands import Refusal, processes
+from hard.commands import processes
 from hard.commands.broker import Link, batch
-from hard.commands.demo import Tally
+from hard.commands.demo import CounterDelta
 from hard.commands.live import Label, Latency
+from hard.errors import UsageError
 from hard.simulator import Wearer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,7 +169,7 @@ def test_a_dead_daemon_is_told_and_everything_ends() -> None:
 
 def test_without_amqtt_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "find_spec", lambda _: None)
-    with pytest.raises(Refusal, match=r"pip install 'hard-daemon\[demo\]'"), processes.embedded_broker(tmp_path):
+    with pytest.raises(UsageError, match=r"pip install 'hard-daemon\[demo\]'"), processes.embedded_broker(tmp_path):
         pass
 
 
@@ -179,22 +180,22 @@ def label(device: str, name: str, start: float, end: float, total_s: float = 0.0
 def test_right_counts_windows_of_one_activity_only() -> None:
     wearer = Wearer(0, 50.0)
     motion = wearer.take(50 * 60)
-    tally = Tally({"demo-1": wearer})
-    assert tally.line() == "0 labels, – % right, p50 0.0 ms, p99 0.0 ms"
+    delta = CounterDelta({"demo-1": wearer})
+    assert delta.line() == "0 labels, – % right, p50 0.0 ms, p99 0.0 ms"
     change = next(float(t) for t, a in zip(motion.time, motion.activity, strict=True) if a != motion.activity[0])
-    assert tally.add(label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
-    assert tally.add(label("demo-1", "Flying", change - 5, change - 1, 0.004))
-    assert tally.add(label("demo-1", "Flying", change - 2, change + 2, 0.003))
-    assert (tally.labels, tally.judged, tally.right) == (3, 2, 1)
-    assert tally.line() == "3 labels, 50.0 % right, p50 3.0 ms, p99 4.0 ms"
-    assert tally.table().row_count == 1
+    assert delta.add(label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
+    assert delta.add(label("demo-1", "Flying", change - 5, change - 1, 0.004))
+    assert delta.add(label("demo-1", "Flying", change - 2, change + 2, 0.003))
+    assert (delta.labels, delta.judged, delta.right) == (3, 2, 1)
+    assert delta.line() == "3 labels, 50.0 % right, p50 3.0 ms, p99 4.0 ms"
+    assert delta.table().row_count == 1
 
 
 def test_labels_of_others_and_second_labels_of_a_window_are_not_ours() -> None:
     wearer = Wearer(0, 50.0)
     wearer.take(500)
-    tally = Tally({"demo-1": wearer})
-    assert not tally.add(label("other", "Walking", 0, 4))
-    assert tally.add(label("demo-1", "Walking", 0, 4))
-    assert not tally.add(label("demo-1", "Sitting", 0, 4))
-    assert tally.labels == 1
+    delta = CounterDelta({"demo-1": wearer})
+    assert not delta.add(label("other", "Walking", 0, 4))
+    assert delta.add(label("demo-1", "Walking", 0, 4))
+    assert not delta.add(label("demo-1", "Sitting", 0, 4))
+    assert delta.labels == 1

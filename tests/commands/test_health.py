@@ -24,13 +24,13 @@ def ask(port: int, *options: str) -> subprocess.CompletedProcess[str]:
 
 def record(**changes: Any) -> bytes:
     """A health payload as the daemon writes it, with changes."""
-    book = {"messages": {}, "samples": {}, "windows": {}}
+    counters = {"messages": {}, "samples": {}, "windows": {}}
     sound = {
         "version": "1", "model": "m", "instance": "", "at": 1000.0, "every_s": 60.0, "uptime_s": 1.0, "rss_bytes": 1,
         "devices": {"known": 2, "active": 1}, "rates": {"messages": 1, "samples": 1, "labels": 1},
         "queues": {"messages": 0, "windows": 0, "outbox": 0}, "latency_s": {"p50": None, "p99": None},
         "journal": {"durability": "journal", "writing": True, "problem": ""},
-        "subscribed": True, "balanced": True, "problems": [], "books": book,
+        "subscribed": True, "balanced": True, "problems": [], "accounting": counters,
     }  # fmt: skip
     return msgspec.json.encode({**sound, **changes})
 

@@ -18,7 +18,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from soak.fuzz import mutated
-from support.daemon import FIELDS, ROOT, Running, batch, books, daemon, labels
+from support.daemon import FIELDS, ROOT, Running, batch, daemon, discrepancies, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto, free_port
 
@@ -79,8 +79,8 @@ def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
         eventually(lambda: listener.last["hard/status"] == b"offline")
         health = json.loads(listener.last["hard/health"])
         assert health["balanced"]
-        assert health["books"]["windows"]["published"] == 5
-        assert health["books"]["samples"]["decoded"] == 160
+        assert health["accounting"]["windows"]["published"] == 5
+        assert health["accounting"]["samples"]["decoded"] == 160
 
 
 def test_every_format_and_unit_gives_the_same_labels(mosquitto: Mosquitto) -> None:
@@ -125,7 +125,7 @@ def test_a_stop_under_load_finishes_what_is_pending(mosquitto: Mosquitto, how: i
         assert "balance" not in running.log
         eventually(lambda: listener.last["hard/status"] == b"offline")
         health = json.loads(listener.last["hard/health"])
-        windows = health["books"]["windows"]
+        windows = health["accounting"]["windows"]
         assert health["balanced"]
         assert windows["in_flight"] == 0
         assert windows["published"] == windows["closed"]
@@ -184,11 +184,11 @@ def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: 
             assert "ERROR" not in running.log
         eventually(lambda: listener.last["hard/status"] == b"offline")
         health = json.loads(listener.last["hard/health"])
-        messages = health["books"]["messages"]
+        messages = health["accounting"]["messages"]
         assert health["balanced"]
         assert messages["queued"] > 400, "they are the broker's"
         assert messages["decoded"] + messages["queued"] == seconds + 2
-        assert health["books"]["samples"]["buffered"] > 0
+        assert health["accounting"]["samples"]["buffered"] > 0
         with daemon(mosquitto.port, *options[:2], "model.max_age_s=600") as running:
             eventually(lambda: len({label["start"] for label in labels(listener, "a")}) == seconds - 3, 60)
             assert "restored 3 devices" in running.log  # those at QoS 0 too: nobody else has them
@@ -246,7 +246,7 @@ def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) ->
             eventually(lambda: "restored 1 devices" in running.log)  # while it says ready, or after
             # Nobody heard of it since: that is told.
             eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
-            assert not any(books(running).values())
+            assert not any(discrepancies(running).values())
             assert running.stop() == 0
         health = json.loads(listener.last["hard/health"])
         assert (health["balanced"], health["problems"], health["journal"]["writing"]) == (True, [], True)
@@ -276,7 +276,7 @@ def test_labels_that_the_broker_did_not_take_are_published_by_the_next_start(mos
             assert [label["replayed"] for label in labels(listener, "a")] == [True] * 5
             assert again.metrics()["hard_latency_seconds_count"] == 0
             assert again.metrics()["hard_messages_received_total"] == 0
-            assert not any(books(again).values())
+            assert not any(discrepancies(again).values())
 
 
 @pytest.mark.parametrize("how", ["in the way", "full"])
@@ -296,7 +296,7 @@ def test_without_a_usable_state_directory_it_goes_on_and_tells(mosquitto: Mosqui
         eventually(lambda: running.metrics()["hard_journal_writing"] == 0)
         eventually(lambda: json.loads(listener.last.get("hard/health", b"{}")).get("problems"))
         assert running.log.count("nothing is journaled") == 1
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
         assert running.stop() == 0
 
 
@@ -346,7 +346,7 @@ def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         eventually(lambda: len({label["window_id"] for label in labels(listener, "a")}) == 7)
         eventually(lambda: listener.last.get("hard/status") == b"online")
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
 
 
 def test_it_is_ready_without_a_broker_and_stops_cleanly() -> None:
@@ -363,7 +363,7 @@ def test_low_coverage_is_counted_and_not_labelled(mosquitto: Mosquitto) -> None:
             listener.client.publish("sensors/a/accel", batch(start + second, seconds=0.5), qos=1)
         eventually(lambda: running.metrics()['hard_windows_total{outcome="low_coverage"}'] >= 5)
         assert labels(listener, "a") == []
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
 
 
 def test_below_min_confidence_a_label_is_not_accepted_and_the_state_unknown(mosquitto: Mosquitto) -> None:
@@ -392,7 +392,7 @@ def test_a_silent_device_is_unknown_and_a_forgotten_one_leaves_nothing(mosquitto
             b"",
         )
         assert running.metrics()["hard_devices"] == 0
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
 
 
 @pytest.mark.parametrize(
@@ -444,9 +444,9 @@ def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting
 @pytest.mark.parametrize(
     "code",
     [
-        "import hard.pipeline.window_queue as p\np.Pending.take = lambda *_: 1 / 0",
-        "import hard.pipeline.window_queue as p\np.Pending.put = lambda *_: 1 / 0",
-        "import hard.mqtt.acks as r\nr.Receipts.came = lambda *_: 1 / 0",
+        "import hard.pipeline.window_queue as p\np.WindowQueue.take = lambda *_: 1 / 0",
+        "import hard.pipeline.window_queue as p\np.WindowQueue.put = lambda *_: 1 / 0",
+        "import hard.mqtt.acks as r\nr.Acks.came = lambda *_: 1 / 0",
     ],
     ids=["label", "assemble", "network"],
 )
@@ -477,7 +477,7 @@ Classifier.classify = classify
                 listener.client.publish(f"sensors/{device}/accel", batch(start + second), qos=1)
         eventually(lambda: len(labels(listener, "good")) == 3)
         eventually(lambda: running.metrics()['hard_windows_total{outcome="failed"}'] == 3)
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
         assert running.stop() == 0
 
 
@@ -500,6 +500,6 @@ def test_a_hundred_thousand_bad_payloads_harm_nothing(mosquitto: Mosquitto) -> N
         metrics = running.metrics()
         assert metrics["hard_messages_received_total"] >= rounds * bad
         assert sum(v for k, v in metrics.items() if k.startswith("hard_rejected_messages_total")) > 30_000
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
         assert running.stop() == 0
         assert "balance" not in running.log

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.daemon import batch, books, daemon, labels
+from support.daemon import batch, daemon, discrepancies, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -74,7 +74,7 @@ def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
             assert (given[0]["accepted"], given[-1]["accepted"]) == (True, False)
         assert "these settings need a restart: mqtt.keepalive_s" in running.log
         assert "changed: grace_s, labels.min_confidence, model.bundle" in running.log
-        assert not any(books(running).values())
+        assert not any(discrepancies(running).values())
         assert running.stop() == 0
 
 

@@ -135,7 +135,7 @@ def test_the_journal_gets_levels_as_numbers(mosquitto: Mosquitto) -> None:
         running.ready()
         assert running.stop() == 0
         assert {line[:3] for line in running.lines} == {"<6>"}
-        assert any(line.startswith("<6>hard.daemon: ready") for line in running.lines)
+        assert any(line.startswith("<6>hard.daemon.daemon: ready") for line in running.lines)
 
 
 def test_a_reload_is_told_and_a_stop_then_asks_for_the_new_time(mosquitto: Mosquitto, tmp_path: Path) -> None:

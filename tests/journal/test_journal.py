@@ -115,7 +115,7 @@ def told(windows: Iterable[Window]) -> dict[str, tuple[Any, ...]]:
             w.forward.tobytes(),
             w.calibrated,
             w.clock_offset_s,
-            w.swing,
+            w.gait_amplitude_ms2,
         )
         for w in windows
     }
@@ -221,7 +221,7 @@ def test_a_window_that_was_saved_is_what_it_was(folder: Path, monkeypatch: pytes
     process.die()
     again = Process(folder)
     assert again.replayed == 0
-    assert again.made[-1].swing > 0
+    assert again.made[-1].gait_amplitude_ms2 > 0
     assert told(again.made) == told(process.made)
 
 

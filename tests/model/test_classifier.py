@@ -233,13 +233,13 @@ def test_a_saved_checkpoint_scores_the_same(tiny: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(TorchScorer(tmp_path, tree()).score(ids, mask), scores(tiny, ids, mask), atol=1e-6)
 
 
-def test_windows_are_evened_out_by_their_device_s_swing() -> None:
+def test_windows_are_scaled_by_their_device_s_gait_amplitude() -> None:
     made = bundle.read(PATH)
-    usual = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, swing=4.0)))
-    plain = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, swing=0.0)))
+    usual = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, gait_amplitude_ms2=4.0)))
+    plain = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, gait_amplitude_ms2=0.0)))
     some = windows(8)
     small = [replace(w, xyz=w.xyz.mean(axis=0) + (w.xyz - w.xyz.mean(axis=0)) / np.float32(2**0.5)) for w in some]
-    told = [replace(w, swing=2.0) for w in small]
+    told = [replace(w, gait_amplitude_ms2=2.0) for w in small]
     np.testing.assert_allclose(usual.features(told), plain.features(some), rtol=1e-3, atol=1e-3)
     np.testing.assert_array_equal(usual.features(small), plain.features(small))
     np.testing.assert_array_equal(plain.features(told), plain.features(small))

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.motion.clock import Clock
-from hard.records import Floats, Samples
+from hard.records import Float64Array, Samples
 
 WALL = 1_700_000_000.0
 
 
-def message(n: int, wall: float, time: Floats | None = None, rate_hz: float | None = None) -> Samples:
+def message(n: int, wall: float, time: Float64Array | None = None, rate_hz: float | None = None) -> Samples:
     return Samples("d", time, np.zeros((n, 3)), wall - WALL, wall, rate_hz)
 
 
-def stamps(clock: Clock, arrivals: Floats, n: int, rate_hz: float | None = None) -> list[Floats]:
+def stamps(clock: Clock, arrivals: Float64Array, n: int, rate_hz: float | None = None) -> list[Float64Array]:
     return [clock.stamp(message(n, float(wall), rate_hz=rate_hz), 20.0, 1.0) for wall in arrivals]
 
 

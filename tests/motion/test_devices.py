@@ -1,4 +1,4 @@
-"""The devices: each one's clock and windows apart, order within `reorder_s`, bounds, events, and the books over all."""
+"""The devices: clocks and windows kept apart, order within `reorder_s`, bounds, events, and the counters over all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
-from hard.records import Floats, Samples, Tally, Window
+from hard.records import CounterDelta, Float64Array, Samples, Window
 
 NOW = 1_700_000_000.0
 UP = np.array([0, 1, 0], dtype=np.float32)
@@ -24,51 +24,51 @@ def devices(grid: Grid = GRID, **rules: float) -> Devices:
     return Devices(grid, FRAME, replace(DeviceRules(), **rules))
 
 
-def message(time: Floats, device: str = "d", at: float | None = None) -> Samples:
+def message(time: Float64Array, device: str = "d", at: float | None = None) -> Samples:
     """A slow movement at device `time`, received at gateway time `at` (s after NOW)."""
     at = float(time[-1]) - NOW if at is None else at
     return Samples(device, time, wave(time), received_at=at, received_wall=NOW + at)
 
 
-def wave(time: Floats) -> Floats:
+def wave(time: Float64Array) -> Float64Array:
     t = time % 1000
     return np.column_stack((np.sin(t), 9.81 + np.cos(t), 0.01 * t))
 
 
-def second(i: float, rate: float = 20.0) -> Floats:
+def second(i: float, rate: float = 20.0) -> Float64Array:
     """Device times of one second, `i` s after NOW."""
     return NOW + i + np.arange(round(rate)) / rate
 
 
-class Books:
+class Feeder:
     """Pushes messages and checks after each that every sample is accounted for."""
 
     def __init__(self, devices: Devices) -> None:
-        self.devices, self.tally, self.windows = devices, Tally(), list[Window]()
+        self.devices, self.delta, self.windows = devices, CounterDelta(), list[Window]()
 
     def push(self, *messages: Samples) -> list[Window]:
         first = len(self.windows)
         for samples in messages:
-            windows, tally = self.devices.push(samples)
-            assert tally.decoded == len(samples.xyz)
-            assert len(windows) == tally.windows_closed - tally.windows_low_coverage
+            windows, delta = self.devices.push(samples)
+            assert delta.decoded == len(samples.xyz)
+            assert len(windows) == delta.windows_closed - delta.windows_low_coverage
             self.windows += windows
-            self.tally += tally
+            self.delta += delta
             self.check()
         return self.windows[first:]
 
     def check(self) -> None:
-        t = self.tally
+        t = self.delta
         assert t.decoded + t.restored == t.accepted + t.late + t.duplicate + t.out_of_range + t.held
-        assert min(getattr(t, name) for name in Tally.__slots__) >= 0
+        assert min(getattr(t, name) for name in CounterDelta.__slots__) >= 0
         assert t.used + t.unused <= t.accepted
 
-    def close(self) -> Tally:
-        self.tally += self.devices.close()
+    def close(self) -> CounterDelta:
+        self.delta += self.devices.close()
         self.check()
-        assert self.tally.held == 0
-        assert self.tally.accepted == self.tally.used + self.tally.unused
-        return self.tally
+        assert self.delta.held == 0
+        assert self.delta.accepted == self.delta.used + self.delta.unused
+        return self.delta
 
 
 def assert_same(some: list[Window], others: list[Window]) -> None:
@@ -79,9 +79,9 @@ def assert_same(some: list[Window], others: list[Window]) -> None:
 
 
 def test_a_window_carries_what_is_known_of_its_device_and_its_last_message() -> None:
-    books = Books(devices())
-    books.push(*(message(second(i) + 5, at=i) for i in range(3)))
-    (window,) = books.push(message(second(3) + 5, at=3.0))
+    feeder = Feeder(devices())
+    feeder.push(*(message(second(i) + 5, at=i) for i in range(3)))
+    (window,) = feeder.push(message(second(3) + 5, at=3.0))
     assert (window.device, window.start, window.end) == ("d", NOW + 5, NOW + 9)
     assert window.window_id == f"d:{round((NOW + 9) * 1000)}"
     assert (window.received_at, window.received_wall) == (3.0, NOW + 3.0)
@@ -105,30 +105,30 @@ def test_windows_do_not_depend_on_the_order_within_reorder_s(
     delays = np.array(order) / 60 * reorder_s * 0.99
     arrival = np.argsort([part[-1] + delay for part, delay in zip(parts, delays, strict=True)], kind="stable")
     spread = max(part[-1] - part[0] for part in parts)
-    shuffled = Books(devices(reorder_s=reorder_s + spread))
+    shuffled = Feeder(devices(reorder_s=reorder_s + spread))
     shuffled.push(*(message(parts[i]) for i in arrival))
-    sorted_ = Books(devices())
+    sorted_ = Feeder(devices())
     sorted_.push(*(message(part) for part in parts))
     assert_same(shuffled.windows, sorted_.windows[: len(shuffled.windows)])
     assert len(sorted_.windows) - len(shuffled.windows) <= np.ceil(reorder_s + spread) + 1
     assert shuffled.close().accepted == len(time)
-    assert shuffled.tally.late == shuffled.tally.duplicate == 0
+    assert shuffled.delta.late == shuffled.delta.duplicate == 0
 
 
 def test_a_wild_stamp_does_not_end_the_patience_for_reordering() -> None:
-    books, order = Books(devices(reorder_s=1.5)), [0, 1, 2, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 13]
+    feeder, order = Feeder(devices(reorder_s=1.5)), [0, 1, 2, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 13]
     for i in order:
-        books.push(message(second(i)))
+        feeder.push(message(second(i)))
         if i == 2:
-            books.push(message(np.array([NOW + 1e9])))
-    assert [w.end - NOW for w in books.windows] == [4, 5, 6, 7, 8, 9, 10, 11, 12]
-    assert all(w.coverage == 1 for w in books.windows)
-    assert (books.tally.held, books.tally.late) == (31, 0)
-    books.close()
+            feeder.push(message(np.array([NOW + 1e9])))
+    assert [w.end - NOW for w in feeder.windows] == [4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert all(w.coverage == 1 for w in feeder.windows)
+    assert (feeder.delta.held, feeder.delta.late) == (31, 0)
+    feeder.close()
 
 
 def test_times_out_of_order_within_a_message_are_sorted() -> None:
-    shuffled, ordered = Books(devices()), Books(devices())
+    shuffled, ordered = Feeder(devices()), Feeder(devices())
     rng = np.random.default_rng(0)
     for i in range(6):
         ordered.push(message(second(i)))
@@ -138,79 +138,79 @@ def test_times_out_of_order_within_a_message_are_sorted() -> None:
 
 
 def test_held_samples_are_released_by_a_silence_and_by_the_end() -> None:
-    books = Books(devices(reorder_s=2.0))
-    assert not books.push(*(message(second(i)) for i in range(5)))
-    assert books.tally.held == 40  # a sample exactly reorder_s old is released
-    (window, *_) = books.push(message(second(60)))
+    feeder = Feeder(devices(reorder_s=2.0))
+    assert not feeder.push(*(message(second(i)) for i in range(5)))
+    assert feeder.delta.held == 40  # a sample exactly reorder_s old is released
+    (window, *_) = feeder.push(message(second(60)))
     assert window.end == NOW + 4
-    assert books.tally.held == 20
-    books.close()
+    assert feeder.delta.held == 20
+    feeder.close()
 
 
 def test_what_is_held_is_released_when_nothing_more_comes() -> None:
     """A window doesn't wait for the next message of a device that has gone quiet."""
-    books = Books(devices(reorder_s=2.0))
+    feeder = Feeder(devices(reorder_s=2.0))
     for second in range(5):
-        books.push(message(NOW + second + np.arange(20) / 20))
-    assert len(books.windows) == 0 or books.windows[-1].end < NOW + 5
-    fleet = books.devices
-    assert fleet.release(6.0, NOW + 6.0) == ([], Tally(), [])
-    windows, tally, names = fleet.release(7.5, NOW + 7.5)
+        feeder.push(message(NOW + second + np.arange(20) / 20))
+    assert len(feeder.windows) == 0 or feeder.windows[-1].end < NOW + 5
+    fleet = feeder.devices
+    assert fleet.release(6.0, NOW + 6.0) == ([], CounterDelta(), [])
+    windows, delta, names = fleet.release(7.5, NOW + 7.5)
     assert [w.start - NOW for w in windows] == [0.0, 1.0]
-    assert (names, tally.held, windows[-1].received_at) == (["d"], -40, pytest.approx(4.95))
-    assert fleet.release(9.0, NOW + 9.0) == ([], Tally(), [])
-    total = books.tally + tally
+    assert (names, delta.held, windows[-1].received_at) == (["d"], -40, pytest.approx(4.95))
+    assert fleet.release(9.0, NOW + 9.0) == ([], CounterDelta(), [])
+    total = feeder.delta + delta
     assert (total.held, total.decoded, total.accepted) == (0, 100, 100)
 
 
 @pytest.mark.parametrize("heard_again", [True, False])
 def test_what_was_held_is_released_when_nothing_is_held_after_a_restart(heard_again: bool) -> None:
-    before = Books(devices(reorder_s=5.0))
+    before = Feeder(devices(reorder_s=5.0))
     before.push(*(message(second(i), at=float(i)) for i in range(8)))
-    assert before.tally.held == 100
-    after = Books(devices())
-    after.tally += after.devices.restore(before.devices.states(), 0.0, whole=True)
+    assert before.delta.held == 100
+    after = Feeder(devices())
+    after.delta += after.devices.restore(before.devices.states(), 0.0, whole=True)
     if heard_again:
         after.push(message(second(8), at=8.0))
     else:
-        windows, tally, names = after.devices.release(8.0, NOW + 8)
+        windows, delta, names = after.devices.release(8.0, NOW + 8)
         after.windows += windows
-        after.tally += tally
+        after.delta += delta
         assert names == ["d"]
-    expected = Books(devices())
+    expected = Feeder(devices())
     expected.push(*(message(second(i), at=float(i)) for i in range(8 + heard_again)))
     assert_same(after.windows, expected.windows)
-    assert after.tally.held == 0
+    assert after.delta.held == 0
     assert after.close().late == 0
 
 
 def test_what_is_held_is_bounded() -> None:
     grid = Grid(4.0, 20.0, max_rate_hz=50.0)
-    books = Books(devices(grid, reorder_s=600.0))
-    books.push(*(message(second(i, 50.0)) for i in range(60)))
-    assert books.tally.held <= grid.max_samples
-    assert len(books.windows) > 50
-    books.close()
+    feeder = Feeder(devices(grid, reorder_s=600.0))
+    feeder.push(*(message(second(i, 50.0)) for i in range(60)))
+    assert feeder.delta.held <= grid.max_samples
+    assert len(feeder.windows) > 50
+    feeder.close()
 
 
 def test_values_that_are_not_real_are_out_of_range_and_harm_no_other() -> None:
-    books = Books(devices())
+    feeder = Feeder(devices())
     for i in range(5):
         samples = message(second(i))
         samples.xyz[[3, 7, 11], [0, 1, 2]] = np.nan, 1e9, -np.inf
-        books.push(samples)
-    assert books.tally.out_of_range == 15
-    assert len(books.windows) == 2
-    assert all(np.isfinite(w.xyz).all() for w in books.windows)
-    books.close()
+        feeder.push(samples)
+    assert feeder.delta.out_of_range == 15
+    assert len(feeder.windows) == 2
+    assert all(np.isfinite(w.xyz).all() for w in feeder.windows)
+    feeder.close()
 
 
 def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
-    books = Books(devices())
-    assert not books.push(replace(message(second(0)), xyz=np.full((20, 3), np.inf)))
-    assert not books.push(Samples("d", np.empty(0), np.empty((0, 3)), 1.0, NOW))
-    assert not books.push(Samples("d", None, np.empty((0, 3)), 1.0, NOW))
-    assert books.close().out_of_range == 20
+    feeder = Feeder(devices())
+    assert not feeder.push(replace(message(second(0)), xyz=np.full((20, 3), np.inf)))
+    assert not feeder.push(Samples("d", np.empty(0), np.empty((0, 3)), 1.0, NOW))
+    assert not feeder.push(Samples("d", None, np.empty((0, 3)), 1.0, NOW))
+    assert feeder.close().out_of_range == 20
 
 
 @given(
@@ -229,16 +229,16 @@ def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
 def test_no_sample_is_lost_or_doubled_whatever_comes(
     steps: list[tuple[str, float, int, float]], reorder_s: float, grid: Grid
 ) -> None:
-    books, at = Books(devices(grid, reorder_s=reorder_s, max_devices=2)), 0.0
+    feeder, at = Feeder(devices(grid, reorder_s=reorder_s, max_devices=2)), 0.0
     for name, off_s, n, later_s in steps:
         at += later_s
-        books.push(message(NOW + at + off_s + np.arange(n) / 20, name, at))
-    assert books.close().decoded == sum(n for _, _, n, _ in steps)
-    assert all(np.isfinite(w.xyz).all() for w in books.windows)
+        feeder.push(message(NOW + at + off_s + np.arange(n) / 20, name, at))
+    assert feeder.close().decoded == sum(n for _, _, n, _ in steps)
+    assert all(np.isfinite(w.xyz).all() for w in feeder.windows)
 
 
 def test_a_wild_clock_touches_no_other_device() -> None:
-    alone, beside = Books(devices()), Books(devices())
+    alone, beside = Feeder(devices()), Feeder(devices())
     for i in range(10):
         alone.push(message(second(i), "honest"))
         beside.push(message(second(i), "honest"))
@@ -252,125 +252,125 @@ def test_a_wild_clock_touches_no_other_device() -> None:
 @pytest.mark.parametrize("back_s", [20.0, 3600.0, 86_400.0])
 @pytest.mark.parametrize("reorder_s", [0.0, 0.5])
 def test_a_clock_set_back_costs_two_seconds_and_a_new_grid(back_s: float, reorder_s: float) -> None:
-    books = Books(devices(reorder_s=reorder_s))
-    books.push(*(message(second(i), at=i + 1) for i in range(10)))
-    books.push(*(message(second(i) - back_s, at=i + 1) for i in range(10, 20)))
-    assert books.tally.jumps == 1
+    feeder = Feeder(devices(reorder_s=reorder_s))
+    feeder.push(*(message(second(i), at=i + 1) for i in range(10)))
+    feeder.push(*(message(second(i) - back_s, at=i + 1) for i in range(10, 20)))
+    assert feeder.delta.jumps == 1
     # Two messages, as far as they left the hold; the third kept pace for two seconds.
-    assert books.tally.late == (30 if reorder_s else 40)
-    ends = [w.end - NOW + back_s for w in books.windows if w.end <= NOW]
+    assert feeder.delta.late == (30 if reorder_s else 40)
+    ends = [w.end - NOW + back_s for w in feeder.windows if w.end <= NOW]
     assert ends == [16, 17, 18, 19] + [20] * (not reorder_s)  # the new run began at 12
-    assert books.windows[-1].clock_offset_s == pytest.approx(-0.05 - back_s)
-    books.close()
+    assert feeder.windows[-1].clock_offset_s == pytest.approx(-0.05 - back_s)
+    feeder.close()
 
 
 def test_a_burst_of_old_packets_is_late_and_no_clock_set_back() -> None:
-    books = Books(devices())
+    feeder = Feeder(devices())
     for i in range(20):
-        books.push(message(second(i), at=i + 1))
+        feeder.push(message(second(i), at=i + 1))
         if i == 15:
-            books.push(*(message(second(k), at=16 + k / 100) for k in range(10)))
-    assert books.tally.jumps == 0
-    assert books.tally.runs == 1
-    assert books.tally.late == 200
-    assert len(books.windows) == 17
+            feeder.push(*(message(second(k), at=16 + k / 100) for k in range(10)))
+    assert feeder.delta.jumps == 0
+    assert feeder.delta.runs == 1
+    assert feeder.delta.late == 200
+    assert len(feeder.windows) == 17
 
 
 def test_a_recording_replayed_again_is_labelled_again() -> None:
-    books = Books(devices())
+    feeder = Feeder(devices())
     for again in range(3):
-        books.push(*(message(second(i), at=100.0 * again + i / 50) for i in range(100)))
-    assert books.tally.jumps == 2
-    assert books.tally.late == 0
-    assert len(books.windows) == 3 * 97
+        feeder.push(*(message(second(i), at=100.0 * again + i / 50) for i in range(100)))
+    assert feeder.delta.jumps == 2
+    assert feeder.delta.late == 0
+    assert len(feeder.windows) == 3 * 97
 
 
 def test_old_packets_after_a_pause_are_late_unless_they_lie_a_minute_back() -> None:
-    books = Books(devices())
-    books.push(*(message(second(i), at=float(i)) for i in range(100)))
-    books.push(message(second(50), at=105.0))
-    assert (books.tally.jumps, books.tally.late) == (0, 20)
-    books.push(message(second(20), at=110.0))
-    assert (books.tally.jumps, books.tally.late) == (1, 20)
+    feeder = Feeder(devices())
+    feeder.push(*(message(second(i), at=float(i)) for i in range(100)))
+    feeder.push(message(second(50), at=105.0))
+    assert (feeder.delta.jumps, feeder.delta.late) == (0, 20)
+    feeder.push(message(second(20), at=110.0))
+    assert (feeder.delta.jumps, feeder.delta.late) == (1, 20)
 
 
 def test_an_echo_of_every_message_is_late_and_no_clock_set_back() -> None:
-    books = Books(devices())
+    feeder = Feeder(devices())
     for i in range(30):
-        books.push(message(second(i), at=float(i)))
+        feeder.push(message(second(i), at=float(i)))
         if i >= 10:
-            books.push(message(second(i - 10), at=i + 0.5))
-    assert (books.tally.jumps, books.tally.runs, books.tally.late) == (0, 1, 400)
-    assert len(books.windows) == 27
+            feeder.push(message(second(i - 10), at=i + 0.5))
+    assert (feeder.delta.jumps, feeder.delta.runs, feeder.delta.late) == (0, 1, 400)
+    assert len(feeder.windows) == 27
 
 
 def test_a_clock_set_ahead_starts_a_new_grid_at_once() -> None:
-    books = Books(devices())
-    books.push(*(message(second(i), at=i + 1) for i in range(5)))
-    books.push(*(message(second(i) + 86_400, at=i + 1) for i in range(5, 9)))
-    assert books.tally.runs == 2
-    assert [w.end - NOW for w in books.windows] == [4, 5, 86_409]
-    assert books.windows[-1].clock_offset_s == pytest.approx(86_399.95)
+    feeder = Feeder(devices())
+    feeder.push(*(message(second(i), at=i + 1) for i in range(5)))
+    feeder.push(*(message(second(i) + 86_400, at=i + 1) for i in range(5, 9)))
+    assert feeder.delta.runs == 2
+    assert [w.end - NOW for w in feeder.windows] == [4, 5, 86_409]
+    assert feeder.windows[-1].clock_offset_s == pytest.approx(86_399.95)
 
 
 def test_a_drifting_clock_loses_nothing() -> None:
-    books = Books(devices())
+    feeder = Feeder(devices())
     for i in range(300):
-        books.push(message(NOW + (second(i) - NOW) * 1.0002, at=i + 1))
-    assert len(books.windows) == 297
-    assert (books.tally.runs, books.tally.late) == (1, 0)
+        feeder.push(message(NOW + (second(i) - NOW) * 1.0002, at=i + 1))
+    assert len(feeder.windows) == 297
+    assert (feeder.delta.runs, feeder.delta.late) == (1, 0)
 
 
 @pytest.mark.parametrize("n", [1, 20, 60])
 @pytest.mark.parametrize("rate", [19.0, 20.0, 21.0])
 def test_a_device_without_time_gets_its_windows(n: int, rate: float) -> None:
-    books, rng = Books(devices()), np.random.default_rng(0)
+    feeder, rng = Feeder(devices()), np.random.default_rng(0)
     for i in range(int(100 * rate / n)):
         at = (i + 1) * n / rate + rng.uniform(0, 0.03)
-        books.push(Samples("d", None, np.ones((n, 3)), at, NOW + at))
-    assert abs(len(books.windows) - 96) <= 2
-    assert (books.tally.runs, books.tally.late, books.tally.duplicate) == (1, 0, 0)
-    assert all(w.coverage == 1 for w in books.windows)
+        feeder.push(Samples("d", None, np.ones((n, 3)), at, NOW + at))
+    assert abs(len(feeder.windows) - 96) <= 2
+    assert (feeder.delta.runs, feeder.delta.late, feeder.delta.duplicate) == (1, 0, 0)
+    assert all(w.coverage == 1 for w in feeder.windows)
 
 
 def test_the_device_heard_least_recently_makes_room() -> None:
     many = devices(max_devices=2)
-    books = Books(many)
+    feeder = Feeder(many)
     for at, name in enumerate(["a", "b", "a", "c"]):
-        books.push(message(second(at), name, at=at))
+        feeder.push(message(second(at), name, at=at))
     events, _ = many.tick(4)
     assert [(e.device, e.kind) for e in events] == [("a", "new"), ("b", "new"), ("b", "dismissed"), ("c", "new")]
     assert len(many) == 2
-    assert books.close().decoded == 80
+    assert feeder.close().decoded == 80
 
 
 def test_many_names_stay_bounded_and_drive_out_no_device_that_works() -> None:
     many = devices(max_devices=5)
-    books = Books(many)
+    feeder = Feeder(many)
     for i in range(200):
-        books.push(*(message(second(0), f"d{i}.{k}", at=float(i)) for k in range(10)))
-        books.push(message(second(i), "honest", at=float(i)))
+        feeder.push(*(message(second(0), f"d{i}.{k}", at=float(i)) for k in range(10)))
+        feeder.push(message(second(i), "honest", at=float(i)))
         assert len(many) <= 5
         many.tick(float(i))
-    assert len(books.windows) == 0  # so many names drive out a newcomer
+    assert len(feeder.windows) == 0  # so many names drive out a newcomer
     for i in range(200, 205):
-        books.push(message(second(i), "honest", at=float(i)))
+        feeder.push(message(second(i), "honest", at=float(i)))
     for i in range(205, 300):
-        books.push(*(message(second(0), f"d{i}.{k}", at=float(i)) for k in range(10)))
-        books.push(message(second(i), "honest", at=float(i)))
+        feeder.push(*(message(second(0), f"d{i}.{k}", at=float(i)) for k in range(10)))
+        feeder.push(message(second(i), "honest", at=float(i)))
         many.tick(float(i))
-    assert [window.device for window in books.windows] == ["honest"] * 98
-    assert books.close().unused == 20 * (10 * 295 + 199)
+    assert [window.device for window in feeder.windows] == ["honest"] * 98
+    assert feeder.close().unused == 20 * (10 * 295 + 199)
 
 
 def test_a_silent_device_makes_room_before_a_newcomer() -> None:
     many = devices(max_devices=2, silent_after_s=60.0)
-    books = Books(many)
+    feeder = Feeder(many)
     for i in range(5):
-        books.push(message(second(i), "gone", at=float(i)))
-    books.push(message(second(70), "new", at=70.0))
+        feeder.push(message(second(i), "gone", at=float(i)))
+    feeder.push(message(second(70), "new", at=70.0))
     many.tick(70.0)
-    books.push(message(second(71), "newer", at=71.0))
+    feeder.push(message(second(71), "newer", at=71.0))
     assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
 
 
@@ -399,42 +399,42 @@ def test_who_makes_room_does_not_depend_on_when_silence_is_told() -> None:
 def test_a_newcomer_that_was_told_as_silent_is_told_as_forgotten() -> None:
     """Or its retained `unknown` would stay for ever."""
     many = devices(max_devices=1, silent_after_s=60.0)
-    books = Books(many)
-    books.push(message(second(0), "odd", at=0.0))
+    feeder = Feeder(many)
+    feeder.push(message(second(0), "odd", at=0.0))
     many.tick(61.0)
-    books.push(message(second(70), "odd", at=70.0), message(second(71), "newer", at=71.0))
+    feeder.push(message(second(70), "odd", at=70.0), message(second(71), "newer", at=71.0))
     assert [(e.device, e.kind) for e in many.tick(71.0)[0]] == [("odd", "back"), ("odd", "forgotten"), ("newer", "new")]
 
 
-def test_a_device_that_showed_no_walking_has_no_swing() -> None:
+def test_a_device_that_showed_no_walking_has_no_gait_amplitude() -> None:
     """Not the usual one: a bundle that is loaded later may have another, and would even out what isn't known."""
-    books = Books(Devices(GRID, FRAME._replace(swing=3.0)))
-    books.push(*(message(second(i), at=float(i)) for i in range(5)))
-    assert [(w.calibrated, w.swing) for w in books.windows] == [(False, 0.0)] * 2
+    feeder = Feeder(Devices(GRID, FRAME._replace(gait_amplitude_ms2=3.0)))
+    feeder.push(*(message(second(i), at=float(i)) for i in range(5)))
+    assert [(w.calibrated, w.gait_amplitude_ms2) for w in feeder.windows] == [(False, 0.0)] * 2
 
 
 def test_silent_back_and_forgotten_are_told_once() -> None:
     one = devices(silent_after_s=60.0, forget_after_s=600.0)
-    books = Books(one)
-    books.push(message(second(0), at=0.0))
+    feeder = Feeder(one)
+    feeder.push(message(second(0), at=0.0))
     told = {now: [e.kind for e in one.tick(now)[0]] for now in (1.0, 60.0, 61.0, 62.0)}
     assert told == {1.0: ["new"], 60.0: [], 61.0: ["silent"], 62.0: []}
     assert one.active() == 0
-    books.push(message(second(70), at=70.0))
+    feeder.push(message(second(70), at=70.0))
     assert [e.kind for e in one.tick(71.0)[0]] == ["back"]
     assert one.active() == 1
     assert [e.kind for e in one.tick(131.0)[0]] == ["silent"]
-    events, tally = one.tick(671.0)
+    events, delta = one.tick(671.0)
     assert [e.kind for e in events] == ["forgotten"]
-    assert tally.unused == 20
+    assert delta.unused == 20
     assert len(one) == 0
 
 
 def test_end_run_starts_a_new_grid_and_knows_no_unknown_device() -> None:
     one = devices()
-    books = Books(one)
-    books.push(*(message(second(i)) for i in range(4)))
-    books.tally += one.end_run("d") + one.end_run("nobody")
-    books.push(*(message(second(4.5 + i)) for i in range(4)))
-    assert [w.start - NOW for w in books.windows] == [0, 4.5]
-    books.close()
+    feeder = Feeder(one)
+    feeder.push(*(message(second(i)) for i in range(4)))
+    feeder.delta += one.end_run("d") + one.end_run("nobody")
+    feeder.push(*(message(second(4.5 + i)) for i in range(4)))
+    assert [w.start - NOW for w in feeder.windows] == [0, 4.5]
+    feeder.close()

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.motion.features import BANDS_HZ, OTHERS, PAIRS, SIGNALS, STATISTICS, extract, names
-from hard.records import Floats, Singles
+from hard.records import Float32Array, Float64Array
 
 RATE_HZ = 20.0
 UP = np.array([0.0, 1.0, 0.0], dtype=np.float32)
 FORWARD = np.array([0.0, 0.0, 1.0], dtype=np.float32)
 
 
-def walk(seed: int, n: int = 1) -> Singles:
+def walk(seed: int, n: int = 1) -> Float32Array:
     """Windows (n, 80, 3): gravity in some direction, a rhythm and noise."""
     rng = np.random.default_rng(seed)
     t = np.arange(80) / RATE_HZ
@@ -29,30 +29,30 @@ def walk(seed: int, n: int = 1) -> Singles:
     return np.asarray(gravity + swing + rng.normal(0, 0.5, (n, 80, 3)), dtype=np.float32)
 
 
-def extracted(windows: Singles, wanted: Sequence[str]) -> Singles:
+def extracted(windows: Float32Array, wanted: Sequence[str]) -> Float32Array:
     """Features of `windows` that are all mounted alike."""
     n = len(windows)
     return extract(windows, np.tile(UP, (n, 1)), np.tile(FORWARD, (n, 1)), RATE_HZ, wanted)
 
 
-def feature(name: str, window: Singles) -> float:
+def feature(name: str, window: Float32Array) -> float:
     return float(extracted(window[None], [name])[0, 0])
 
 
-def quantile(values: Floats, q: float) -> float:
+def quantile(values: Float64Array, q: float) -> float:
     ordered, at = sorted(values.tolist()), q * (len(values) - 1)
     low = int(at)
     high = min(low + 1, len(ordered) - 1)
     return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
 
 
-def autocorrelation(values: Floats, lag: int) -> float:
+def autocorrelation(values: Float64Array, lag: int) -> float:
     c = values - values.mean()
     n = len(c)
     return float(sum(c[i] * c[i + lag] for i in range(n - lag)) / (n - lag) / (sum(c * c) / n))
 
 
-def power(values: Floats) -> tuple[Floats, Floats]:
+def power(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Frequencies and power by the plain Fourier sum, with Hann's taper."""
     n = len(values)
     taper = np.array([0.5 - 0.5 * np.cos(2 * np.pi * i / (n - 1)) for i in range(n)])
@@ -61,18 +61,18 @@ def power(values: Floats) -> tuple[Floats, Floats]:
     return np.arange(n // 2 + 1) * RATE_HZ / n, np.abs(sums) ** 2 / (sum(taper**2) * RATE_HZ)
 
 
-def band(values: Floats, low: float, high: float) -> float:
+def band(values: Float64Array, low: float, high: float) -> float:
     frequency, density = power(values)
     inside = [d for f, d in zip(frequency, density, strict=True) if low <= f < high]
     return float(np.log10(max(sum(inside) * RATE_HZ / len(values), 1e-5)))
 
 
-def dominant(values: Floats) -> float:
+def dominant(values: Float64Array) -> float:
     frequency, density = power(values)
     return float(max((d, f) for f, d in zip(frequency, density, strict=True) if f >= 0.4)[1])
 
 
-REFERENCES: dict[str, Callable[[Floats], float]] = {
+REFERENCES: dict[str, Callable[[Float64Array], float]] = {
     "mean": lambda s: sum(s) / len(s),
     "std": lambda s: (sum((v - s.mean()) ** 2 for v in s) / len(s)) ** 0.5,
     "min": min,
@@ -91,7 +91,7 @@ REFERENCES: dict[str, Callable[[Floats], float]] = {
 }
 
 
-def signals(window: Singles) -> dict[str, Floats]:
+def signals(window: Float32Array) -> dict[str, Float64Array]:
     w = window.astype(float)
     down = w.mean(axis=0) / np.linalg.norm(w.mean(axis=0))
     v = w @ down
@@ -115,7 +115,7 @@ def test_statistics_equal_their_plain_definitions(statistic: str, seed: int) -> 
         assert feature(f"{signal}.{statistic}", window) == pytest.approx(expected, rel=2e-3, abs=2e-3), signal
 
 
-def body(window: Singles) -> dict[str, Floats]:
+def body(window: Float32Array) -> dict[str, Float64Array]:
     """Vertical, forward and left of a window, step by step."""
     up = window.mean(axis=0) / np.linalg.norm(window.mean(axis=0))
     ahead = FORWARD - (FORWARD @ up) * up
@@ -123,7 +123,7 @@ def body(window: Singles) -> dict[str, Floats]:
     return {"v": window @ up, "f": window @ ahead, "l": window @ np.cross(up, ahead)}
 
 
-def upright(seed: int) -> Singles:
+def upright(seed: int) -> Float32Array:
     """A window (80, 3) whose gravity is not far from UP."""
     window = walk(seed)[0]
     return np.asarray(window - window.mean(axis=0) + np.array([1.0, 9.6, 1.5]), dtype=np.float32)
@@ -196,7 +196,7 @@ def test_turning_the_device_and_its_mounting_changes_nothing_but_its_axes(seed: 
     ],
     ids=["zero", "constant", "least", "hardest", "tiny", "spike", "absurd"],
 )
-def test_every_feature_is_finite(window: Floats) -> None:
+def test_every_feature_is_finite(window: Float64Array) -> None:
     assert np.isfinite(extracted(window[None].astype(np.float32), names())).all()
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hard.motion.mounting import EVIDENCE, REMOUNTED, Frame, Mounting, settle, walking
-from hard.records import Floats, Singles, Window
+from hard.records import Float32Array, Float64Array, Window
 
 RATE_HZ = 20.0
 USUAL = Frame(np.array([0, 1, 0], np.float32), np.array([0, 0, 1], np.float32), calibrated=False)
 
 
-def gait(seed: int = 0, step_hz: float = 1.9) -> Singles:
+def gait(seed: int = 0, step_hz: float = 1.9) -> Float32Array:
     """A walking window (80, 3), y up and z forward: the braking push follows the one upwards by about 0.12 s."""
     rng = np.random.default_rng(seed)
     t = np.arange(80) / RATE_HZ + rng.uniform(0, 1)
@@ -26,20 +26,20 @@ def gait(seed: int = 0, step_hz: float = 1.9) -> Singles:
     return np.asarray(np.stack([left, up, forward], axis=1) + rng.normal(0, 0.2, (80, 3)), dtype=np.float32)
 
 
-def still(seed: int = 0) -> Singles:
+def still(seed: int = 0) -> Float32Array:
     return np.asarray(np.random.default_rng(seed).normal([0, 0, 9.81], 0.05, (80, 3)), dtype=np.float32)
 
 
-def turn(seed: int) -> Floats:
+def turn(seed: int) -> Float64Array:
     matrix, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     return np.asarray(matrix * np.linalg.det(matrix))
 
 
-def window(xyz: Singles, i: int = 0) -> Window:
+def window(xyz: Float32Array, i: int = 0) -> Window:
     return Window("d", float(i), i + 4.0, xyz, 1.0, USUAL.up, USUAL.forward, False, 0.0, 0.0, 0.0)
 
 
-def learnt(windows: list[Singles]) -> Mounting:
+def learnt(windows: list[Float32Array]) -> Mounting:
     mounting = Mounting(USUAL, RATE_HZ)
     for xyz in windows:
         mounting.learn(xyz)
@@ -72,18 +72,18 @@ def test_a_device_turned_anyhow_learns_its_turned_mounting(seed: int) -> None:
     assert np.linalg.norm(frame.up) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_swing_is_that_of_all_walking_and_outlives_a_remounting() -> None:
+def test_the_gait_amplitude_is_that_of_all_walking_and_outlives_a_remounting() -> None:
     said = [walking(gait(i), RATE_HZ) for i in range(200)]
     deviation = [np.std(gait(i)[:, 1]) for i in range(200)]
-    assert np.exp([step.log_swing for step in said if step]) == pytest.approx(deviation, rel=0.02)
+    assert np.exp([step.log_gait_amplitude for step in said if step]) == pytest.approx(deviation, rel=0.02)
     turned = [np.asarray(gait(i) @ turn(3), np.float32) for i in range(100, 200)]
     walks = [gait(i) for i in range(100)]
     frame = learnt(walks + turned).frame
     assert frame.up @ learnt(walks).frame.up < 0.8
-    assert frame.swing == pytest.approx(np.exp(np.mean(np.log(deviation))), rel=0.02)
-    assert {w.swing for w in settle([window(xyz, i) for i, xyz in enumerate(walks + turned)], USUAL, RATE_HZ)} == {
-        frame.swing
-    }
+    assert frame.gait_amplitude_ms2 == pytest.approx(np.exp(np.mean(np.log(deviation))), rel=0.02)
+    assert {
+        w.gait_amplitude_ms2 for w in settle([window(xyz, i) for i, xyz in enumerate(walks + turned)], USUAL, RATE_HZ)
+    } == {frame.gait_amplitude_ms2}
 
 
 def test_the_state_goes_on_where_it_was_and_another_version_s_is_left_alone() -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hard.motion.windows import Cut, Grid, WindowBuffer
-from hard.records import Floats, Tally
+from hard.records import CounterDelta, Float64Array
 
 NOW = 1_700_000_000.0
 GRID = Grid(4.0, 20.0)
@@ -24,14 +24,14 @@ GRIDS = [
 ]
 
 
-def wave(time: Floats) -> Floats:
+def wave(time: Float64Array) -> Float64Array:
     """A slow movement (N, 3) that interpolation can follow."""
     t = time - NOW
     return np.column_stack((np.sin(t), 9.81 + np.cos(0.7 * t), 0.1 * t))
 
 
 @st.composite
-def times(draw: st.DrawFn, max_seconds: float = 20.0) -> Floats:
+def times(draw: st.DrawFn, max_seconds: float = 20.0) -> Float64Array:
     """Rising times of a device: any rate, jitter, drop-outs short and long, a start between two ticks of a float."""
     rate = draw(st.sampled_from([20.0, 25.0, 100 / 3, 50.0, 64.0, 100.0]))
     seconds = draw(st.floats(0.05, max_seconds))
@@ -45,30 +45,30 @@ def times(draw: st.DrawFn, max_seconds: float = 20.0) -> Floats:
     return time if len(time) else np.array([NOW])
 
 
-def batches(time: Floats, sizes: list[int]) -> list[Floats]:
+def batches(time: Float64Array, sizes: list[int]) -> list[Float64Array]:
     """`time` in messages of `sizes`, over and over."""
     edges = np.cumsum(sizes * (len(time) // sum(sizes) + 1))
     return [part for part in np.split(time, edges) if len(part)]
 
 
-def cut(grid: Grid, messages: list[Floats]) -> tuple[list[Cut], Tally]:
-    """Pushes messages of `wave`; checks the books after each."""
-    buffer, cuts, books = WindowBuffer(grid), [], Tally()
+def cut(grid: Grid, messages: list[Float64Array]) -> tuple[list[Cut], CounterDelta]:
+    """Pushes messages of `wave`; checks the total after each."""
+    buffer, cuts, total = WindowBuffer(grid), [], CounterDelta()
     for message in messages:
-        closed, tally = buffer.push(message, wave(message))
+        closed, delta = buffer.push(message, wave(message))
         cuts += closed
-        books += tally
-        assert tally.decoded == len(message)
-        assert len(closed) == tally.windows_closed - tally.windows_low_coverage
-        assert_balanced(books, len(buffer))
+        total += delta
+        assert delta.decoded == len(message)
+        assert len(closed) == delta.windows_closed - delta.windows_low_coverage
+        assert_balanced(total, len(buffer))
         assert len(buffer) <= grid.max_samples
-    return cuts, books + buffer.end_run()
+    return cuts, total + buffer.end_run()
 
 
-def assert_balanced(books: Tally, buffered: int) -> None:
-    assert books.decoded == books.accepted + books.late + books.duplicate + books.out_of_range + books.held
-    assert books.accepted == books.used + books.unused + buffered
-    assert min(getattr(books, name) for name in Tally.__slots__) >= 0
+def assert_balanced(total: CounterDelta, buffered: int) -> None:
+    assert total.decoded == total.accepted + total.late + total.duplicate + total.out_of_range + total.held
+    assert total.accepted == total.used + total.unused + buffered
+    assert min(getattr(total, name) for name in CounterDelta.__slots__) >= 0
 
 
 def assert_same(some: list[Cut], others: list[Cut]) -> None:
@@ -79,17 +79,17 @@ def assert_same(some: list[Cut], others: list[Cut]) -> None:
 
 
 @given(times(), st.lists(st.integers(1, 50), min_size=1, max_size=5), st.sampled_from(GRIDS))
-def test_windows_and_books_do_not_depend_on_batching(time: Floats, sizes: list[int], grid: Grid) -> None:
-    cuts, books = cut(grid, batches(time, sizes))
-    whole, whole_books = cut(grid, [time])
+def test_windows_and_books_do_not_depend_on_batching(time: Float64Array, sizes: list[int], grid: Grid) -> None:
+    cuts, total = cut(grid, batches(time, sizes))
+    whole, whole_total = cut(grid, [time])
     assert_same(cuts, whole)
-    assert books == whole_books
-    assert books.accepted == len(time)  # in order, none is late
-    assert_balanced(books, 0)
+    assert total == whole_total
+    assert total.accepted == len(time)  # in order, none is late
+    assert_balanced(total, 0)
 
 
 @given(times(), st.sampled_from(GRIDS))
-def test_windows_lie_at_first_plus_k_hop(time: Floats, grid: Grid) -> None:
+def test_windows_lie_at_first_plus_k_hop(time: Float64Array, grid: Grid) -> None:
     cuts, _ = cut(grid, [time])
     breaks = np.flatnonzero(np.diff(time) > grid.max_gap_s + 1e-6) + 1
     firsts = time[[0, *breaks.tolist()]]
@@ -102,7 +102,7 @@ def test_windows_lie_at_first_plus_k_hop(time: Floats, grid: Grid) -> None:
 
 
 @given(times(), st.sampled_from(GRIDS))
-def test_grid_values_follow_the_movement_at_any_rate(time: Floats, grid: Grid) -> None:
+def test_grid_values_follow_the_movement_at_any_rate(time: Float64Array, grid: Grid) -> None:
     cuts, _ = cut(grid, [time])
     for c in cuts:
         points = c.start + grid.offsets
@@ -167,41 +167,41 @@ def test_rounding_of_times_delays_no_window(start: float) -> None:
 
 def test_a_silence_over_max_gap_starts_a_new_grid() -> None:
     time = np.concatenate((NOW + np.arange(90) / 20, NOW + 5.537 + np.arange(90) / 20))
-    cuts, books = cut(GRID, [time])
+    cuts, total = cut(GRID, [time])
     assert [c.start for c in cuts] == [NOW, NOW + 5.537]
-    assert books.runs == 2
+    assert total.runs == 2
 
 
 @pytest.mark.parametrize("max_gap_s", [0.7, 1.0])
 @pytest.mark.parametrize("size", [1, 100])
 def test_a_gap_of_exactly_max_gap_goes_on_however_it_is_rounded(max_gap_s: float, size: int) -> None:
-    _, books = cut(Grid(4.0, 20.0, max_gap_s=max_gap_s), batches(NOW + 0.1 + np.arange(100) * max_gap_s, [size]))
-    assert books.runs == 1
+    _, total = cut(Grid(4.0, 20.0, max_gap_s=max_gap_s), batches(NOW + 0.1 + np.arange(100) * max_gap_s, [size]))
+    assert total.runs == 1
 
 
 def test_a_shorter_gap_is_bridged_and_lowers_coverage() -> None:
     time = NOW + np.arange(80) / 20
     time = time[(time < NOW + 1.01) | (time > NOW + 1.59)]
-    ((c,), books) = cut(GRID, [time])
+    ((c,), total) = cut(GRID, [time])
     assert c.coverage == pytest.approx(1 - 11 / 80)
-    assert books.missing == 11
+    assert total.missing == 11
     np.testing.assert_allclose(c.xyz, wave(c.start + GRID.offsets), atol=0.06)
 
 
 def test_a_window_of_low_coverage_is_counted_and_not_handed_out() -> None:
     time = NOW + np.arange(200) / 20
     time = time[(time < NOW + 1.01) | (time > NOW + 1.99)]
-    cuts, books = cut(GRID, [time])
+    cuts, total = cut(GRID, [time])
     assert [c.start - NOW for c in cuts] == [2, 3, 4, 5, 6]
-    assert (books.windows_closed, books.windows_low_coverage) == (7, 2)
-    assert books.unused == 21  # before the hole
+    assert (total.windows_closed, total.windows_low_coverage) == (7, 2)
+    assert total.unused == 21  # before the hole
 
 
 @pytest.mark.parametrize("rate", [5.0, 2.0])
 def test_a_device_too_slow_for_the_grid_gets_no_label(rate: float) -> None:
-    cuts, books = cut(GRID, [NOW + np.arange(60) / rate])
+    cuts, total = cut(GRID, [NOW + np.arange(60) / rate])
     assert not cuts
-    assert books.windows_low_coverage == books.windows_closed > 0
+    assert total.windows_low_coverage == total.windows_closed > 0
 
 
 def test_a_sample_older_than_a_closed_window_still_fills_open_ones() -> None:
@@ -210,8 +210,8 @@ def test_a_sample_older_than_a_closed_window_still_fills_open_ones() -> None:
     kept[[15, 50]] = False
     buffer = WindowBuffer(GRID)
     buffer.push(time[kept][:85], wave(time[kept][:85]))  # the first window is closed, the second starts at 1 s
-    _, tally = buffer.push(time[[15, 50]], wave(time[[15, 50]]))
-    assert (tally.late, tally.accepted) == (1, 1)
+    _, delta = buffer.push(time[[15, 50]], wave(time[[15, 50]]))
+    assert (delta.late, delta.accepted) == (1, 1)
     cuts, _ = buffer.push(time[87:], wave(time[87:]))
     np.testing.assert_allclose(cuts[0].xyz, wave(cuts[0].start + GRID.offsets), atol=1e-3)
 
@@ -219,57 +219,57 @@ def test_a_sample_older_than_a_closed_window_still_fills_open_ones() -> None:
 def test_a_sample_before_the_first_of_its_run_is_late() -> None:
     buffer = WindowBuffer(GRID)
     buffer.push(np.array([NOW]), np.zeros((1, 3)))
-    _, tally = buffer.push(np.array([NOW - 0.05, NOW + 0.05]), np.zeros((2, 3)))
-    assert (tally.late, tally.accepted) == (1, 1)
+    _, delta = buffer.push(np.array([NOW - 0.05, NOW + 0.05]), np.zeros((2, 3)))
+    assert (delta.late, delta.accepted) == (1, 1)
 
 
 @given(times(8.0), st.integers(1, 40))
-def test_repeated_messages_are_duplicates_or_late_and_change_nothing(time: Floats, size: int) -> None:
+def test_repeated_messages_are_duplicates_or_late_and_change_nothing(time: Float64Array, size: int) -> None:
     messages = batches(time, [size])
-    cuts, books = cut(GRID, [m for message in messages for m in (message, message)])
-    once, once_books = cut(GRID, messages)
+    cuts, total = cut(GRID, [m for message in messages for m in (message, message)])
+    once, once_total = cut(GRID, messages)
     assert_same(cuts, once)
-    assert books.accepted == once_books.accepted
-    assert books.duplicate + books.late == len(time)
+    assert total.accepted == once_total.accepted
+    assert total.duplicate + total.late == len(time)
 
 
 def test_repeated_times_in_one_message_count_once() -> None:
     time = np.repeat(NOW + np.arange(80) / 20, 3)
-    cuts, books = cut(GRID, [time])
-    assert (books.accepted, books.duplicate, len(cuts)) == (80, 160, 1)
+    cuts, total = cut(GRID, [time])
+    assert (total.accepted, total.duplicate, len(cuts)) == (80, 160, 1)
 
 
 @pytest.mark.parametrize("hop_s", [4.0, 10.0, 60.0])
 def test_samples_between_windows_are_accepted_and_let_go(hop_s: float) -> None:
     grid = Grid(4.0, 20.0, hop_s=hop_s)
     time = NOW + np.arange(130 * 50) / 50
-    cuts, books = cut(grid, batches(time, [7]))
+    cuts, total = cut(grid, batches(time, [7]))
     assert [c.start - NOW for c in cuts] == [k * hop_s for k in range(len(cuts))]
     assert len(cuts) == (130 - 4) // hop_s + 1
-    assert (books.accepted, books.late, books.runs) == (len(time), 0, 1)
+    assert (total.accepted, total.late, total.runs) == (len(time), 0, 1)
 
 
 def test_a_long_message_at_a_usual_rate_loses_nothing() -> None:
     time = NOW + np.arange(120 * 100) / 100
-    cuts, books = cut(GRID, [time])
-    assert books.accepted == len(time)
+    cuts, total = cut(GRID, [time])
+    assert total.accepted == len(time)
     assert len(cuts) == 117
 
 
 @pytest.mark.parametrize("size", [100, 50_000])
 def test_an_absurd_rate_is_bounded_and_counted(size: int) -> None:
     time = NOW + np.arange(200_000) / 25_000
-    _, books = cut(GRID, batches(time, [size]))  # which checks the bound
-    assert books.out_of_range > 0
-    assert_balanced(books, 0)
+    _, total = cut(GRID, batches(time, [size]))  # which checks the bound
+    assert total.out_of_range > 0
+    assert_balanced(total, 0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 30)), max_size=30), st.sampled_from(GRIDS))
 @example([(0, 30), (0, 1), (3000, 1), (0, 1)], GRID)
 def test_books_balance_whatever_comes(chunks: list[tuple[int, int]], grid: Grid) -> None:
     messages = [NOW + (at + np.arange(n)) / 100 for at, n in chunks]
-    cuts, books = cut(grid, messages)
-    assert_balanced(books, 0)
+    cuts, total = cut(grid, messages)
+    assert_balanced(total, 0)
     for a, b in pairwise(cuts):
         assert a.start < b.start
     for c in cuts:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hard.mqtt.acks import Receipts
+from hard.mqtt.acks import Acks
 
 
 def test_acknowledgements_go_out_in_the_order_of_arrival() -> None:
     out: list[int] = []
-    receipts = Receipts(out.append)
+    receipts = Acks(out.append)
     for mid in (1, 2, 3):
         receipts.came(mid)
     receipts.done(2, 0)
@@ -20,7 +20,7 @@ def test_acknowledgements_go_out_in_the_order_of_arrival() -> None:
 
 def test_an_acknowledgement_for_an_earlier_connection_is_dropped() -> None:
     out: list[int] = []
-    receipts = Receipts(out.append)
+    receipts = Acks(out.append)
     receipts.came(1)
     receipts.reset()
     receipts.came(1)

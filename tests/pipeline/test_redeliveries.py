@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hard.pipeline import redeliveries as room
-from hard.pipeline.redeliveries import Repeats
+from hard.pipeline.redeliveries import Redeliveries
 from hard.records import Message
 
 MESSAGE = Message("sensors/a/accel", b"1", 0.0, 0.0, mid=7, qos=1)
 
 
 def test_only_what_is_marked_and_the_same_is_a_repeat() -> None:
-    repeats = Repeats()
+    repeats = Redeliveries()
     again = replace(MESSAGE, again=True)
     assert not repeats.seen(again), "an earlier process may have taken it, and it may not"
     assert repeats.seen(again)
@@ -23,7 +23,7 @@ def test_only_what_is_marked_and_the_same_is_a_repeat() -> None:
 
 
 def test_its_memory_is_bounded() -> None:
-    repeats = Repeats()
+    repeats = Redeliveries()
     for mid in range(room.MOST + 100):
         repeats.seen(replace(MESSAGE, mid=mid))
     assert len(repeats._last) == room.MOST

@@ -1,4 +1,4 @@
-"""Pending windows: order, fairness, bounds, and what is shed."""
+"""WindowQueue windows: order, fairness, bounds, and what is shed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hard.pipeline import window_queue as room
-from hard.pipeline.window_queue import Pending
+from hard.pipeline.window_queue import WindowQueue
 from hard.records import Window
 
 
@@ -36,8 +36,8 @@ def shed() -> Counter[str]:
     return Counter()
 
 
-def make(shed: Counter[str], **bounds: float) -> Pending:
-    return Pending(lambda reason, windows: shed.update({reason: len(windows)}), **bounds)  # type: ignore[arg-type]
+def make(shed: Counter[str], **bounds: float) -> WindowQueue:
+    return WindowQueue(lambda reason, windows: shed.update({reason: len(windows)}), **bounds)  # type: ignore[arg-type]
 
 
 def ends(batch: list[Window], device: str) -> list[float]:
@@ -157,7 +157,7 @@ def test_closing_still_gives_what_waits(shed: Counter[str]) -> None:
     assert pending.take(5) == []
 
 
-def overloaded(shed: Counter[str], clock: list[float], max_age_s: float) -> Pending:
+def overloaded(shed: Counter[str], clock: list[float], max_age_s: float) -> WindowQueue:
     """A store that was not empty for longer than `max_age_s`."""
     pending, end = make(shed, max_age_s=max_age_s, max_per_device=4), 0
     pending.put([window("a", 0), window("b", 0)])

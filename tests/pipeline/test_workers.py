@@ -7,11 +7,11 @@ from threading import Thread
 import pytest
 from support.listener import eventually
 
-from hard.pipeline.workers import Turns
+from hard.pipeline.workers import FairLock
 
 
 def test_who_waits_comes_before_who_was_just_there() -> None:
-    turns, order = Turns(), list[str]()
+    turns, order = FairLock(), list[str]()
 
     def other() -> None:
         with turns:
@@ -29,7 +29,7 @@ def test_who_waits_comes_before_who_was_just_there() -> None:
 
 
 def test_a_turn_ends_with_an_error_too() -> None:
-    turns = Turns()
+    turns = FairLock()
     with pytest.raises(ValueError, match="no"), turns:
         raise ValueError("no")
     with turns:

@@ -121,7 +121,7 @@ def labels(listener: Listener, device: str) -> list[dict[str, Any]]:
     return [json.loads(payload) for topic, payload in listener.all if topic == f"hard/{device}/activity"]
 
 
-def books(running: Running) -> dict[str, float]:
+def discrepancies(running: Running) -> dict[str, float]:
     """The balances, each as what is unaccounted for."""
     m = running.metrics()
     outcomes = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 
-from hard.monitoring.accounting import Ledger
+from hard.monitoring.accounting import Accounting
 from hard.monitoring.metrics import Gauges, Metrics, Model
 from hard.records import Prediction, Window
 
@@ -29,10 +29,10 @@ def prediction(label: str, confidence: float, *, degraded: bool = False, calibra
 
 
 def metrics() -> tuple[CollectorRegistry, Metrics]:
-    registry, ledger = CollectorRegistry(), Ledger()
-    ledger.received()
-    ledger.rejected("json")
-    return registry, Metrics(registry, ledger, lambda: GAUGES, lambda: MODEL, LABELS)
+    registry, accounting = CollectorRegistry(), Accounting()
+    accounting.received()
+    accounting.rejected("json")
+    return registry, Metrics(registry, accounting, lambda: GAUGES, lambda: MODEL, LABELS)
 
 
 def exposition() -> str:

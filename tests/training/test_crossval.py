@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from training import crossval, resume
 from training.data import split
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.recipe import Recipe
 from training.report import console as display
 from training.report import report

@@ -145,7 +145,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     import finetune as command
     from rich.console import Console
     from training import finetune
-    from training.loop.guards import RefusedError
+    from training.errors import RefusedError
     from training.recipe import Recipe
 
     options = vars(command.parser().parse_args([str(recording), "--out", str(tmp_path / "out"), *arguments]))
@@ -203,7 +203,7 @@ def test_a_hop_or_rate_of_nothing_is_refused(option: str, number: str, capsys: p
 
 
 def test_a_base_that_is_no_t5_is_refused(tmp_path: Path) -> None:
-    from training.loop.guards import RefusedError
+    from training.errors import RefusedError
     from training.model.initial import pretrained
 
     with pytest.raises(RefusedError, match=f"--base {tmp_path} is neither a bundle nor a checkpoint"):

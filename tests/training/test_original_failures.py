@@ -12,7 +12,8 @@ import torch
 from training.data import split
 from training.data.examples import Examples
 from training.data.loading import Labelled
-from training.loop.guards import IGNORED, RefusedError, StoppedError, choose_precision
+from training.errors import RefusedError, StoppedError
+from training.loop.guards import IGNORED, choose_precision
 from training.loop.trainer import GuardedTrainer, arguments, generated_metrics, train
 from training.model import initial
 from training.model.tokenizer import train_tokenizer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.listener import eventually
 from training import resume
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.loop.progress import Clock, spoken
 from training.recipe import Recipe
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from hard.records import Singles
+from hard.records import Float32Array
 
 TILT_RAD = math.radians(15.0)  # standard deviation of the turn about a random axis
 GAIN = 0.12  # the log gain lies within ± this
@@ -27,7 +27,7 @@ def room_points(points: int) -> int:
     return math.ceil(points * ROOM)
 
 
-def augment(stretches: Singles, points: int, rng: np.random.Generator) -> Singles:
+def augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> Float32Array:
     """One window (N, T, 3) of T = `points` from each stretch (N, T', 3), T' = `room_points(T)`."""
     n = len(stretches)
     warped = _warp(stretches, points, np.exp(rng.uniform(-WARP, WARP, n)), rng.uniform(0, 1, n))
@@ -37,11 +37,11 @@ def augment(stretches: Singles, points: int, rng: np.random.Generator) -> Single
     return _sensed(np.einsum("nij,ntj->nti", turns, gained), rng)
 
 
-def _sensed(windows: Singles, rng: np.random.Generator) -> Singles:
+def _sensed(windows: Float32Array, rng: np.random.Generator) -> Float32Array:
     """The windows (N, T, 3) as sensors of other kinds would give them."""
     n = len(windows)
 
-    def each(values: Singles) -> Singles:
+    def each(values: Float32Array) -> Float32Array:
         return np.asarray(values)[:, None, None]
 
     neighbours = np.concatenate((windows[:, :1], windows[:, :-1]), axis=1) + np.concatenate(
@@ -55,7 +55,7 @@ def _sensed(windows: Singles, rng: np.random.Generator) -> Singles:
     return np.where(step > 0, np.round(windows / np.maximum(step, 1e-6)) * step, windows).astype(np.float32)
 
 
-def rotations(axes: Singles, angles: Singles) -> Singles:
+def rotations(axes: Float32Array, angles: Float32Array) -> Float32Array:
     """Rotation matrices (N, 3, 3) about unit `axes` (N, 3) by `angles` (N,) in rad (Rodrigues)."""
     x, y, z = axes.T
     o = np.zeros_like(x)
@@ -64,7 +64,7 @@ def rotations(axes: Singles, angles: Singles) -> Singles:
     return np.asarray(np.eye(3) + sin * cross + (1 - cos) * cross @ cross)
 
 
-def _warp(stretches: Singles, points: int, tempo: Singles, place: Singles) -> Singles:
+def _warp(stretches: Float32Array, points: int, tempo: Float32Array, place: Float32Array) -> Float32Array:
     """Resamples each stretch at `tempo` (N,) from a start at `place` (N,), 0..1 of what room there is."""
     length = stretches.shape[1]
     span = tempo[:, None] * np.arange(points)

@@ -12,7 +12,7 @@ from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from training.data import augment, loading, split
 from training.data.loading import Labelled
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.model import extend
 from training.model.extend import base_of
 from training.recipe import Recipe
@@ -81,12 +81,12 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
 
 
 def _usual(recipe: Recipe, learnt: Labelled) -> Frame:
-    """The usual mounting of those to learn from. What is adapted keeps its base's swing, which its levels were made
-    under; the seed's prompt takes windows as they come."""
+    """The usual mounting of those to learn from. What is adapted keeps its base's gait amplitude, under which its
+    levels were made; the seed's prompt takes windows as they come."""
     base, found = base_of(recipe), loading.usual(learnt)
     if base is not None:
-        return found._replace(swing=base.manifest.swing)
-    return found if recipe.prompt == "compact" else found._replace(swing=0.0)
+        return found._replace(gait_amplitude_ms2=base.manifest.gait_amplitude_ms2)
+    return found if recipe.prompt == "compact" else found._replace(gait_amplitude_ms2=0.0)
 
 
 def _stretches(recipe: Recipe, runs: list[Recording], parts: split.Split, points: int) -> Labelled:

@@ -11,19 +11,19 @@ from torch.utils.data import Dataset
 
 from hard.model.tokens import Ids
 from hard.motion.features import extract
-from hard.motion.gain import evened
-from hard.records import Singles
+from hard.motion.gain import normalised
+from hard.records import Float32Array
 from training.data.loading import Mountings
 
 UNKNOWN_ID = 2  # <unk> of every T5 vocabulary: stands for a word that was dropped
 
 
-def features_of(xyz: Singles, mounting: Mountings, rate_hz: float, wanted: Sequence[str]) -> Singles:
+def features_of(xyz: Float32Array, mounting: Mountings, rate_hz: float, wanted: Sequence[str]) -> Float32Array:
     """Features (N, F) of windows (N, T, 3) under `mounting`, as the classifier has them; parts bound memory."""
     up, forward, gain = mounting
     parts = [slice(i, i + 2048) for i in range(0, len(xyz), 2048)]
     return np.concatenate(
-        [extract(evened(xyz[part], gain[part]), up[part], forward[part], rate_hz, wanted) for part in parts]
+        [extract(normalised(xyz[part], gain[part]), up[part], forward[part], rate_hz, wanted) for part in parts]
     )
 
 

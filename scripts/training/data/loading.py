@@ -20,8 +20,9 @@ from hard.motion.windows import Grid
 from hard.recordings import recordings
 from hard.recordings.file_formats import NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.recordings.recordings import Recording
-from hard.records import Singles, Window
-from training.loop.guards import RefusedError
+from hard.records import Float32Array, Window
+from hard.units import UNITS
+from training.errors import RefusedError
 
 USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
 # Stands in until the usual mounting is known.
@@ -31,11 +32,11 @@ Pairs = Sequence[tuple[str, str]]
 
 
 class Mountings(NamedTuple):
-    """`up` and `forward` (N, 3) of windows, and the `gain` (N,) that evens their swing out."""
+    """`up` and `forward` (N, 3) of windows, and the `gain` (N,) that normalises their gait amplitude."""
 
-    up: Singles
-    forward: Singles
-    gain: Singles
+    up: Float32Array
+    forward: Float32Array
+    gain: Float32Array
 
     def of(self, rows: Ids) -> Mountings:
         return Mountings(*(part[rows] for part in self))
@@ -51,32 +52,36 @@ class Labelled:
     windows: tuple[Window, ...]
     truth: NDArray[np.str_]
     subject: NDArray[np.str_]
-    swing: float = 0.0
+    gait_amplitude_ms2: float = 0.0
 
     def __len__(self) -> int:
         return len(self.windows)
 
     @property
-    def xyz(self) -> Singles:
+    def xyz(self) -> Float32Array:
         """Accelerations (N, T, 3) in m/s²."""
         return np.stack([window.xyz for window in self.windows])
 
     def of(self, subjects: Sequence[str]) -> Labelled:
         """The windows of `subjects` alone."""
         rows = np.flatnonzero(np.isin(self.subject, list(subjects)))
-        return Labelled(tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows], self.swing)
+        return Labelled(
+            tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows], self.gait_amplitude_ms2
+        )
 
     @property
     def mounting(self) -> Mountings:
         """Of each window."""
         up, forward = (np.stack([getattr(window, axis) for window in self.windows]) for axis in ("up", "forward"))
-        return Mountings(up, forward, gains([window.swing for window in self.windows], self.swing))
+        return Mountings(
+            up, forward, gains([window.gait_amplitude_ms2 for window in self.windows], self.gait_amplitude_ms2)
+        )
 
     def under(self, usual: Frame) -> Labelled:
         """The same windows, with the `usual` mounting where a subject never showed an own."""
         own = {"up": usual.up, "forward": usual.forward}
         windows = tuple(w if w.calibrated else replace(w, **own) for w in self.windows)
-        return replace(self, windows=windows, swing=usual.swing)
+        return replace(self, windows=windows, gait_amplitude_ms2=usual.gait_amplitude_ms2)
 
 
 def load(
@@ -144,8 +149,8 @@ def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
     found: dict[Path, str | None] = dict.fromkeys(files)
     for part in sorted(filter(None, text.split(",")), key=lambda part: "=" in part):
         name, sign, unit = (piece.strip() for piece in part.rpartition("="))
-        if unit not in recordings.UNITS:
-            raise RefusedError(f"--unit: {unit!r} is none of {', '.join(recordings.UNITS)}")
+        if unit not in UNITS:
+            raise RefusedError(f"--unit: {unit!r} is none of {', '.join(UNITS)}")
         own = [file for file in files if not sign or Path(name) in (file, Path(file.name), *file.parents)]
         if not own:
             raise RefusedError(f"--unit names {name!r}, but the files are {', '.join(map(str, files))}")
@@ -192,10 +197,10 @@ def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
 def usual(labelled: Labelled) -> Frame:
     """The mounting that is usual among the subjects who showed theirs: the means of their directions and swings.
 
-    Where nobody walks, up is mean gravity over all, and the swing not known.
+    Where nobody walks, up is mean gravity over all, and the gait amplitude is not known.
     """
     shown = {w.device: w for w in labelled.windows if w.calibrated}
-    swing = math.exp(np.mean([math.log(w.swing) for w in shown.values()])) if shown else 0.0
+    gait_amplitude_ms2 = math.exp(np.mean([math.log(w.gait_amplitude_ms2) for w in shown.values()])) if shown else 0.0
     if shown:
         up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))
     else:
@@ -206,4 +211,9 @@ def usual(labelled: Labelled) -> Frame:
         level = np.eye(3)[np.abs(up).argmin()]
         level = level - (level @ up) * up
     forward = level / np.linalg.norm(level)
-    return Frame(up.astype(np.float32), forward.astype(np.float32), calibrated=False, swing=round(swing, 3))
+    return Frame(
+        up.astype(np.float32),
+        forward.astype(np.float32),
+        calibrated=False,
+        gait_amplitude_ms2=round(gait_amplitude_ms2, 3),
+    )

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from hard.recordings.recordings import G_MS2
-from hard.records import Floats, Singles
+from hard.records import Float32Array, Float64Array
+from hard.units import G_MS2
 from training.data.augment import rotations
 
 Rng = np.random.Generator
 
 
-def windows(n: int, points: int, rate_hz: float, rng: Rng) -> Singles:
+def windows(n: int, points: int, rate_hz: float, rng: Rng) -> Float32Array:
     """Windows (n, `points`, 3) in m/s² of all kinds, about as many of each."""
     drawn = [
         kind(part, points, rate_hz, rng)
@@ -29,13 +29,13 @@ def _shares(n: int, kinds: int) -> list[int]:
     return [(n + i) // kinds for i in range(kinds)]
 
 
-def _ways(n: int, rng: Rng) -> Floats:
+def _ways(n: int, rng: Rng) -> Float64Array:
     """Unit vectors (n, 1, 3), evenly spread."""
     ways = rng.normal(size=(n, 1, 3))
     return np.asarray(ways / np.linalg.norm(ways, axis=2, keepdims=True))
 
 
-def _dead(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
+def _dead(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """Constant, of a length that gravity does not have, three in ten at zero; with a little noise, or none."""
     length = np.where(rng.random(n) < 0.5, rng.uniform(0, 7, n), rng.uniform(13, 60, n)) * (rng.random(n) > 0.3)
     noise = rng.uniform(0, 0.3, n) * (rng.random(n) > 0.4)
@@ -43,7 +43,7 @@ def _dead(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
     return np.asarray(still + noise[:, None, None] * rng.normal(size=(n, points, 3)))
 
 
-def _shaken(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
+def _shaken(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """Noise from blue to red, up to 25 m/s²; half of it without gravity, from 0.5 m/s², the rest from 2 m/s²."""
     memory = rng.uniform(-0.6, 0.9, (n, 1))
     noise = rng.normal(size=(n, points, 3))
@@ -56,7 +56,7 @@ def _shaken(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
     return np.asarray(size[:, None, None] * noise + gravity)
 
 
-def _tumbling(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
+def _tumbling(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """Gravity turning at 2 to 15 rad/s about a wandering axis, flights without weight, and catches of 15 to 80 m/s²."""
     speed = rng.uniform(2, 15, n) / rate_hz
     axis = _ways(n, rng)[:, 0]
@@ -76,7 +76,7 @@ def _tumbling(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
     return np.asarray(felt + rng.uniform(0, 3, (n, 1, 1)) * rng.normal(size=felt.shape))
 
 
-def _machine(n: int, points: int, rate_hz: float, rng: Rng) -> Floats:
+def _machine(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """A steady swing of 3.5 Hz to nine tenths of what the rate can show, along one line beside gravity."""
     time = np.arange(points) / rate_hz
     hz = rng.uniform(3.5, 0.45 * rate_hz, n)[:, None]

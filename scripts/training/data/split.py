@@ -17,7 +17,7 @@ from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from training.data import loading
 from training.data.loading import Labelled
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2  # of the windows, where they are split at random

@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
 
 from hard.recordings.scores import score
-from hard.records import Singles
+from hard.records import Float32Array
 from training.data import augment
 from training.data.dataset import Dataset
 from training.data.examples import features_of
@@ -40,8 +40,8 @@ Texts = NDArray[np.str_]
 class Part:
     """Windows `xyz` (N, T, 3) in m/s², the model's own `features` (N, F) of them, and their `truth` (N,)."""
 
-    xyz: Singles
-    features: Singles
+    xyz: Float32Array
+    features: Float32Array
     truth: Texts
 
 
@@ -69,7 +69,7 @@ def parts_of(recipe: Recipe, dataset: Dataset, parts: Split) -> tuple[Part, Part
     )
 
 
-def _features(recipe: Recipe, windows: Labelled) -> Singles:
+def _features(recipe: Recipe, windows: Labelled) -> Float32Array:
     return features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
 
 
@@ -89,7 +89,7 @@ def predict(
     return said
 
 
-def means(part: Part) -> Singles:
+def means(part: Part) -> Float32Array:
     """Mean and standard deviation (N, 6) of x, y, z."""
     return np.concatenate((part.xyz.mean(axis=1), part.xyz.std(axis=1)), axis=1)
 
@@ -99,7 +99,7 @@ def _majority(learn: Part, test: Part) -> Texts:
     return np.full(len(test.truth), most)
 
 
-def _boosting(columns: Singles, truth: Texts, asked: Singles, rules: Rules) -> Texts:
+def _boosting(columns: Float32Array, truth: Texts, asked: Float32Array, rules: Rules) -> Texts:
     trees = HistGradientBoostingClassifier(max_iter=TREES, early_stopping=False, random_state=rules.seed)
     return np.asarray(trees.fit(columns, truth).predict(asked))
 

@@ -23,8 +23,8 @@ from training.data.dataset import Dataset
 from training.data.examples import Examples
 from training.data.loading import Labelled
 from training.data.split import Split
+from training.errors import RefusedError
 from training.evaluation import baselines, out_of_distribution, perturbations
-from training.loop.guards import RefusedError
 from training.loop.trainer import generated, loss_on
 from training.model import extend
 from training.model.setup import Learner, examples_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from hard.model.classifier import Classifier
-from hard.recordings.recordings import G_MS2
-from hard.records import Floats, Singles, Window
+from hard.records import Float32Array, Float64Array, Window
+from hard.units import G_MS2
 
 COUNT = 200  # windows of each kind
 
 
-def kinds(points: int, rate_hz: float, seed: int = 0) -> dict[str, Singles]:
+def kinds(points: int, rate_hz: float, seed: int = 0) -> dict[str, Float32Array]:
     """Windows (COUNT, T, 3) in m/s² of each kind, by name."""
     rng = np.random.default_rng(seed)
     shape = (COUNT, points, 3)
@@ -23,7 +23,7 @@ def kinds(points: int, rate_hz: float, seed: int = 0) -> dict[str, Singles]:
     }
 
 
-def _thrown(shape: tuple[int, int, int], rate_hz: float, rng: np.random.Generator) -> Floats:
+def _thrown(shape: tuple[int, int, int], rate_hz: float, rng: np.random.Generator) -> Float64Array:
     """Tumbling gravity that vanishes in flight, catches of up to 60 m/s² about twice a second, and a shaking hand."""
     turn = np.cumsum(rng.normal(0, 6 / np.sqrt(rate_hz), shape), axis=1) + rng.normal(size=(shape[0], 1, 3))
     gravity = G_MS2 * turn / np.maximum(np.linalg.norm(turn, axis=2, keepdims=True), 1e-6)
@@ -34,7 +34,7 @@ def _thrown(shape: tuple[int, int, int], rate_hz: float, rng: np.random.Generato
     return np.asarray(np.where(flying, 0, gravity) + catches * way + rng.normal(0, 3, shape))
 
 
-def confidences(classifier: Classifier) -> dict[str, Floats]:
+def confidences(classifier: Classifier) -> dict[str, Float64Array]:
     """The confidence (COUNT,) with which each kind is labelled, under the bundle's usual mounting."""
     manifest = classifier.bundle.manifest
     points = round(manifest.window.length_s * manifest.window.rate_hz)
@@ -45,7 +45,7 @@ def confidences(classifier: Classifier) -> dict[str, Floats]:
     return found
 
 
-def _window(classifier: Classifier, xyz: Singles) -> Window:
+def _window(classifier: Classifier, xyz: Float32Array) -> Window:
     manifest = classifier.bundle.manifest
     return Window(
         device="nobody",

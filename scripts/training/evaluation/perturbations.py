@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from hard.motion.windows import SAME_TIME_S
-from hard.recordings.recordings import G_MS2, Recording
+from hard.recordings.recordings import Recording
+from hard.units import G_MS2
 from training.data.augment import rotations
 
 Change = Callable[[Recording, np.random.Generator], Recording]

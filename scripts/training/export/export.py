@@ -20,7 +20,7 @@ from hard.model.labels import LabelTree
 from hard.model.scorer_onnx import OnnxScorer
 from hard.model.scorer_torch import label_scores
 from hard.model.tokens import Ids
-from hard.records import Singles
+from hard.records import Float32Array
 from training.data.examples import Examples
 from training.export.onnx_graph import Graph, Range
 from training.export.t5_decoder import Decoder
@@ -50,7 +50,9 @@ def measure(model: Any, tree: LabelTree, length: int | None, ids: Ids, mask: Ids
     return list(zip(ends[:, 0::2].min(axis=0).tolist(), ends[:, 1::2].max(axis=0).tolist(), strict=True))
 
 
-def compare(model: Any, tree: LabelTree, path: Path, examples: Examples, batch: int = 256) -> tuple[Singles, float]:
+def compare(
+    model: Any, tree: LabelTree, path: Path, examples: Examples, batch: int = 256
+) -> tuple[Float32Array, float]:
     """Scores (N, K) of `examples` by the graph at `path`, and their greatest distance from transformers' own.
 
     Log probabilities beyond -1 count relative to their size: single precision has no more digits.

@@ -13,7 +13,7 @@ from hard.model.bundle import Int8
 from hard.model.labels import LabelTree
 from hard.model.scorer_onnx import OnnxScorer
 from hard.recordings.scores import score
-from hard.records import Singles
+from hard.records import Float32Array
 from training.data.examples import Examples
 from training.export import export
 from training.results import confidence
@@ -31,7 +31,7 @@ def write(model: Any, tree: LabelTree, length: int | None, learnt: Examples, fol
     export.export(model, tree, length, folder / bundle.GRAPHS["int8"], ranges)
 
 
-def weigh(folder: Path, labels: tuple[str, ...], shown: Examples, exact: Singles) -> Int8:
+def weigh(folder: Path, labels: tuple[str, ...], shown: Examples, exact: Float32Array) -> Int8:
     """What int8 costs and gains on the `shown` examples, whose scores by fp32 are `exact` (N, K)."""
     graphs = [OnnxScorer(folder / bundle.GRAPHS[precision]) for precision in ("fp32", "int8")]
     rough = np.concatenate(

@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from hard.model.labels import LabelTree, label_tree
+from training.errors import RefusedError, StoppedError
 
 IGNORED = -100  # what labels are padded with: the loss leaves it out
 MOVED_AFTER = 10  # updates after which some weight must differ from its first value
@@ -22,14 +23,6 @@ RISEN = 2.0  # times what the weights began with, or a guess among few labels co
 GUESS = 1.0  # about that, in nats a token
 SMOOTHED = 50  # updates that a smoothed loss averages
 SAME = 1e-6  # of a loss: batches differ by more, dropout alone sees to that
-
-
-class RefusedError(ValueError):
-    """A fine-tune that can't be begun as asked; the message is one sentence."""
-
-
-class StoppedError(RuntimeError):
-    """A fine-tune stopped because what it makes would be worth nothing; the message is one sentence."""
 
 
 class Guard(TrainerCallback, ExportableState):

@@ -19,7 +19,7 @@ from hard.model import bundle, leakage
 from hard.model.bundle import MANIFEST, WEIGHTS, Bundle, BundleError
 from hard.model.classifier import Classifier
 from training.data.loading import Labelled
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.recipe import SCRATCH, Recipe
 
 BEFORE = "the bundle before"

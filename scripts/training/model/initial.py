@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 
 
 def scratch(tokenizer: Any, vocabulary: Sequence[Sequence[str]]) -> Any:

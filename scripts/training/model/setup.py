@@ -14,12 +14,13 @@ from hard.model.encoder import Encoder
 from hard.model.labels import LabelTree
 from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
-from hard.records import Singles
+from hard.records import Float32Array
 from training.data import augment, negatives
 from training.data.dataset import Dataset
 from training.data.examples import Examples, features_of
 from training.data.loading import Labelled
-from training.loop.guards import RefusedError, check_labels, check_prompt_length
+from training.errors import RefusedError
+from training.loop.guards import check_labels, check_prompt_length
 from training.model import initial
 from training.model.extend import base_of, grow, nearest
 from training.model.tokenizer import check_ids, extended, sentencepiece_model, train_tokenizer
@@ -40,7 +41,7 @@ class Learner:
     tree: LabelTree
 
 
-def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learner, Singles]:
+def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learner, Float32Array]:
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
     learnt = dataset.labelled.of(dataset.parts.train)
     features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
@@ -76,7 +77,7 @@ def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learne
     return Learner(model, made, spec, encoder, label_tokens, check_labels(label_tokens, dataset.labels)), features
 
 
-def training_examples(recipe: Recipe, dataset: Dataset, learner: Learner, features: Singles) -> Examples:
+def training_examples(recipe: Recipe, dataset: Dataset, learner: Learner, features: Float32Array) -> Examples:
     """The training windows, whose `features` are known, their augmented copies, and windows that are no activity."""
     rng, points = np.random.default_rng(recipe.seed), round(recipe.length_s * recipe.rate_hz)
     learnt, stretches = dataset.labelled.of(dataset.parts.train), dataset.stretches.of(dataset.parts.train)
@@ -102,7 +103,12 @@ def examples_of(recipe: Recipe, dataset: Dataset, learner: Learner, windows: Lab
 
 
 def _examples(
-    columns: tuple[Singles, Sequence[str]], recipe: Recipe, dataset: Dataset, learner: Learner, *, word_dropout: float
+    columns: tuple[Float32Array, Sequence[str]],
+    recipe: Recipe,
+    dataset: Dataset,
+    learner: Learner,
+    *,
+    word_dropout: float,
 ) -> Examples:
     features, truth = columns
     ids, mask = learner.encoder.tokens(features)

@@ -16,7 +16,7 @@ from sentencepiece import sentencepiece_model_pb2 as spm
 from transformers import T5Tokenizer
 
 from hard.model.tokens import WordTokenizer
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 
 SUBWORDS = 200  # pieces of a vocabulary whose words can't be listed
 SPECIAL = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}  # T5's own places

@@ -17,7 +17,7 @@ from msgspec import structs
 from rich.console import Console
 
 from hard.model import bundle
-from hard.records import Floats
+from hard.records import Float64Array
 from training import resume
 from training.data.split import Split
 from training.report import console as display
@@ -30,7 +30,7 @@ REPORT, PAGE = resume.REPORT, "README.md"
 OVERLAP = "Windows overlap, so neighbouring windows are not independent: read the figures by subject."
 
 
-def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[str, Floats]) -> dict[str, Any]:
+def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[str, Float64Array]) -> dict[str, Any]:
     """The curve of `shown` at a few thresholds, and what share of `strangers` is accepted at `threshold`."""
     found = curve(shown.confidence, shown.right)
     rows = [int(np.argmin(np.abs(THRESHOLDS - t))) for t in markdown.SHOWN]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hard.records import Floats
+from hard.records import Float64Array
 
 THRESHOLDS = np.round(np.arange(0, 1, 0.01), 2)
 TARGET = 0.98  # share of right ones among the accepted
@@ -22,11 +22,11 @@ RULE = (
 class Curve(NamedTuple):
     """At each of THRESHOLDS: the share of windows accepted, and of right ones among them (1 where none is accepted)."""
 
-    coverage: Floats
-    accuracy: Floats
+    coverage: Float64Array
+    accuracy: Float64Array
 
 
-def curve(confidence: Floats, right: Any) -> Curve:
+def curve(confidence: Float64Array, right: Any) -> Curve:
     """Coverage and accuracy for `confidence` (N,), accepted when at or above the threshold, and `right` (N,)."""
     accepted = confidence[None, :] >= THRESHOLDS[:, None]
     counts = accepted.sum(axis=1)
@@ -34,7 +34,7 @@ def curve(confidence: Floats, right: Any) -> Curve:
     return Curve(counts / len(confidence), np.where(counts > 0, hits / np.maximum(counts, 1), 1.0))
 
 
-def recommended(confidence: Floats, right: Any) -> float:
+def recommended(confidence: Float64Array, right: Any) -> float:
     """`labels.min_confidence` by RULE."""
     found = curve(confidence, right)
     affordable = found.coverage >= LEAST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.loop.guards import StoppedError
+from training.errors import StoppedError
 from training.model.extend import BEFORE
 from training.results.outcome import Trial, baseline_figures
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 import numpy as np
 
 from hard.model.tokens import Ids
-from hard.records import Floats, Singles
+from hard.records import Float32Array, Float64Array
 
 TEMPERATURES = np.geomspace(0.2, 5.0, 321)
 BINS = 15
 
 
-def probabilities(scores: Singles, temperature: float) -> Floats:
+def probabilities(scores: Float32Array, temperature: float) -> Float64Array:
     """Probabilities (N, K) of log probabilities `scores` (N, K) at a temperature."""
     scaled = np.asarray(scores, dtype=np.float64) / temperature
     raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(scores: Singles, truth: Ids) -> float:
+def fit_temperature(scores: Float32Array, truth: Ids) -> float:
     """The temperature under which `truth` (N,), indices into K labels, is likeliest.
 
     1 where every label is right: the colder the likelier then, so the likelihood has no maximum and knows nothing.
@@ -33,7 +33,7 @@ def fit_temperature(scores: Singles, truth: Ids) -> float:
     return float(round(TEMPERATURES[int(np.argmin(losses))], 4))
 
 
-def calibration_error(confidence: Floats, right: np.ndarray) -> float:
+def calibration_error(confidence: Float64Array, right: np.ndarray) -> float:
     """Expected calibration error: mean distance of confidence (N,) from the share `right` (N,), over equal bins."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     total = 0.0

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hard.recordings.scores import Score, score
-from hard.records import Floats, Prediction
+from hard.records import Float64Array, Prediction
 from training.results.confidence import calibration_error
 
 Texts = NDArray[np.str_]
@@ -33,8 +33,8 @@ class Outcome:
     labels: tuple[str, ...]
     truth: Texts
     subject: Texts
-    probabilities: Floats
-    temperature: Floats
+    probabilities: Float64Array
+    temperature: Float64Array
     baselines: dict[str, list[Texts]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Outcome:
         return np.array(self.labels)[self.probabilities.argmax(axis=1)]
 
     @property
-    def confidence(self) -> Floats:
+    def confidence(self) -> Float64Array:
         return np.asarray(self.probabilities.max(axis=1))
 
     @property
@@ -63,7 +63,7 @@ class Outcome:
             self.labels, self.truth[rows], self.subject[rows], self.probabilities[rows], self.temperature[rows]
         )
 
-    def uncalibrated(self) -> Floats:
+    def uncalibrated(self) -> Float64Array:
         """Confidence (N,) as it would be without temperature scaling."""
         raised = np.maximum(self.probabilities, 1e-30) ** self.temperature[:, None]
         return np.asarray(raised.max(axis=1) / raised.sum(axis=1))
@@ -89,7 +89,7 @@ class Trial:
     parts: dict[str, Outcome]
     history: list[Epoch]
     tokens: int
-    strangers: dict[str, Floats]
+    strangers: dict[str, Float64Array]
     test_loss: float = math.nan
     samples: list[Sample] = field(default_factory=list)
 

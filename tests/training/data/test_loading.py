@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training.data import loading
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 
 from hard.motion.windows import Grid
 

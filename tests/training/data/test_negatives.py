@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training.data import negatives
 
-from hard.recordings.recordings import G_MS2
+from hard.units import G_MS2
 
 
 @pytest.mark.parametrize(("points", "rate_hz"), [(80, 20.0), (200, 20.0), (100, 50.0)])

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training.data import loading
+from training.errors import RefusedError
 from training.evaluation import evaluate
-from training.loop.guards import RefusedError
 
 from hard import cli
 from hard.model.classifier import load

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training.data import split
 from training.data.loading import Labelled
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 
 SUBJECTS = [str(i) for i in range(1, 19)]
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from training.errors import RefusedError, StoppedError
 from training.loop import guards
-from training.loop.guards import Guard, RefusedError, StoppedError
+from training.loop.guards import Guard
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -11,8 +11,9 @@ import pytest
 import torch
 from training import resume
 from training.data.examples import Examples
+from training.errors import StoppedError
 from training.loop import progress
-from training.loop.guards import IGNORED, StoppedError
+from training.loop.guards import IGNORED
 from training.loop.trainer import GuardedTrainer, Trained, generated_metrics, served_score, train
 from training.model import initial
 from training.model.tokenizer import train_tokenizer

@@ -13,7 +13,7 @@ from support.scripts import script
 from training import crossval
 from training.data import loading, split
 from training.data.dataset import prepare
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.model import extend
 from training.model.tokenizer import extended
 from training.recipe import Recipe

@@ -12,7 +12,7 @@ import sentencepiece
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2 as spm
-from training.loop.guards import RefusedError
+from training.errors import RefusedError
 from training.model.tokenizer import check_ids, sentencepiece_model, train_tokenizer
 from transformers import AutoTokenizer, T5Tokenizer
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training.loop.guards import StoppedError
+from training.errors import StoppedError
 from training.model.extend import BEFORE
 from training.results import acceptance
 from training.results.outcome import Outcome, Sample, Trial

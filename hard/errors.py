@@ -1,0 +1,19 @@
+"""The errors that people read: one sentence each, and the exit code with which a command ends on it."""
+
+from __future__ import annotations
+
+
+class HardError(Exception):
+    """Base of all errors of HARD's own. The message is a sentence for a person."""
+
+    exit_code = 1
+
+
+class UsageError(HardError):
+    """Arguments that can't be used, or something that must be installed first."""
+
+    exit_code = 2
+
+
+class CommandError(HardError):
+    """Something else that a person can understand, such as a broker that is not there."""
