@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hard.daemon import systemd
-from hard.daemon.watchdog import Report, Watchdog
+from hard.daemon.watchdog import Watchdog
 from hard.monitoring.accounting import Counters
 from hard.monitoring.health import DeviceCounts, RateMeter, problems, status_line
 from hard.mqtt.session import Session
-from hard.pipeline.workers import Worker
+from hard.pipeline.workers import Report, Worker
 from hard.settings import Settings
 
 CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses

@@ -7,22 +7,13 @@ one that keeps trying to reach an absent broker.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from hard.pipeline.workers import Report
 
 LONGEST_TICK_S = (
     2.0  # a later look means that nobody had time (a stopped process, a machine asleep): not the stages' fault
 )
 NOTICED_S = 5.0  # from here on a stall is worth telling
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One stage at one tick. `steps` is any number that changes with each item dealt with."""
-
-    stage: str
-    steps: int
-    has_work: bool
-    patience_s: float  # with work and without progress for so long, it is stuck
 
 
 class Watchdog:

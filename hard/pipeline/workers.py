@@ -5,11 +5,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock, Thread
 
-from hard.daemon.watchdog import Report
-
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One stage at one tick. `steps` is any number that changes with each item dealt with."""
+
+    stage: str
+    steps: int
+    has_work: bool
+    patience_s: float  # with work and without progress for so long, it is stuck
 
 
 class Progress:

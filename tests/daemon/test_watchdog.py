@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hard.daemon.watchdog import Report, Watchdog
+from hard.daemon.watchdog import Watchdog
+from hard.pipeline.workers import Report
 
 
 def looks(*reports: tuple[int, bool], every_s: float = 1.0, patience_s: float = 10.0) -> tuple[Watchdog, list[str]]:
