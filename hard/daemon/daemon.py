@@ -86,15 +86,15 @@ class Daemon:
             min_confidence=settings.labels.min_confidence, smooth_windows=settings.labels.smooth_windows,
             max_devices=settings.ingest.max_devices, companion=self._discovery,
         )  # fmt: skip
-        turns = FairLock()
+        lock = FairLock()
         self._assembler = Assembler(
             self._messages, decoder=wiring.decoder(settings), devices=self._devices, journal=self._journal,
-            pending=self._pending, publisher=self._publisher, accounting=self._accounting, metrics=self._metrics,
-            turns=turns, acknowledge=self._session.acknowledge,
+            window_queue=self._pending, publisher=self._publisher, accounting=self._accounting, metrics=self._metrics,
+            lock=lock, acknowledge=self._session.acknowledge,
         )  # fmt: skip
         self._labeller = Labeller(
-            self._classifier, pending=self._pending, publisher=self._publisher, metrics=self._metrics,
-            max_batch=settings.model.max_batch, turns=turns, failed=lambda window: self._abandoned("failed", [window]),
+            self._classifier, window_queue=self._pending, publisher=self._publisher, metrics=self._metrics,
+            max_batch=settings.model.max_batch, lock=lock, failed=lambda window: self._abandoned("failed", [window]),
         )  # fmt: skip
         self._assemble = Worker("assemble", self._assembler.work, lambda: not self._messages.empty())
         self._label = Worker("label", self._labeller.work, lambda: len(self._pending) > 0)
@@ -230,14 +230,14 @@ class Daemon:
     def _settled(self, window: Window, taken: bool) -> None:
         if taken:
             self._accounting.published()
-            self._journal.settled(window)
+            self._journal.mark_resolved(window)
         else:
             self._abandoned("shutdown" if self._out_of_time else "outbox_full", [window])
 
     def _abandoned(self, reason: Abandoned, windows: list[Window]) -> None:
         self._accounting.abandoned(reason, len(windows))
         for window in windows if reason != "shutdown" else ():  # those the journal keeps for the next start
-            self._journal.settled(window)
+            self._journal.mark_resolved(window)
 
     def _gauges(self) -> Gauges:
         session = self._session

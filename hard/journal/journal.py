@@ -4,8 +4,8 @@ decoder and devices again: what comes out is what an undisturbed process would h
 So that there is little to send again, each device that was heard is saved as it stands every SAVE_EVERY_S, with its
 windows not yet settled, and the log before the oldest of these is pruned. Which windows are settled is in the log too.
 A file that can't be used suspends the journal: the daemon goes on without it, and once a minute it begins afresh from
-what the daemon knows; what it never came to know is set aside. Owned by the assemble thread, but for `settled`, `flush`
-and `problem`. Knows no wire.
+what the daemon knows; what it never came to know is set aside. Owned by the assemble thread, but for `mark_resolved`,
+`flush` and `problem`. Knows no wire.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Journal:
         self.writing = False
         self.problem = ""  # what went wrong last, as a sentence
 
-    def settled(self, window: Window) -> None:
+    def mark_resolved(self, window: Window) -> None:
         """The broker took the window's label, or it was given up: a restart needn't label it. From any thread."""
         if self._durability == "none":
             return

@@ -126,7 +126,7 @@ class Store:
             self.close()
             raise StoreError(f"{error.filename or self.path} can't be used: {error.strerror}") from error
         try:
-            with self._told():
+            with self._translate_errors():
                 self._connect()
         except StoreError:
             self.close()
@@ -166,7 +166,7 @@ class Store:
     @contextmanager
     def together(self) -> Iterator[sqlite3.Connection]:
         """One transaction: what is written within is written whole or not at all."""
-        with self._told():
+        with self._translate_errors():
             db = self._database
             if db.in_transaction:
                 yield db
@@ -181,11 +181,11 @@ class Store:
                 raise
 
     def about(self) -> dict[str, str]:
-        with self._told():
+        with self._translate_errors():
             return dict(self._database.execute("SELECT name, value FROM about"))
 
     def describe(self, **about: str) -> None:
-        with self._told():
+        with self._translate_errors():
             self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
 
     def clear(self) -> None:
@@ -207,7 +207,7 @@ class Store:
             db.execute("DELETE FROM log WHERE id < ?", (oldest,))
 
     def devices(self) -> list[Saved]:
-        with self._told():
+        with self._translate_errors():
             rows = self._database.execute("SELECT name, id, state, windows FROM devices").fetchall()
             return [
                 Saved(name, group, _unpack_state(name, state) if state else None, _unpack_windows(name, windows))
@@ -215,19 +215,19 @@ class Store:
             ]
 
     def last_group(self) -> int:
-        with self._told():
+        with self._translate_errors():
             query = "SELECT max(coalesce((SELECT max(id) FROM log), 0), coalesce((SELECT max(id) FROM devices), 0))"
             return int(self._database.execute(query).fetchone()[0])
 
     def settled(self) -> set[str]:
         """The windows that the log says are settled."""
-        with self._told():
+        with self._translate_errors():
             rows = self._database.execute("SELECT settled FROM log")
             return {window_id for (row,) in rows for window_id in _names.decode(row)}
 
     def messages(self) -> Iterator[tuple[int, Entry]]:
         """The log's messages in order, each with its group."""
-        with self._told():
+        with self._translate_errors():
             for group, row in self._database.execute("SELECT id, messages FROM log ORDER BY id"):
                 for entry in _entries.decode(row):
                     yield group, entry
@@ -250,8 +250,8 @@ class Store:
         return self._db
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """FairLock what SQLite and the decoders raise into StoreError."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Raises StoreError for what SQLite and the decoders raise."""
         try:
             yield
         except sqlite3.Error as error:

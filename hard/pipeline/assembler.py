@@ -34,13 +34,13 @@ class Assembler:
     """Takes from `messages` until told to stop; calls `acknowledge` for each message that is dealt with."""
 
     def __init__(
-        self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, pending: WindowQueue,
-        publisher: Publisher, accounting: Accounting, metrics: Metrics, turns: FairLock,
+        self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, window_queue: WindowQueue,
+        publisher: Publisher, accounting: Accounting, metrics: Metrics, lock: FairLock,
         acknowledge: Callable[[Message], None],
     ) -> None:  # fmt: skip
         self._messages, self._decoder, self._devices, self._journal = messages, decoder, devices, journal
-        self._pending, self._publisher, self._accounting, self._metrics = pending, publisher, accounting, metrics
-        self._turns, self._acknowledge = turns, acknowledge
+        self._window_queue, self._publisher, self._accounting = window_queue, publisher, accounting
+        self._metrics, self._lock, self._acknowledge = metrics, lock, acknowledge
         self._taken: list[Message] = []  # to be acknowledged once they are safe
         self._repeats = Redeliveries()
         self._limited = RateLimitedLog(log)
@@ -89,15 +89,15 @@ class Assembler:
         left = self._journal.start(self.wake)
         delta = self._devices.restore(left.devices, left.shift_s, whole=left.whole)
         self._accounting.restored(delta, len(left.windows))
-        self._pending.put(left.windows, progress.step)
+        self._window_queue.put(left.windows, progress.step)
         messages = 0
         for message in left.messages:
             progress.step()
             messages += 1
             self._accounting.replayed()
-            with self._turns:
+            with self._lock:
                 windows = self._assemble(message, left.settled)
-            self._pending.put(windows or (), progress.step)
+            self._window_queue.put(windows or (), progress.step)
         if left.devices or messages:
             log.info("restored %d devices, %d windows, %d messages", len(left.devices), len(left.windows), messages)
         self._commit()
@@ -115,7 +115,7 @@ class Assembler:
 
     def _take(self, messages: Sequence[Message], progress: Progress) -> None:
         closed: list[Window] = []
-        with self._turns:
+        with self._lock:
             for message in messages:
                 if message.qos and monotonic() > self._take_until:
                     continue
@@ -126,7 +126,7 @@ class Assembler:
                 else:
                     self._taken.append(message)
                     closed += windows
-        self._pending.put(closed, progress.step)  # may wait for room
+        self._window_queue.put(closed, progress.step)  # may wait for room
 
     def _commit(self) -> None:
         begun, taken = monotonic(), self._taken
@@ -145,13 +145,13 @@ class Assembler:
             self._journal.changed(name)
         for window in windows:
             self._journal.closed(window.device, [window])
-        self._pending.put(windows, progress.step)
+        self._window_queue.put(windows, progress.step)
         events, delta = self._devices.tick(now)
         self._accounting.changed(delta)
         for event in events:
             log.debug("%s %s", event.device, event.kind)
             if event.kind in ("forgotten", "dismissed"):
-                self._pending.forget(event.device)
+                self._window_queue.forget(event.device)
                 self._journal.changed(event.device)
         self._commit()
         self._publisher.device_events(events)

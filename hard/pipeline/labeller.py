@@ -21,16 +21,16 @@ class Labeller:
     """Windows → predictions → publisher, with no timer: busy time is batching time. `failed` is told what can't be."""
 
     def __init__(
-        self, classifier: Classifier, *, pending: WindowQueue, publisher: Publisher, metrics: Metrics, max_batch: int,
-        turns: FairLock, failed: Callable[[Window], None],
+        self, classifier: Classifier, *, window_queue: WindowQueue, publisher: Publisher, metrics: Metrics,
+        max_batch: int, lock: FairLock, failed: Callable[[Window], None],
     ) -> None:  # fmt: skip
-        self._classifier, self._pending, self._publisher = classifier, pending, publisher
-        self._metrics, self._max_batch, self._turns, self._failed = metrics, max_batch, turns, failed
+        self._classifier, self._window_queue, self._publisher = classifier, window_queue, publisher
+        self._metrics, self._max_batch, self._lock, self._failed = metrics, max_batch, lock, failed
         self._limited = RateLimitedLog(log)
 
     def work(self, progress: Progress) -> None:
-        """Until `pending` is closed and drained."""
-        while windows := self._pending.take(self._max_batch):
+        """Until the queue is closed and drained."""
+        while windows := self._window_queue.take(self._max_batch):
             progress.begin()
             self._label(windows, progress)
             progress.rest()
@@ -43,7 +43,7 @@ class Labeller:
         classifier, begun = self._classifier, monotonic()
         predictions = self._classify(classifier, windows, progress)
         ended = monotonic()
-        with self._turns:
+        with self._lock:
             for window in windows:
                 if not window.replayed:
                     self._metrics.stage["queue"].observe(max(0.0, begun - window.received_at))
@@ -55,14 +55,14 @@ class Labeller:
     def _classify(self, classifier: Classifier, windows: Sequence[Window], progress: Progress) -> list[Prediction]:
         """A batch that raises is tried again one by one, so that a poisonous window fails alone."""
         try:
-            return classifier.classify(windows, self._turns)
+            return classifier.classify(windows, self._lock)
         except Exception:
             self._limited.warning("batch", "a batch of %d failed, trying its windows one by one", len(windows))
         predictions = []
         for window in windows:
             progress.step()
             try:
-                predictions += classifier.classify([window], self._turns)
+                predictions += classifier.classify([window], self._lock)
             except Exception as error:
                 self._failed(window)
                 self._limited.warning("window", "window %s can't be labelled: %s", window.window_id, error)

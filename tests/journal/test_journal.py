@@ -76,7 +76,7 @@ class Process:
 
     def settle(self, most: int) -> None:
         for window in self.waiting[:most]:
-            self.journal.settled(window)
+            self.journal.mark_resolved(window)
         del self.waiting[:most]
 
     def commit(self) -> None:
