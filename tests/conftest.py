@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.mosquitto import Mosquitto
+
+from hard.errors import UsageError
 
 # Machines that build and test are shared and slow by turns: how long an example takes says nothing.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,17 +34,12 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A started mosquitto, stopped at the end of the test."""
-    executable = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-    if executable is None:
-        pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    broker = Mosquitto(executable, folder)
-    broker.start()
     try:
+        broker = Mosquitto(tmp_path / "mosquitto")
+    except UsageError as error:
+        pytest.skip(str(error))
+    with broker:
         yield broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="session")

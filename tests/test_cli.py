@@ -11,9 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.mosquitto import free_port
 
 from hard import __version__, cli
+from hard.commands.processes import free_port
 from hard.errors import CommandError, UsageError
 from hard.model import bundle
 

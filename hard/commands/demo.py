@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -29,7 +29,7 @@ from rich.table import Table
 from hard.cli import SENSOR_TOPIC
 from hard.commands.broker import Link, address
 from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
-from hard.commands.processes import Child, child, embedded_broker
+from hard.commands.processes import DaemonProcess, EmbeddedBroker
 from hard.commands.wearers import Wearers
 from hard.errors import CommandError
 from hard.simulator import Wearer
@@ -115,7 +115,8 @@ def main(args: argparse.Namespace) -> int:
         parts: list[Part] = []
         url = args.broker
         if url is None:
-            url, broker = stack.enter_context(embedded_broker(folder))
+            broker = stack.enter_context(EmbeddedBroker(folder))
+            url = broker.url
             parts.append(broker)
         place = Place(url, f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
         link = stack.enter_context(Link(place.url, (LABELS,)))
@@ -211,8 +212,7 @@ class Publishing:
             self._failure = failure
 
 
-@contextlib.contextmanager
-def _daemon(place: Place, folder: Path) -> Iterator[Child]:
+def _daemon(place: Place, folder: Path) -> DaemonProcess:
     where = address(place.url)
     settings = {
         "mqtt.host": where.host,
@@ -224,12 +224,11 @@ def _daemon(place: Place, folder: Path) -> Iterator[Child]:
         "metrics.port": 0,
         "state.dir": folder / "state",
     }
-    arguments = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    # By environment: the command line of a process is for all to see.
+    # By environment: every user of the machine can read the command line of a process.
     secret = {"HARD_MQTT__USERNAME": where.user, "HARD_MQTT__PASSWORD": where.password}
     environment = {name: value for name, value in secret.items() if value is not None}
-    with child("the daemon", ["-m", "hard", "run", *arguments], folder, environment) as daemon:
-        yield daemon
+    overrides = [f"{name}={value}" for name, value in settings.items()]
+    return DaemonProcess(folder / "daemon.log", overrides, environment=environment)
 
 
 def _forget(link: Link, place: Place, wearers: Wearers) -> None:

@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import pytest
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto
 
 from hard.commands import broker
 from hard.commands.broker import Address, Link, address, batch
+from hard.commands.processes import free_port
 from hard.errors import CommandError, UsageError
 from hard.formats.payloads import Decoder
 from hard.records import Message

@@ -18,11 +18,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from support.mosquitto import Mosquitto
 
-from hard.commands import processes
 from hard.commands.broker import Link, batch
 from hard.commands.demo import CounterDelta
 from hard.commands.live import Label, Latency
-from hard.errors import UsageError
 from hard.simulator import Wearer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,12 +163,6 @@ def test_a_dead_daemon_is_told_and_everything_ends() -> None:
     assert err.startswith("hard: the daemon ended with exit code -9: ")
     assert err.count("\n") == 1
     assert gone(inside)
-
-
-def test_without_amqtt_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(processes, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"pip install 'hard-daemon\[demo\]'"), processes.embedded_broker(tmp_path):
-        pass
 
 
 def label(device: str, name: str, start: float, end: float, total_s: float = 0.01) -> Label:

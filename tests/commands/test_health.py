@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from support.daemon import ROOT, batch, daemon, labels
 from support.listener import Listener, eventually
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto
 
 from hard.commands.health import judge, screen
+from hard.commands.processes import free_port
 
 
 def ask(port: int, *options: str) -> subprocess.CompletedProcess[str]:

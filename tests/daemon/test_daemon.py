@@ -20,7 +20,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from soak.fuzz import mutated
 from support.daemon import FIELDS, ROOT, Running, batch, daemon, discrepancies, labels
 from support.listener import Listener, eventually
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto
+
+from hard.commands.processes import free_port
 
 
 def test_labels_expire_and_states_do_not(mosquitto: Mosquitto) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from support.daemon import Running, batch, daemon, labels
 from support.listener import Listener, eventually
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto
 from support.notify_socket import Systemd
 
+from hard.commands.processes import free_port
 from hard.daemon import systemd
 
 STUCK_LABEL = "import threading\nfrom hard.model.classifier import Classifier\nClassifier.classify = "

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from support.daemon import FIELDS, daemon
 from support.listener import Listener, eventually
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto
+
+from hard.commands.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = ROOT / "deploy" / "node-red" / "flow.json"

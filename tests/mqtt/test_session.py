@@ -20,8 +20,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from support.listener import Listener, eventually
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto
 
+from hard.commands.processes import free_port
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Broker, Session
 
@@ -155,8 +156,7 @@ def test_qos_0_messages_that_a_broken_connection_left_unsent_are_given_up(mosqui
     told: Counter[bool] = Counter()
     with session(mosquitto, max_inflight=300) as made:
         eventually(lambda: made.subscribed)
-        assert mosquitto.process
-        mosquitto.process.send_signal(signal.SIGSTOP)
+        mosquitto.send_signal(signal.SIGSTOP)
         for _ in range(300):
             made.outbox.put(Outgoing("t", lambda: bytes(100_000), qos=0, settled=lambda taken: told.update([taken])))
         time.sleep(0.5)  # the kernel takes some of it

@@ -45,7 +45,7 @@ def guard(mosquitto: Mosquitto) -> None:
         pem.write_to_path(folder / "certs/server.pem", append=n > 0)
     passwords(folder / "hard.passwords", *ROLES, "observer")
     (folder / "hard.acl").write_text((DEPLOY / "hard.acl").read_text() + "\nuser observer\ntopic readwrite #\n")
-    mosquitto.config = [*settings(folder), f"persistence_location {folder}/"]
+    mosquitto.config = settings(folder)
     mosquitto.start()
 
 

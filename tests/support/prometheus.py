@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.mosquitto import free_port
+from hard.commands.processes import free_port
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
