@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 
+from hard.daemon import wiring
 from hard.daemon.daemon import Daemon
 from hard.settings import Settings, load
 
@@ -17,7 +18,7 @@ def main(args: argparse.Namespace) -> int:
     """Serves until SIGTERM or SIGINT. Gives the exit code; raises HardError where it can't start."""
     settings = load(args.config, args.overrides)
     configure_logging(settings)
-    return Daemon(settings, lambda: load(args.config, args.overrides)).run()
+    return Daemon(settings, wiring.build(settings), lambda: load(args.config, args.overrides)).run()
 
 
 def configure_logging(settings: Settings) -> None:

@@ -1,7 +1,7 @@
-"""Signals as something to wait for: the main thread learns of them when it asks, never amid something else.
+"""Signals of the operating system as something to wait for: they interrupt nothing else that the main thread does.
 
-A signal may be delivered to any thread, also to those that libraries started at import, so masks can't be relied on;
-the interpreter's wake-up descriptor can. Knows nothing of what a signal means.
+A signal may be delivered to any thread, also to one that a library started at import, so signal masks don't help. The
+interpreter's wake-up descriptor does.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""SIGHUP: settings are read again, and a new bundle is loaded beside the one that serves. Says what may change and
-changes nothing itself; a thread of its own does the loading, so that the main one keeps its pace.
+"""SIGHUP: reads the settings again and loads a new bundle beside the one in use. Settings in, a `Change` out.
+
+It applies nothing itself. A thread of its own does the loading, so that the main thread keeps its pace.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from threading import Thread
 import numpy as np
 from pydantic import BaseModel
 
+from hard.daemon.wiring import load_bundle
 from hard.model import bundle
 from hard.model.bundle import Bundle, BundleError
-from hard.model.classifier import Classifier, load
+from hard.model.classifier import Classifier
 from hard.settings import Settings, SettingsError
 
 # What takes effect without a restart.
@@ -21,7 +23,7 @@ LIVE = frozenset({
     "grace_s", "log_level", "labels.min_confidence", "labels.smooth_windows", "model.bundle", "model.precision",
     "model.max_batch", "model.max_age_s", "model.max_pending_per_device", "model.max_pending", "publish.health_every_s",
 })  # fmt: skip
-SAME_AXES_COS = 0.9  # 26°: usual mountings further apart are written in other axes, or mean another placement
+SAME_AXES_COS = 0.9  # 26°: default mountings further apart have other axes, or mean another placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,43 @@ class Reload:
             self.change = prepare(self._old, self._serving, self._reread())
         except (SettingsError, BundleError) as error:
             self.refusal = str(error)
-        except Exception as error:  # whatever it is, what serves must go on
+        except Exception as error:  # the daemon must go on, whatever it is
             self.refusal = f"{type(error).__name__}: {error}"
 
 
-def load_bundle(settings: Settings) -> Classifier:
-    """The classifier that the settings ask for. Raises BundleError."""
-    model = settings.model
-    precision = None if model.precision == "bundle" else model.precision
-    return load(model.bundle, model.backend, model.threads, precision)
+class Reloader:
+    """One reload at a time. A request during a reload asks for another: settings may have changed since it read them.
+
+    `reread` gives the settings as they are now."""
+
+    def __init__(self, reread: Callable[[], Settings]) -> None:
+        self._reread = reread
+        self._requested = False
+        self._reload: Reload | None = None
+
+    def request(self) -> None:
+        """Asks for a reload, which begins with the next `start`."""
+        self._requested = True
+
+    def finished(self) -> Reload | None:
+        """The reload that has ended since the last call, if any."""
+        if self._reload is None or not self._reload.done:
+            return None
+        reload, self._reload = self._reload, None
+        return reload
+
+    def start(self, settings: Settings, serving: Classifier) -> bool:
+        """Begins a requested reload of `settings` in use and the `serving` classifier; says whether it did."""
+        if not self._requested or self._reload:
+            return False
+        self._requested = False
+        self._reload = Reload(settings, serving, self._reread)
+        self._reload.start()
+        return True
 
 
 def prepare(old: Settings, serving: Classifier, new: Settings) -> Change:
-    """What `new` changes. The bundle's folder is read again: it may hold another one. Raises BundleError."""
+    """What `new` changes. The bundle's folder is read again, for it may hold another bundle now. Raises BundleError."""
     before, after = flat(old), flat(new)
     changed = [name for name in after if after[name] != before[name]]
     live = tuple(name for name in changed if name in LIVE)
@@ -101,7 +127,7 @@ def _check_fits(serving: Bundle, new: Bundle) -> None:
     had, window = serving.manifest.window, new.manifest.window
     if window != had:
         asks, has = (f"{w.length_s:g} s at {w.rate_hz:g} Hz in {w.unit}" for w in (window, had))
-        raise BundleError(f"{new.path}: its windows are {asks}, those in work {has}: this needs a restart")
+        raise BundleError(f"{new.path}: its windows are {asks}, those in use {has}: this needs a restart")
     usual, before = new.usual(), serving.usual()
     if min(float(np.dot(usual.up, before.up)), float(np.dot(usual.forward, before.forward))) < SAME_AXES_COS:
-        raise BundleError(f"{new.path}: its usual mounting is another than the one in use: this needs a restart")
+        raise BundleError(f"{new.path}: its default mounting is not the one in use: this needs a restart")

@@ -1,6 +1,6 @@
-"""Word to systemd, sd_notify(3): in come plain facts, out go datagrams. Does nothing where no one listens, never fails.
+"""Notifications to systemd, sd_notify(3): plain facts in, datagrams out. Never fails, and is silent without a listener.
 
-Knows no room: whether the watchdog may be fed is decided elsewhere.
+Whether the service is well is decided in `watchdog`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,17 @@ def reloading() -> None:
 
 
 def stopping(within_s: float) -> None:
-    """The end has begun and takes at most `within_s`, whatever TimeoutStopSec says."""
+    """The service stops within `within_s`, whatever TimeoutStopSec says."""
     notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round(within_s * MICRO)}")
 
 
+def status(line: str) -> None:
+    """What `systemctl status` shows."""
+    notify(f"STATUS={line}")
+
+
 def watchdog_interval_s() -> float | None:
-    """WatchdogSec of the unit, where it is meant for this process."""
+    """WatchdogSec of the unit, where it is set and meant for this process."""
     try:
         ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / MICRO
@@ -51,23 +56,23 @@ def watchdog_interval_s() -> float | None:
     return interval_s if ours and interval_s > 0 else None
 
 
-class Reports:
-    """The reports of a service that runs: keep-alives as the interval wants, status lines at a limited rate."""
+class Notifier:
+    """Notifications of a running service: keep-alives as the unit's watchdog wants, status lines at a limited rate."""
 
     def __init__(self) -> None:
         self.interval_s = watchdog_interval_s()
-        self._fed_at = self._told_at = float("-inf")
+        self._kept_alive_at = self._status_at = float("-inf")
         self._topic = ""
 
-    def feed(self, now: float) -> None:
+    def keep_alive(self, now: float) -> None:
         """The service is well at the monotonic time `now`."""
-        if self.interval_s is not None and now - self._fed_at >= self.interval_s / 4:
-            self._fed_at = now
+        if self.interval_s is not None and now - self._kept_alive_at >= self.interval_s / 4:
+            self._kept_alive_at = now
             notify("WATCHDOG=1")
 
-    def due(self, now: float, topic: str) -> bool:
-        """Whether a status line is wanted: at once where its `topic` changed, else every STATUS_EVERY_S."""
-        if topic == self._topic and now - self._told_at < STATUS_EVERY_S:
+    def status_due(self, now: float, topic: str) -> bool:
+        """Whether a status line is due: at once where its `topic` changed, else every STATUS_EVERY_S."""
+        if topic == self._topic and now - self._status_at < STATUS_EVERY_S:
             return False
-        self._topic, self._told_at = topic, now
+        self._topic, self._status_at = topic, now
         return True

@@ -1,32 +1,149 @@
-"""Settings → rooms: what each room is made with. Knows every room's constructor and nothing of their work."""
+"""Settings → every part of the daemon, built in the order in which they need each other. None of them runs yet."""
 
 from __future__ import annotations
 
+import queue
 import ssl
-from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from prometheus_client import CollectorRegistry
 
 from hard import __version__
-from hard.formats.payloads import Decoder
+from hard.daemon import systemd
+from hard.daemon.watchdog import Watchdog
+from hard.formats.payloads import Decoder, Topics
 from hard.journal.journal import Journal
 from hard.journal.store import Store
 from hard.model.bundle import Bundle
-from hard.model.classifier import Classifier
-from hard.monitoring.metrics import Model
+from hard.model.classifier import Classifier, load
+from hard.monitoring.accounting import Accounting
+from hard.monitoring.health import Gauges, Latencies
+from hard.monitoring.metrics import AccountingCollector, Metrics, ModelFacts
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
-from hard.mqtt.outbox import Outgoing
-from hard.mqtt.session import Broker
-from hard.outputs.homeassistant import Discovery, Facts
+from hard.mqtt.session import Broker, Session
+from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
+from hard.outputs.publisher import Observers, Publisher
+from hard.pipeline.assembler import Assembler, Messages
+from hard.pipeline.labeller import Labeller
+from hard.pipeline.outcomes import WindowOutcomes
+from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.workers import FairLock, Worker
 from hard.settings import Settings, SettingsError
 
+CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses
 
-def devices(settings: Settings, classifier: Classifier) -> Devices:
-    """The empty fleet, under the bundle's grid and the settings' rules."""
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one daemon that its life cycle deals with. `started_at` is monotonic."""
+
+    started_at: float
+    accounting: Accounting
+    latencies: Latencies
+    registry: CollectorRegistry
+    devices: Devices  # the assemble thread's own once it runs
+    journal: Journal
+    outcomes: WindowOutcomes
+    window_queue: WindowQueue
+    session: Session
+    discovery: Discovery | None
+    publisher: Publisher
+    assembler: Assembler
+    labeller: Labeller
+    assemble: Worker
+    label: Worker
+    notifier: systemd.Notifier
+    watchdog: Watchdog
+
+
+def build(settings: Settings) -> Parts:
+    """All parts of a daemon. Raises SettingsError and BundleError."""
+    classifier = load_bundle(settings)
+    accounting, latencies, registry = Accounting(), Latencies(), CollectorRegistry()
+    metrics = Metrics(registry, classifier.labels)
+    messages: Messages = queue.SimpleQueue()
+    lock = FairLock()
+    devices = make_devices(settings, classifier.bundle)
+    journal = make_journal(settings, classifier.bundle)
+    outcomes = WindowOutcomes(accounting, journal)
+    window_queue = WindowQueue(
+        outcomes.abandoned, max_age_s=settings.model.max_age_s,
+        max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
+    )  # fmt: skip
+    session = Session(
+        broker(settings), Topics(settings.ingest.topics).filters(), status_topic(settings), messages,
+        came=accounting.received, shed=accounting.shed,
+    )  # fmt: skip
+    discovery = make_discovery(settings, classifier, session)
+
+    def handed_over(total_s: float) -> None:
+        metrics.latency.observe(total_s)
+        latencies.observe(total_s)
+
+    publisher = Publisher(
+        session.outbox.put, Observers(metrics.labelled, handed_over, outcomes.acknowledged), devices.__contains__,
+        prefix=settings.publish.prefix, qos=settings.publish.qos, expiry_s=settings.publish.expiry_s,
+        min_confidence=settings.labels.min_confidence, smooth_windows=settings.labels.smooth_windows,
+        max_devices=settings.ingest.max_devices, companion=discovery,
+    )  # fmt: skip
+    assembler = Assembler(
+        messages, decoder=decoder(settings), devices=devices, journal=journal, window_queue=window_queue, publisher=publisher,
+        accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
+    )  # fmt: skip
+    labeller = Labeller(
+        classifier, window_queue=window_queue, publisher=publisher, metrics=metrics, max_batch=settings.model.max_batch,
+        lock=lock, failed=outcomes.failed,
+    )  # fmt: skip
+    assemble = Worker("assemble", assembler.work, lambda: not messages.empty())
+    label = Worker("label", labeller.work, lambda: len(window_queue) > 0)
+    notifier = systemd.Notifier()
+    watchdog = Watchdog(
+        (assemble, label), session, patience_s=min(settings.stuck_after_s, notifier.interval_s or float("inf")),
+        connect_patience_s=settings.mqtt.reconnect_max_s + settings.mqtt.keepalive_s + CONNECT_S,
+    )  # fmt: skip
+    parts = Parts(
+        monotonic(), accounting, latencies, registry, devices, journal, outcomes, window_queue, session, discovery,
+        publisher, assembler, labeller, assemble, label, notifier, watchdog,
+    )  # fmt: skip
+    registry.register(
+        AccountingCollector(
+            accounting, lambda: gauges(settings, parts), lambda: model_facts(settings, labeller.classifier)
+        )
+    )
+    return parts
+
+
+def gauges(settings: Settings, parts: Parts) -> Gauges:
+    """What the parts hold at this moment. Safe to call from any thread."""
+    session = parts.session
+    return Gauges(
+        len(parts.devices), parts.devices.active(), len(parts.window_queue), len(session.outbox), session.connected,
+        session.subscribed, session.reconnects, monotonic() - parts.started_at, parts.watchdog.stalled_s,
+        parts.journal.writing if settings.state.durability == "journal" else None,
+    )  # fmt: skip
+
+
+def load_bundle(settings: Settings) -> Classifier:
+    """The classifier that the settings ask for. Raises BundleError."""
+    model = settings.model
+    precision = None if model.precision == "bundle" else model.precision
+    return load(model.bundle, model.backend, model.threads, precision)
+
+
+def status_topic(settings: Settings) -> str:
+    """Where the session says `online` and `offline`."""
+    return f"{settings.own_topic}/status"
+
+
+def make_devices(settings: Settings, bundle: Bundle) -> Devices:
+    """No devices yet, under the bundle's grid and the settings' rules. Raises SettingsError."""
     ingest = settings.ingest
     rules = DeviceRules(
         ingest.max_devices, ingest.reorder_s, ingest.silent_after_s, ingest.forget_after_s, ingest.max_abs_ms2
     )
-    return Devices(grid(settings, classifier.bundle), classifier.bundle.usual(), rules)
+    return Devices(grid(settings, bundle), bundle.usual(), rules)
 
 
 def grid(settings: Settings, bundle: Bundle) -> Grid:
@@ -50,21 +167,25 @@ def decoder(settings: Settings) -> Decoder:
     )  # fmt: skip
 
 
-def discovery(
-    settings: Settings, classifier: Callable[[], Classifier], put: Callable[[Outgoing], None]
-) -> Discovery | None:
-    """What makes devices appear in Home Assistant, where that is wanted."""
+def make_discovery(settings: Settings, classifier: Classifier, session: Session) -> Discovery | None:
+    """What makes devices appear in Home Assistant, where the settings ask for it."""
     if not settings.publish.homeassistant:
         return None
+    discovery = Discovery(
+        session.outbox.put, discovery_facts(classifier), prefix=settings.publish.prefix,
+        status_topic=status_topic(settings),
+    )  # fmt: skip
+    session.on_notice(BIRTH_TOPIC, discovery.birth)
+    return discovery
 
-    def facts() -> Facts:
-        return Facts(classifier().bundle.model, tuple(classifier().labels), __version__)
 
-    return Discovery(put, facts, prefix=settings.publish.prefix, status_topic=f"{settings.own_topic}/status")
+def discovery_facts(classifier: Classifier) -> Facts:
+    """What Home Assistant hears about the model."""
+    return Facts(classifier.bundle.model, tuple(classifier.labels), __version__)
 
 
-def model_facts(settings: Settings, classifier: Classifier) -> Model:
-    """What metrics tell of the model that labels."""
+def model_facts(settings: Settings, classifier: Classifier) -> ModelFacts:
+    """What the metrics say about the model that labels."""
     manifest = classifier.bundle.manifest
     info = {
         "version": __version__,
@@ -73,11 +194,11 @@ def model_facts(settings: Settings, classifier: Classifier) -> Model:
         "base": manifest.training.base,
         "prompt": f"{manifest.prompt.style} {manifest.prompt.version}",
     }
-    return Model(info, manifest.training.windows, classifier.levels)
+    return ModelFacts(info, manifest.training.windows, classifier.levels)
 
 
-def journal(settings: Settings, bundle: Bundle) -> Journal:
-    """The journal in the state directory; what it holds means something only under the same grid and units."""
+def make_journal(settings: Settings, bundle: Bundle) -> Journal:
+    """The journal in the state directory. Its contents are of use only under the same grid and units."""
     ingest, window, state = settings.ingest, bundle.manifest.window, settings.state
     kind: dict[str, object] = {
         "length_s": window.length_s, "rate_hz": window.rate_hz, "hop_s": settings.labels.hop_s,

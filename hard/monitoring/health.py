@@ -1,11 +1,12 @@
-"""How the daemon is: the health record, and the sentences about it. Knows no room's inside; it is told numbers."""
+"""Counters and gauges → the health record, the problems as sentences, and the status line. Knows none of the parts."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
-from time import monotonic
 
 import msgspec
 import numpy as np
@@ -13,6 +14,24 @@ import numpy as np
 from hard.monitoring.accounting import Counters
 
 LATENCIES_KEPT = 4096
+STALL_REPORTED_S = 5.0  # shorter stalls are no problem to report
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the parts of the daemon hold at one moment. `stalled_s` is for how long each stage has had work and made no
+    progress; `journal` is whether the journal is written, or None where the settings ask for none."""
+
+    devices: int
+    devices_active: int
+    pending: int
+    outbox: int
+    connected: bool
+    subscribed: bool
+    reconnects: int
+    uptime_s: float
+    stalled_s: dict[str, float]
+    journal: bool | None
 
 
 class Rates(msgspec.Struct):
@@ -24,7 +43,7 @@ class Rates(msgspec.Struct):
 
 
 class Queues(msgspec.Struct):
-    """What waits where."""
+    """How many messages, windows and outgoing messages wait."""
 
     messages: int
     windows: int
@@ -39,12 +58,14 @@ class Quantiles(msgspec.Struct):
 
 
 class DeviceCounts(msgspec.Struct):
+    """Devices known, and those of them that aren't silent."""
+
     known: int
     active: int
 
 
 class JournalState(msgspec.Struct):
-    """Whether what comes in is safe, and why not."""
+    """Whether incoming messages are kept over a crash; `problem` says why not."""
 
     durability: str
     writing: bool
@@ -73,7 +94,7 @@ class Health(msgspec.Struct):
 
 
 class Latencies:
-    """The last total latencies, for two quantiles."""
+    """The total latencies of the last labels, for two quantiles. Thread-safe."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -93,18 +114,45 @@ class Latencies:
 
 
 class RateMeter:
-    """Rates between two looks at the counters."""
+    """Rates between two calls; the first is since the monotonic time `started_at`, when all counters were zero."""
 
-    def __init__(self) -> None:
-        self._at = monotonic()
+    def __init__(self, started_at: float) -> None:
+        self._at = started_at
         self._last = (0, 0, 0)
 
-    def rates(self, counters: Counters) -> Rates:
-        now, counts = monotonic(), (counters.messages.received, counters.samples.decoded, counters.windows.published)
-        elapsed = max(now - self._at, 1e-3)
-        rates = Rates(*(round((new - old) / elapsed, 3) for new, old in zip(counts, self._last, strict=True)))
+    def rates(self, counters: Counters, now: float) -> Rates:
+        """The rates since the call before, at the monotonic time `now`."""
+        counts = (counters.messages.received, counters.samples.decoded, counters.windows.published)
+        elapsed_s = max(now - self._at, 1e-3)
+        rates = Rates(*(round((new - old) / elapsed_s, 3) for new, old in zip(counts, self._last, strict=True)))
         self._at, self._last = now, counts
         return rates
+
+
+def record(
+    counters: Counters, gauges: Gauges, *, version: str, model: str, instance: str, at: float, every_s: float,
+    rates: Rates, latency_s: Quantiles, journal: JournalState, problems: Sequence[str],
+) -> Health:  # fmt: skip
+    """The health record at the Unix time `at`. Counters that don't balance are added to `problems`."""
+    discrepancies = counters.discrepancies()
+    return Health(
+        version=version,
+        model=model,
+        instance=instance,
+        at=round(at, 3),
+        every_s=every_s,
+        uptime_s=round(gauges.uptime_s, 1),
+        rss_bytes=rss_bytes(),
+        devices=DeviceCounts(gauges.devices, gauges.devices_active),
+        rates=rates,
+        queues=Queues(counters.messages.queued, gauges.pending, gauges.outbox),
+        latency_s=latency_s,
+        subscribed=gauges.subscribed,
+        journal=journal,
+        balanced=not discrepancies,
+        problems=[*problems, *discrepancies],
+        accounting=counters,
+    )
 
 
 def rss_bytes() -> int:
@@ -116,15 +164,23 @@ def rss_bytes() -> int:
         return 0
 
 
-def problems(connected: bool, subscribed: bool, where: str, stalls: list[str]) -> list[str]:
-    """What an operator should look at, a sentence each, the worst first."""
-    if not connected:
-        return [*stalls, f"no connection to the broker at {where}"]
-    return stalls if subscribed else [*stalls, f"not subscribed at the broker at {where}"]
+def find_problems(gauges: Gauges, *, broker: str, evicted: str, journal: str) -> list[str]:
+    """What an operator should look at, a sentence each, the worst first; empty when all is well.
+
+    `broker` is its host and port; `evicted` and `journal` are the problems of session and journal, or empty."""
+    stalls = [
+        f"{stage} makes no progress since {s:.0f} s" for stage, s in gauges.stalled_s.items() if s >= STALL_REPORTED_S
+    ]
+    connection = ""
+    if not gauges.connected:
+        connection = f"no connection to the broker at {broker}"
+    elif not gauges.subscribed:
+        connection = f"not subscribed at the broker at {broker}"
+    return [*stalls, *filter(None, (connection, evicted, journal))]
 
 
-def status_line(wrong: list[str], rates: Rates, devices: DeviceCounts) -> str:
+def status_line(problems: Sequence[str], rates: Rates, gauges: Gauges) -> str:
     """One line for `systemctl status`."""
-    how = "; ".join(wrong) or "subscribed"
-    fleet = f"{devices.active} of {devices.known} devices active"
-    return f"{how}; {rates.messages:.1f} messages/s, {rates.labels:.1f} labels/s, {fleet}"
+    state = "; ".join(problems) or "subscribed"
+    devices = f"{gauges.devices_active} of {gauges.devices} devices active"
+    return f"{state}; {rates.messages:.1f} messages/s, {rates.labels:.1f} labels/s, {devices}"

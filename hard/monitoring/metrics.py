@@ -6,14 +6,17 @@ way; only histograms and labels are observed as they happen. No metric has a lab
 
 from __future__ import annotations
 
+import errno
+import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, product
 from math import inf
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics, start_http_server
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -24,15 +27,21 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from hard.errors import HardError
 from hard.monitoring.accounting import Accounting
+from hard.monitoring.health import Gauges
 from hard.records import Prediction
+from hard.settings import SettingsError
+
+log = logging.getLogger(__name__)
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *SECONDS[:-1])
 BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 STAGES = ("decode", "assemble", "journal", "queue", "infer", "publish")
-# Each book: what came in, what became of it, and what is still on its way: metric, field, documentation.
+# For each kind of thing counted: what came in (TOTALS, BEFORE), and what is still on its way (GAUGES): metric name,
+# field of the counters, documentation. The other fields are outcomes.
 TOTALS = {
     "messages": ("hard_messages_received", "received", "Messages received"),
     "samples": ("hard_samples_decoded", "decoded", "Samples of decoded messages"),
@@ -53,29 +62,14 @@ BEFORE = {
     "samples": ("hard_samples_restored", "restored", "Samples in buffers that an earlier process left"),
     "windows": ("hard_windows_restored", "restored", "Windows that an earlier process left unpublished"),
 }
+PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE}  # may be otherwise a moment later
 LEFT = ("used", "unused")  # what became of accepted samples: a balance of its own
 
 
 @dataclass(frozen=True, slots=True)
-class Gauges:
-    """What the stores hold at the moment Prometheus asks."""
-
-    devices: int
-    devices_active: int
-    pending: int
-    outbox: int
-    connected: bool
-    subscribed: bool
-    reconnects: int
-    uptime_s: float
-    stalled_s: dict[str, float]
-    journal: bool | None  # None where nothing should be journaled
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What labels: facts in words, the windows of each label that it learnt from, and for each level of its prompts'
-    words how often it was written, and its share in training."""
+class ModelFacts:
+    """About the model that labels: `info` in words, `trained` windows of each label that it learnt from, and for each
+    level of its prompts' words how often it was written, and its share in training."""
 
     info: Mapping[str, str]
     trained: Mapping[str, int]
@@ -101,13 +95,10 @@ class Histogram:
 
 
 class Metrics:
-    """The histograms and the labels, observed as they happen; everything else is collected from `accounting`, `gauges`
-    and `model`. Each of `labels` is counted from zero, so that none is absent before its first window."""
+    """The histograms and the labels, observed as they happen. Each of `labels` is counted from zero, so that none is
+    absent before its first window."""
 
-    def __init__(
-        self, registry: CollectorRegistry, accounting: Accounting, gauges: Callable[[], Gauges],
-        model: Callable[[], Model], labels: Sequence[str],
-    ) -> None:  # fmt: skip
+    def __init__(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
         # For each counter a second series, which the text format calls a gauge; of the whole process.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.stage = {name: Histogram(STAGE_SECONDS) for name in STAGES}
@@ -123,7 +114,6 @@ class Metrics:
             "hard_uncalibrated_labels", "Labels of devices whose mounting is still assumed", registry=registry
         )
         registry.register(HistogramCollector(self))
-        registry.register(AccountingCollector(accounting, gauges, model))
         ProcessCollector(registry=registry)
 
     def labelled(self, prediction: Prediction, accepted: bool) -> None:
@@ -141,7 +131,7 @@ class Metrics:
 
 
 class HistogramCollector(Collector):
-    """FairLock the histograms into metrics."""
+    """Turns the histograms into metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -163,19 +153,17 @@ class HistogramCollector(Collector):
 
 
 class AccountingCollector(Collector):
-    """Turns the counters and the stores' sizes into metrics."""
+    """Turns the counters, the gauges and the model's facts into metrics whenever Prometheus asks.
 
-    def __init__(self, accounting: Accounting, gauges: Callable[[], Gauges], model: Callable[[], Model]) -> None:
+    Register it last: its three sources need parts of the daemon that themselves need `Metrics`."""
+
+    def __init__(self, accounting: Accounting, gauges: Callable[[], Gauges], model: Callable[[], ModelFacts]) -> None:
         self._accounting, self._gauges, self._model = accounting, gauges, model
 
     def collect(self) -> Iterator[Metric]:
         counters = self._accounting.counters()
-        for name, book in (
-            ("messages", counters.messages),
-            ("samples", counters.samples),
-            ("windows", counters.windows),
-        ):
-            yield from _book(name, msgspec.structs.asdict(book))
+        for name in ("messages", "samples", "windows"):
+            yield from _flow(name, msgspec.structs.asdict(getattr(counters, name)))
         yield _counter(
             "hard_rejected_messages", "Messages that could not be decoded", "reason", self._accounting.reasons()
         )
@@ -204,7 +192,7 @@ class AccountingCollector(Collector):
         yield from _model(self._model())
 
 
-def _model(model: Model) -> Iterator[Metric]:
+def _model(model: ModelFacts) -> Iterator[Metric]:
     yield InfoMetricFamily("hard_model", "The model that labels, and the daemon's version", dict(model.info))
     trained = GaugeMetricFamily(
         "hard_training_windows", "Windows that the model learnt each label from", labels=["label"]
@@ -224,20 +212,20 @@ def _model(model: Model) -> Iterator[Metric]:
     yield shares
 
 
-def _book(name: str, book: dict[str, int]) -> Iterator[Metric]:
+def _flow(name: str, counts: dict[str, int]) -> Iterator[Metric]:
     """The total as a counter, the outcomes as one counter with a label, what is still on its way as gauges."""
     metric, total, documentation = TOTALS[name]
-    yield CounterMetricFamily(metric, documentation, book[total])
+    yield CounterMetricFamily(metric, documentation, counts[total])
     metric, before, documentation = BEFORE[name]
-    yield CounterMetricFamily(metric, documentation, book[before])
+    yield CounterMetricFamily(metric, documentation, counts[before])
     still = {field for _, field, _ in GAUGES[name]}
-    outcomes = {field: n for field, n in book.items() if field not in {total, before, *still, *LEFT}}
+    outcomes = {field: n for field, n in counts.items() if field not in {total, before, *still, *LEFT}}
     yield _counter(f"hard_{name}", f"{name.capitalize()} by what became of them", "outcome", outcomes)
     if name == "samples":
-        left = {field: book[field] for field in LEFT}
+        left = {field: counts[field] for field in LEFT}
         yield _counter("hard_accepted_samples", "Accepted samples by whether a window used them", "outcome", left)
     for metric, field, documentation in GAUGES[name]:
-        yield GaugeMetricFamily(metric, documentation, book[field])
+        yield GaugeMetricFamily(metric, documentation, counts[field])
 
 
 def _counter(name: str, documentation: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
@@ -245,3 +233,24 @@ def _counter(name: str, documentation: str, label: str, values: dict[str, int]) 
     for value, n in sorted(values.items()):
         family.add_metric([value], n)
     return family
+
+
+class EndpointError(HardError):
+    """The endpoint can't be served now; another try may succeed."""
+
+
+@contextmanager
+def serve(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
+    """Serves the metrics of `registry` in a thread. Raises SettingsError, or EndpointError where that may pass."""
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        problem = f"metrics.port: can't serve on {host}:{port}: {error.strerror}"
+        raise (EndpointError if error.errno in PASSING else SettingsError)(problem) from error
+    log.info("metrics on http://%s:%d/metrics", host, server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

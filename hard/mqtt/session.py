@@ -12,7 +12,7 @@ import logging
 import queue
 import ssl
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,16 +75,13 @@ class Session:
 
     `incoming` is the queue of messages, kept to `broker.max_queued`. `came` is told of each message, and `shed` of one
     with QoS 0 that found the queue full; one with QoS 1 waits for room. What is to be published goes into `outbox`.
-    `notices` are topics of their own, of which only the newest word counts: their payload is told at once, QoS 0, and
-    counted nowhere.
     """
 
     def __init__(
         self, broker: Broker, topics: Sequence[str], status_topic: str, incoming: queue.SimpleQueue[Any], *,
         came: Callable[[], None], shed: Callable[[], None],
-        notices: Mapping[str, Callable[[bytes], None]] | None = None,
     ) -> None:  # fmt: skip
-        self._notices = dict(notices or {})
+        self._notices: dict[str, Callable[[bytes], None]] = {}
         self._broker, self._topics, self._status_topic, self._incoming = broker, list(topics), status_topic, incoming
         self._came, self._shed = came, shed
         self._connected = self._taking = False
@@ -124,6 +121,11 @@ class Session:
                 log.warning("could not say offline: the broker is gone")
         self._client.disconnect()
         self._client.loop_stop()
+
+    def on_notice(self, topic: str, callback: Callable[[bytes], None]) -> None:
+        """Subscribes to `topic` at QoS 0 too, with the next connection: `callback` gets each payload at once, on the
+        network thread. Such messages are not queued and not counted."""
+        self._notices[topic] = callback
 
     @property
     def connected(self) -> bool:

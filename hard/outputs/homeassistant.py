@@ -37,15 +37,17 @@ class Facts:
 class Discovery:
     """Announces devices that have labels, at most those; thread-safe. `tick` is the main thread's, once a second."""
 
-    def __init__(
-        self, put: Callable[[Outgoing], None], facts: Callable[[], Facts], *, prefix: str, status_topic: str
-    ) -> None:
+    def __init__(self, put: Callable[[Outgoing], None], facts: Facts, *, prefix: str, status_topic: str) -> None:
         self._put, self._facts, self._prefix, self._status_topic = put, facts, prefix, status_topic
         self._available: dict[str, bool] = {}  # devices announced, and whether they are heard
         self._due: dict[str, None] = {}  # devices to be announced again, in order
         self._announced: tuple[int, Facts] | None = None
         self._asked = False
         self._lock = Lock()
+
+    def change(self, facts: Facts) -> None:
+        """Another model labels: every device is announced again from the next `tick` on."""
+        self._facts = facts
 
     def birth(self, payload: bytes) -> None:
         """Home Assistant's own status: when it comes online, it wants to hear of everyone."""
@@ -54,7 +56,7 @@ class Discovery:
     def tick(self, connections: int) -> None:
         """Announces again who is due: all, where Home Assistant asked, the broker was connected anew (`connections`
         counts), for it may have forgotten, or another model labels."""
-        now = connections, self._facts()
+        now = connections, self._facts
         with self._lock:
             if self._asked or now != self._announced:
                 self._asked, self._announced = False, now
@@ -110,7 +112,7 @@ class Discovery:
         return f"hard_{re.sub('[^A-Za-z0-9_-]', '_', device)}_{hashlib.sha256(topic.encode()).hexdigest()[:12]}"
 
     def _config(self, device: str) -> dict[str, Any]:
-        facts, own = self._facts(), self._id(device)
+        facts, own = self._facts, self._id(device)
         topic = f"{self._prefix}/{device}"
 
         def sensor(name: str, key: str, state: str, template: str, **more: Any) -> dict[str, Any]:

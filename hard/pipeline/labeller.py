@@ -28,6 +28,11 @@ class Labeller:
         self._metrics, self._max_batch, self._lock, self._failed = metrics, max_batch, lock, failed
         self._limited = RateLimitedLog(log)
 
+    @property
+    def classifier(self) -> Classifier:
+        """What labels the next batch."""
+        return self._classifier
+
     def work(self, progress: Progress) -> None:
         """Until the queue is closed and drained."""
         while windows := self._window_queue.take(self._max_batch):

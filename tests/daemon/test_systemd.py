@@ -105,7 +105,7 @@ def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
         (
             "network",
             "import threading\nimport hard.daemon.daemon as d\nfrom hard.mqtt.session import Session\n"
-            "d.LAST_WORDS_S = 2\n"
+            "d.SHUTDOWN_MARGIN_S = 2\n"
             "Session._on_message = lambda *_: threading.Event().wait()",
         ),
     ],
@@ -122,8 +122,8 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
 @pytest.mark.slow
 def test_a_network_thread_that_no_longer_tries_is_stuck_too() -> None:
     """Without a broker it may wait between attempts and for each, and not for ever."""
-    code = "import threading\nimport hard.daemon.daemon as d, hard.vitals as v\nfrom hard.mqtt.session import Session\n"
-    code += "d.LAST_WORDS_S = v.CONNECT_S = 2\nSession._wait = lambda *_: threading.Event().wait()"
+    code = "import threading\nfrom hard.daemon import daemon, wiring\nfrom hard.mqtt.session import Session\n"
+    code += "daemon.SHUTDOWN_MARGIN_S = wiring.CONNECT_S = 2\nSession._wait = lambda *_: threading.Event().wait()"
     with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
         running.ready(broker=False)
         assert running.process.wait(120) == 1

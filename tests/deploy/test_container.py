@@ -75,9 +75,11 @@ def test_it_runs_as_nobody_special_with_nothing_to_write_but_its_state() -> None
 
 
 def test_a_stop_has_more_time_than_the_daemon_takes() -> None:
-    from hard.daemon.daemon import LAST_WORDS_S
+    from hard.daemon.daemon import SHUTDOWN_MARGIN_S
 
-    assert int(SERVICES["hard"]["stop_grace_period"].removesuffix("s")) > settings.Settings().grace_s + LAST_WORDS_S
+    assert (
+        int(SERVICES["hard"]["stop_grace_period"].removesuffix("s")) > settings.Settings().grace_s + SHUTDOWN_MARGIN_S
+    )
 
 
 def test_paths_of_the_compose_file_exist_and_its_secrets_and_volumes_are_declared() -> None:

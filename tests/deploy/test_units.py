@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hard.daemon.daemon import LAST_WORDS_S
+from hard.daemon.daemon import SHUTDOWN_MARGIN_S
 from hard.settings import Settings
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
@@ -85,13 +85,13 @@ def test_the_template_is_the_unit_but_for_the_instances_own_names() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stop_has_more_time_than_the_daemon_takes(name: str) -> None:
     assert [float(v) for v in of(name, "TimeoutStopSec")] == [pytest.approx(30)]
-    assert Settings().grace_s + LAST_WORDS_S <= 30
+    assert Settings().grace_s + SHUTDOWN_MARGIN_S <= 30
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stuck_stage_ends_the_process_before_systemd_must(name: str) -> None:
     (interval_s,) = of(name, "WatchdogSec")
-    assert float(interval_s) >= Settings().stuck_after_s + Settings().grace_s + LAST_WORDS_S
+    assert float(interval_s) >= Settings().stuck_after_s + Settings().grace_s + SHUTDOWN_MARGIN_S
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -77,10 +77,11 @@ class Retained:
     """A discovery, and what a broker would keep of its messages."""
 
     def __init__(self, prefix: str = "hard") -> None:
-        self.facts = Facts("m-1", LABELS, "1.0")
         self.last: dict[str, bytes] = {}
         self.sent: list[str] = []
-        self.discovery = Discovery(self.put, lambda: self.facts, prefix=prefix, status_topic=f"{prefix}/status")
+        self.discovery = Discovery(
+            self.put, Facts("m-1", LABELS, "1.0"), prefix=prefix, status_topic=f"{prefix}/status"
+        )
 
     def put(self, outgoing: Outgoing) -> None:
         assert outgoing.retain
@@ -166,7 +167,7 @@ def test_everyone_is_announced_again_on_birth_on_a_new_connection_and_for_anothe
     assert retained.again() == []
     retained.discovery.birth(b"online")
     assert retained.again() == [CONFIG, "hard/a/availability"]
-    retained.facts = Facts("m-2", ("Walking", "Cycling"), "1.0")
+    retained.discovery.change(Facts("m-2", ("Walking", "Cycling"), "1.0"))
     assert retained.again() == [CONFIG, "hard/a/availability"]
     assert retained.config()["components"]["activity"]["options"] == ["Walking", "Cycling"]
     retained.discovery.tick(2)

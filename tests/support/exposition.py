@@ -6,18 +6,13 @@ import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hard.monitoring.accounting import Accounting
-from hard.monitoring.metrics import Gauges, Metrics, Model
+from hard.monitoring.health import Gauges
+from hard.monitoring.metrics import AccountingCollector, Metrics, ModelFacts
 from hard.records import Prediction, Window
 
 LABELS = ("Walking", "Sitting")
-
-
 INFO = {"version": "1", "model": "m", "backend": "onnx", "base": "scratch", "prompt": "compact 1"}
-
-
-MODEL = Model(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01": (0, 0.75)})
-
-
+MODEL = ModelFacts(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01": (0, 0.75)})
 GAUGES = Gauges(3, 2, 1, 0, True, False, 4, 5.5, {"label": 6.0, "assemble": 0.0}, True)
 
 
@@ -29,10 +24,12 @@ def prediction(label: str, confidence: float, *, degraded: bool = False, calibra
 
 
 def metrics() -> tuple[CollectorRegistry, Metrics]:
+    """A registry with every metric, one message received and rejected; and what observes labels."""
     registry, accounting = CollectorRegistry(), Accounting()
     accounting.received()
     accounting.rejected("json")
-    return registry, Metrics(registry, accounting, lambda: GAUGES, lambda: MODEL, LABELS)
+    registry.register(AccountingCollector(accounting, lambda: GAUGES, lambda: MODEL))
+    return registry, Metrics(registry, LABELS)
 
 
 def exposition() -> str:
