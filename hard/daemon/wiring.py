@@ -89,8 +89,8 @@ def build(settings: Settings) -> Parts:
         max_devices=settings.ingest.max_devices, companion=discovery,
     )  # fmt: skip
     assembler = Assembler(
-        messages, decoder=decoder(settings), devices=devices, journal=journal, window_queue=window_queue, publisher=publisher,
-        accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
+        messages, decoder=decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
+        publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
     )  # fmt: skip
     labeller = Labeller(
         classifier, window_queue=window_queue, publisher=publisher, metrics=metrics, max_batch=settings.model.max_batch,

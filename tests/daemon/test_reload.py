@@ -86,10 +86,10 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
     if kind == "window":
         longer = WindowSpec(length_s=8.0, rate_hz=10.0)  # as many grid points, so that all else fits
         text = f"model.bundle = '{other(tmp_path / 'b', lambda m: msgspec.structs.replace(m, window=longer))}'"
-        told = "its windows are 8 s at 10 Hz in m/s2, those in work 4 s at 20 Hz in m/s2: this needs a restart"
+        told = "its windows are 8 s at 10 Hz in m/s2, those in use 4 s at 20 Hz in m/s2: this needs a restart"
     elif kind == "mounting":
         turned = other(tmp_path / "b", lambda m: msgspec.structs.replace(m, up=m.forward, forward=m.up))
-        text, told = f"model.bundle = '{turned}'", "usual mounting is another"
+        text, told = f"model.bundle = '{turned}'", "default mounting is not the one in use"
     elif kind == "damaged":
         (other(tmp_path / "b", named) / "model.onnx").write_bytes(b"no graph")
         text, told = f"model.bundle = '{tmp_path / 'b'}'", "sha256 differs"
