@@ -1,9 +1,10 @@
-"""Who may import whom: read from the source of every file, imports inside functions included."""
+"""Each package imports only what its list allows: read from the source of every file, imports in functions included."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from sys import stdlib_module_names
 
@@ -11,67 +12,121 @@ import pytest
 
 import hard
 
-PACKAGE = Path(hard.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "transformers"}
+ROOT = Path(hard.__file__).parents[1]
+VALUES = ("hard.records", "hard.units", "hard.errors")
+# For each package or top-level module of hard/ what it may import beside itself and the standard library. From the
+# bottom to the top: an entry names only packages of entries before it.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "hard": (),
+    "hard.errors": (),
+    "hard.units": (),
+    "hard.records": ("numpy",),
+    "hard.setting_types": ("pydantic",),
+    "hard.settings": ("pydantic", "pydantic_settings", "hard.errors", "hard.units", "hard.setting_types"),
+    "hard.simulator": ("numpy", "msgspec", *VALUES),
+    "hard.monitoring": ("numpy", "msgspec", "prometheus_client", *VALUES, "hard.settings"),
+    "hard.motion": ("numpy", *VALUES),
+    "hard.mqtt": ("paho", *VALUES, "hard.monitoring.rate_limited_log"),
+    "hard.model": (
+        "numpy", "msgspec", "sentencepiece", "onnxruntime", "torch", "transformers", *VALUES,
+        "hard.motion.features", "hard.motion.gain", "hard.motion.mounting", "hard.motion.windows",
+    ),
+    "hard.recordings": ("numpy", "pyarrow", *VALUES, "hard.motion"),
+    "hard.journal": ("numpy", "msgspec", *VALUES, "hard.motion.devices"),
+    "hard.formats": ("numpy", "msgspec", *VALUES),
+    "hard.outputs": ("msgspec", *VALUES, "hard.mqtt.outbox"),
+    "hard.pipeline": (
+        *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal", "hard.formats",
+        "hard.outputs",
+    ),
+    "hard.daemon": (
+        "numpy", "msgspec", "prometheus_client", "pydantic", "hard.__version__", *VALUES, "hard.settings",
+        "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.journal", "hard.formats", "hard.outputs",
+        "hard.pipeline",
+    ),
+    "hard.cli": ("hard.__version__", *VALUES),
+    "hard.commands": (
+        "numpy", "msgspec", "paho", "amqtt", "rich", "hard.__version__", *VALUES, "hard.settings", "hard.simulator",
+        "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.recordings", "hard.formats", "hard.daemon",
+        "hard.cli",
+    ),
+    "hard.__main__": ("hard.cli",),
+}  # fmt: skip
+# The only files that may import these.
+ONLY_IN = {
+    "torch": ("hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/", "scripts/random_checkpoint.py"),
+    "transformers": (
+        "hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/", "scripts/random_checkpoint.py",
+        "scripts/benchmark.py",
+    ),
+    "onnxruntime": ("hard/model/scorer_onnx.py", "scripts/training/", "scripts/benchmarks/"),
+    "sentencepiece": ("hard/model/tokens.py", "scripts/training/"),
+    "pyarrow": ("hard/recordings/file_formats.py", "scripts/training/"),
+    "paho": ("hard/mqtt/", "hard/commands/", "scripts/benchmarks/", "scripts/soak/"),
+}  # fmt: skip
+UNSAFE = ("pickle", "shelve", "marshal", "joblib")  # what is read with these can run code
 
 
-def imported(file: Path) -> Iterator[str]:
-    """Full names of all that `file` imports: `a.b` and `a.b.c` for `from a.b import c`."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
-            assert node.module
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def name_of(file: Path) -> str:
+    """The module's full name, as it is imported: without `scripts`."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__").removeprefix("scripts.")
 
 
 def within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def room(file: Path) -> str:
-    return file.relative_to(PACKAGE).as_posix()
+def imported(file: Path) -> Iterator[str]:
+    """Full names of all that `file` imports. `from a import b` gives `a.b`."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("file", sorted((PACKAGE / "motion").glob("*.py")), ids=room)
-def test_motion_imports_numpy_and_the_records_alone(file: Path) -> None:
-    for name in imported(file):
-        assert name == "hard" or within(name, "numpy", "hard.records", "hard.motion", *stdlib_module_names), name
+FILES = {name_of(file): file for folder in ("hard", "scripts") for file in sorted((ROOT / folder).rglob("*.py"))}
+HARD = [name for name in FILES if within(name, "hard")]
 
 
-@pytest.mark.parametrize("file", sorted((PACKAGE / "model").glob("*.py")), ids=room)
-def test_model_knows_no_wire(file: Path) -> None:
-    for name in imported(file):
-        assert not within(
-            name, "paho", "amqtt", "hard.mqtt", "hard.daemon", "hard.settings", "hard.monitoring.metrics"
-        ), name
+def package_of(module: str) -> str:
+    """The entry of ALLOWED that `module` belongs to."""
+    return ".".join(module.split(".")[:2])
 
 
-@pytest.mark.parametrize("file", sorted((PACKAGE / "outputs").glob("*.py")), ids=room)
-def test_outputs_know_no_model(file: Path) -> None:
-    for name in imported(file):
-        assert not within(name, "hard.model", "onnxruntime", "sentencepiece", "tokenizers", *HEAVY), name
+@pytest.mark.parametrize("module", HARD)
+def test_a_module_imports_what_its_package_may(module: str) -> None:
+    package = package_of(module)
+    for name in imported(FILES[module]):
+        assert within(name, package, *ALLOWED[package], *stdlib_module_names), f"{module} imports {name}"
 
 
-def test_torch_and_transformers_are_imported_by_their_scorer_alone() -> None:
-    assert [room(f) for f in FILES if any(within(n, *HEAVY) for n in imported(f))] == ["model/scorer_torch.py"]
+def test_no_package_may_import_what_stands_above_it() -> None:
+    below: set[str] = {"hard"}
+    for package, allowed in ALLOWED.items():
+        up = {name for name in allowed if within(name, "hard") and package_of(name) not in {*below, "hard.__version__"}}
+        assert not up, f"{package} may import {', '.join(sorted(up))}, which stands above it"
+        below.add(package)
 
 
-def test_onnxruntime_is_imported_by_its_scorer_alone() -> None:
-    assert [room(f) for f in FILES if any(within(n, "onnxruntime") for n in imported(f))] == ["model/scorer_onnx.py"]
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    graph = TopologicalSorter[str]()
+    for module, file in FILES.items():
+        for name in imported(file):
+            source = name if name in FILES else name.rpartition(".")[0]
+            if source in FILES and source != module:
+                graph.add(module, source)
+    graph.prepare()  # raises CycleError, with the circle
 
 
-def test_the_package_imports_no_scripts_and_no_tests() -> None:
-    assert [room(f) for f in FILES if any(within(n, "scripts", "training", "tests") for n in imported(f))] == []
-
-
-def test_the_records_import_no_room() -> None:
-    assert not [name for name in imported(PACKAGE / "records.py") if within(name, "hard")]
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_heavy_library_is_imported_only_where_it_may_be(library: str) -> None:
+    for file in FILES.values():
+        if any(within(name, library) for name in imported(file)):
+            assert file.relative_to(ROOT).as_posix().startswith(ONLY_IN[library]), file
 
 
 def test_nothing_is_pickled() -> None:
-    for file in FILES:
-        assert not [n for n in imported(file) if within(n, "pickle", "shelve", "marshal", "joblib")], room(file)
+    for module in HARD:
+        assert not [name for name in imported(FILES[module]) if within(name, *UNSAFE)], module
