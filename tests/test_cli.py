@@ -154,7 +154,7 @@ def test_bundle_show_is_a_screen_and_tells_what_the_card_tells() -> None:
     card = (bundle.find() / "README.md").read_text()
     for title, name in (
         ("Figures, validation", "figures, validation"),
-        ("Figures, train (LEAKY)", "figures, train"),
+        ("Figures, train (LEAKY, the weights learnt from these)", "figures, train"),
         ("Cross-validation, all test windows together", "figures, cross-validation"),
     ):
         found = re.search(rf"## {re.escape(title)}\n\n(\d+) windows. Accuracy ([.\d]+), macro-F1 (0.\d+)", card)

@@ -8,11 +8,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from hard.model.bundle import Bundle, BundleError, Int8, find, read, verify
+from hard.model import leakage
+from hard.model.bundle import Bundle, BundleError, Int8, Training, find, read, verify
 from hard.model.classifier import Classifier
 
 WIDTH = 110  # characters of a line
-LEAKY = " (LEAKY: the weights learnt from these)"
 
 
 def main(args: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def _account(bundle: Bundle) -> str:
         "seed": str(training.seed),
         "precision": training.precision,
         "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
-        **_figures(training.metrics),
+        **_figures(training),
     }
     gap = max(map(len, rows)) + 2
     ends = {"made by": " \\"}  # so that a copied command stays one
@@ -75,13 +75,15 @@ def _wrapped(value: str, gap: int, end: str = "") -> str:
     return f"{end}\n{' ' * gap}".join(lines)
 
 
-def _figures(metrics: dict[str, Any]) -> dict[str, str]:
+def _figures(training: Training) -> dict[str, str]:
     """A row for each part judged, by the few figures that compare bundles; the card has all."""
+    metrics: dict[str, Any] = training.metrics
+    marks = {part: f" ({mark})" for part in training.subjects if (mark := leakage.mark_of(training, part))}
     crossed, abstaining = metrics.get("cross_validation", {}), metrics.get("abstaining", {})
     judged = {**metrics, "cross-validation": crossed.get("pooled")}
     rows = {
         f"figures, {name}": f"macro-F1 {told['macro_f1']:.3f}, accuracy {told['accuracy']:.3f} "
-        f"on {told['windows']} windows{LEAKY * (name == 'train')}"
+        f"on {told['windows']} windows{marks.get(name, '')}"
         for name, told in judged.items()
         if isinstance(told, dict) and {"macro_f1", "accuracy", "windows"} <= told.keys()
     }

@@ -55,10 +55,9 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
         print(_told(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score", file=sys.stderr)
-        if met := leakage.of(
-            classifier.bundle.manifest, [Path(args.file)], list(dict.fromkeys(r.subject for r in runs))
-        ):
-            print(met, file=sys.stderr)
+        subjects = list(dict.fromkeys(run.subject for run in runs))
+        if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
+            print(warning, file=sys.stderr)
     return 0
 
 

@@ -20,11 +20,11 @@ from hard.motion import features
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 
-FORMAT = 2  # 2 has the compiled scorer in int8 too; 1 is read as well
-FORMATS = (1, FORMAT)
+FORMAT = 3
 MANIFEST = "hard.json"
 TOKENIZER = "spiece.model"
 Precision = Literal["fp32", "int8"]
+SplitKind = Literal["subject", "time", "random"]  # how recordings were parted to learn from and to judge by
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # the compiled scorer
 WEIGHTS = ("config.json", "model.safetensors")
 CARD = "README.md"
@@ -53,6 +53,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: str
     data: str
     subjects: dict[str, list[str]]
+    split: SplitKind
     seed: int
     precision: str
     versions: dict[str, str]
@@ -62,6 +63,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies
     digests: dict[str, str] = {}  # sha256 of each file of recordings, by name
     adapted_from: Training | None = None  # of the bundle that this one began with, its metrics left out
+    seen_before: tuple[str, ...] = ()  # subjects to validate or test on whom that bundle, or one before it, has seen
 
 
 class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,7 +197,7 @@ def _manifest(path: Path) -> Manifest:
     try:
         text = (path / MANIFEST).read_bytes()
         version = msgspec.json.decode(text, type=Format).format
-        if version not in FORMATS:
+        if version != FORMAT:
             raise BundleError(f"{path}: {MANIFEST} {_unreadable(version)}")
         manifest = msgspec.json.decode(text, type=Manifest)
     except OSError as error:
@@ -213,7 +215,7 @@ def _is_name(path: Path) -> bool:
 def _check(path: Path, manifest: Manifest) -> None:
     """What can be told without the weights."""
     problem = None
-    if manifest.format not in FORMATS:
+    if manifest.format != FORMAT:
         problem = _unreadable(manifest.format)
     elif len(set(manifest.labels)) != len(manifest.labels) or len(manifest.labels) < 2:
         problem = "needs at least two labels, each once"
@@ -238,7 +240,7 @@ def _check(path: Path, manifest: Manifest) -> None:
 
 
 def _unreadable(version: int) -> str:
-    return f"has format {version}, this version of HARD reads {' and '.join(map(str, FORMATS))}"
+    return f"has format {version}, this version of HARD reads {FORMAT}"
 
 
 def _checksum_problem(path: Path, name: str, digest: str) -> str | None:

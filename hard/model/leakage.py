@@ -1,53 +1,73 @@
-"""Whether a bundle has met the people that it is judged on: the sentence that every figure about them must carry."""
+"""Whether a model has seen the subjects that it is judged on: from a manifest's typed fields, never from its words."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from hard.model.bundle import Manifest, Training, sha256
+from hard.model.bundle import SplitKind, Training, sha256
 
-RANDOM = "LEAKY, windows split at random"  # in the names of a bundle's figures
-MET_BEFORE = "LEAKY, the bundle that it began with has met them"  # the same
+LEARNT = "LEAKY, the weights learnt from these"
+SEEN_BEFORE = "LEAKY, seen by the bundle that it began with"
+SPLITS: dict[SplitKind, str] = {"subject": "", "time": "same people, later", "random": "LEAKY, windows split at random"}
 
 
 def digests(files: Sequence[Path]) -> dict[str, str]:
-    """What tells a recording again under another name: the sha256 of each file, by name; of files of one name in
-    several folders, the later ones by name and number."""
-    told: dict[str, str] = {}
+    """The sha256 of each file by its name: a recording is recognised under another name. Of files of one name in
+    several folders, the later ones go by name and number."""
+    found: dict[str, str] = {}
     names: Counter[str] = Counter()
     for file in files:
         names[file.name] += 1
         n = names[file.name]
-        told[file.name if n == 1 else f"{file.name} ({n})"] = sha256(file)
-    return told
+        found[file.name if n == 1 else f"{file.name} ({n})"] = sha256(file)
+    return found
 
 
-def split_at_random(manifest: Manifest) -> bool:
-    """Whether windows of the same people were in every part."""
-    return any(RANDOM in part for part in manifest.training.metrics)
+def mark(part: str, subjects: Collection[str], split: SplitKind, seen_before: Collection[str]) -> str:
+    """What must stand beside each figure on `part` ("train", "validation", "test"), whose people are `subjects`; empty
+    where the model has never seen them. `seen_before` are those whom the bundle that was adapted has seen."""
+    if part == "train":
+        return LEARNT
+    marks = (SPLITS[split], SEEN_BEFORE if set(subjects) & set(seen_before) else "")
+    return "; ".join(filter(None, marks))
 
 
-def met_before(manifest: Manifest) -> bool:
-    """Whether the people whom the figures are about were met by the bundle that this one began with."""
-    return any(MET_BEFORE in part for part in manifest.training.metrics)
+def mark_of(training: Training, part: str) -> str:
+    """The `mark` of a part of a bundle's figures."""
+    return mark(part, training.subjects.get(part, ()), training.split, training.seen_before)
 
 
-def of(manifest: Manifest, files: Sequence[Path], subjects: Sequence[str]) -> str:
-    """One sentence where the bundle, or one that it was adapted from, was made with these subjects of these files; else
-    empty. A recording that was written anew, with other bytes under another name, isn't recognised."""
-    training: Training | None = manifest.training
-    if split_at_random(manifest) and _shares(manifest.training, files):
-        return f"{RANDOM} when this bundle was made, so it was trained on these very people"
-    nobody = "the figures say nothing about others"
-    while training is not None:
+def seen_subjects(training: Training, files: Sequence[Path], subjects: Sequence[str]) -> tuple[str, ...]:
+    """Those of `subjects` in `files` that the bundle, or one that it was adapted from, learnt from or was chosen by.
+
+    A recording that was written anew, with other bytes under another name, isn't recognised.
+    """
+    known = {s for made in _ancestry(training) for part in ("train", "validation") for s in made.subjects.get(part, ())
+             if _shares(made, files)}  # fmt: skip
+    return tuple(subject for subject in subjects if subject in known)
+
+
+def warning(training: Training, files: Sequence[Path], subjects: Sequence[str]) -> str:
+    """One sentence where `seen_subjects` are any, about the latest training that saw some; else empty."""
+    for made in _ancestry(training):
         for part, did in (("train", "trained"), ("validation", "its epoch chosen")):
-            known = [subject for subject in subjects if subject in training.subjects.get(part, ())]
-            if known and _shares(training, files):
-                return f"LEAKY: this bundle was {did} on the subjects {', '.join(known)}; {nobody}"
-        training = training.adapted_from
+            known = [subject for subject in subjects if subject in made.subjects.get(part, ())]
+            if known and _shares(made, files):
+                how = ", windows split at random" if made.split == "random" else ""
+                return (
+                    f"LEAKY: this bundle was {did} on the subjects {', '.join(known)}{how}; the figures say nothing "
+                    "about others"
+                )
     return ""
+
+
+def _ancestry(training: Training | None) -> Iterator[Training]:
+    """The training of a bundle, then that of the bundle that it began with, and so on."""
+    while training is not None:
+        yield training
+        training = training.adapted_from
 
 
 def _shares(training: Training, files: Sequence[Path]) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from hard.model import bundle
+from hard.model import bundle, leakage
 from training.data import dataset, loading, split
 from training.errors import RefusedError, StoppedError
 from training.model import extend
@@ -71,9 +71,10 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     runs, _ = dataset.read(recipe)
     held = split.deal([r.subject for r in runs], folds, recipe.seed)
     del runs
-    leaky = _leaky(recipe, held)
-    if leaky:
-        console.print(leaky, highlight=False, markup=False)
+    base = extend.base_of(recipe)
+    seen = seen_before(base, recipe, held)
+    if base is not None and seen:
+        console.print(extend.seen_sentence(base, seen), highlight=False, markup=False)
     place.mkdir(parents=True, exist_ok=True)
     threads = recipe.threads or max(1, (os.cpu_count() or 1) // jobs)
     name = recipe.name or recipe.out.name
@@ -83,7 +84,7 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     ]
     console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
     trials = _trained(recipes, console, jobs)
-    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, "leaky": leaky, "plan": asked}
+    told = {"name": recipe.name or recipe.out.name, "command": recipe.command, "seen_before": seen, "plan": asked}
     told |= summary(trials)
     report.write_folds(recipe.out, told, trials)
     display.show_folds(console, told)
@@ -91,13 +92,12 @@ def run(recipe: Recipe, console: Console, *, folds: int, jobs: int) -> dict[str,
     return told
 
 
-def _leaky(recipe: Recipe, held: Sequence[Sequence[str]]) -> str:
-    """A sentence where the bundle that every fold begins with has learnt from people who are held out."""
-    base = extend.base_of(recipe)
+def seen_before(base: bundle.Bundle | None, recipe: Recipe, held: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The subjects held out whom the bundle that every fold begins with has seen."""
     if base is None:
-        return ""
-    people = {"test": [name for subjects in held for name in subjects]}
-    return extend.met(base, loading.files(recipe.data), people)[1]
+        return ()
+    everyone = [name for subjects in held for name in subjects]
+    return leakage.seen_subjects(base.manifest.training, loading.files(recipe.data), everyone)
 
 
 def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Trial]:

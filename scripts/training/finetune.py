@@ -217,6 +217,8 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
         data=", ".join(path.name for path in recipe.data),
         digests=leakage.digests(loading.files(recipe.data)),
         subjects=subjects,
+        split=dataset.parts.kind,
+        seen_before=dataset.parts.seen_before,
         seed=recipe.seed,
         precision=f"{session.precision} ({session.reason})",
         versions={"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},

@@ -15,7 +15,7 @@ from hard.model.prompts import PromptSpec
 
 PARTS = ("spiece.model", "model.onnx", "config.json", "model.safetensors")
 MANIFEST = Manifest(
-    format=1,
+    format=bundle.FORMAT,
     name="test",
     labels=("Walking", "Sitting"),
     window=WindowSpec(4.0, 20.0),
@@ -23,7 +23,9 @@ MANIFEST = Manifest(
     up=(0.0, 1.0, 0.0),
     forward=(0.0, 0.0, 1.0),
     temperature=1.0,
-    training=Training("finetune", "scratch", "none", {"test": ["3"]}, 0, "float32", {"numpy": "2"}, {"macro_f1": 0.9}),
+    training=Training(
+        "finetune", "scratch", "none", {"test": ["3"]}, "subject", 0, "float32", {"numpy": "2"}, {"macro_f1": 0.9}
+    ),
 )
 
 
@@ -112,7 +114,7 @@ def test_the_graph_that_is_served_must_be_there(folder: Path) -> None:
     bundle.write(folder, msgspec.structs.replace(MANIFEST, precision="int8"))
     assert bundle.verify(folder) == [f"{folder}: hard.json lists no model.int8.onnx"]
     (folder / "model.int8.onnx").write_text("")
-    bundle.write(folder, msgspec.structs.replace(MANIFEST, format=2, precision="int8"))
+    bundle.write(folder, msgspec.structs.replace(MANIFEST, precision="int8"))
     assert bundle.verify(folder) == []
 
 
@@ -125,8 +127,9 @@ def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format": 3}, "has format 3, this version of HARD reads 1 and 2"),
-        ({"format": 3, "colour": "red"}, "has format 3, this version of HARD reads 1 and 2"),
+        ({"format": 2}, "has format 2, this version of HARD reads 3"),
+        ({"format": 4, "colour": "red"}, "has format 4, this version of HARD reads 3"),
+        ({"training__split": "at random"}, "is not a manifest"),
         ({"precision": "int4"}, "is not a manifest"),
         ({"labels": ["Walking"]}, "at least two labels"),
         ({"labels": ["Walking", "Walking"]}, "each once"),
@@ -160,7 +163,7 @@ def test_parts_that_do_not_fit_are_refused(folder: Path, fields: dict[str, Any],
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"\xff\xfe", b'{"format":1}', b'{"training":{"metrics":{"a":' + b"[" * 100_000],
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"format":3}', b'{"training":{"metrics":{"a":' + b"[" * 100_000],
     ids=lambda t: repr(t[:9]),
 )
 def test_a_broken_manifest_is_refused(folder: Path, text: bytes) -> None:

@@ -175,9 +175,9 @@ def test_missed_2_a_split_by_window_says_that_it_leaks() -> None:
     people = np.array([str(i) for i in range(10) for _ in range(20)])
     windows = Labelled(tuple([None] * 200), np.array(["Walk", "Walk Up"] * 100), people)  # type: ignore[arg-type]
     by_person = split.by_subject(people.tolist(), ["3"], None, 0)
-    assert not by_person.leaky
+    assert by_person.mark("test") == ""
     assert not set(by_person.train) & {*by_person.validation, *by_person.test}
     _, at_random = split.at_random(windows, 0)
-    assert at_random.leaky
-    assert "LEAKY" in at_random.title("test subjects")
+    assert at_random.kind == "random"
+    assert "LEAKY" in at_random.mark("test")
     assert at_random.parts()["train"] == at_random.parts()["test"]  # the manifest names them on both sides

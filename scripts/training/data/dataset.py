@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from hard.model import leakage
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
@@ -69,11 +70,13 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
         parts = split.covering(labelled, present, recipe.holdout, recipe.validation, recipe.seed)
     if base is not None:
         labels = extend.labels(base, present)
-        met, leaky = extend.met(base, loading.files(recipe.data), parts.parts())
-        parts = replace(parts, met=met)
+        people = parts.parts()
+        judged = list(dict.fromkeys((*people["validation"], *people["test"])))
+        seen = leakage.seen_subjects(base.manifest.training, loading.files(recipe.data), judged)
+        parts = replace(parts, seen_before=seen)
     display.show_data(console, runs, labelled=labelled, labels=labels, split=parts)
     if base is not None:
-        extend.tell(console, base, present, leaky)
+        extend.tell(console, base, present, parts.seen_before)
     split.check_classes(labelled, parts, present)
     usual = _usual(recipe, labelled.of(parts.train))
     stretches = _stretches(recipe, runs, parts, len(grid.offsets)) if recipe.copies else labelled.of(())

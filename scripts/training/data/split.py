@@ -1,7 +1,7 @@
 """Who is learnt from, who chooses the epoch, who judges: a split by subject.
 
 Windows overlap and a person's windows resemble one another, so a split by window measures memory. There is one all the
-same, to reproduce figures that were reached so: it says of itself that it is leaky, and so does all that comes of it.
+same, to reproduce figures that were reached so: its kind goes with it, and marks all that comes of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hard.model.leakage import MET_BEFORE, RANDOM
+from hard.model import leakage
+from hard.model.bundle import SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from training.data import loading
@@ -22,26 +23,20 @@ from training.errors import RefusedError
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2  # of the windows, where they are split at random
 DRAWS = 200  # of validation subjects, until these show every label
-SAME = "same people, later"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, the parts
     hold no subjects but their own names, which stand for subjects in the `Labelled` that came with it; `everyone` names
-    the people and `mark` says what was done. `met` are the parts whose people the bundle that is adapted has learnt
-    from."""
+    the people. `seen_before` are the people to validate or test on whom the bundle that is adapted has seen."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    kind: SplitKind = "subject"
     everyone: tuple[str, ...] = ()
-    mark: str = ""
-    met: tuple[str, ...] = ()
-
-    @property
-    def leaky(self) -> bool:
-        return self.mark == RANDOM
+    seen_before: tuple[str, ...] = ()
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """By part, what `Labelled.of` takes."""
@@ -51,10 +46,9 @@ class Split:
         """By part, the people in it, for the manifest: all are in all where windows were split at random."""
         return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
 
-    def title(self, text: str) -> str:
-        """`text`, whose first word is a part's name, marked where people weren't parted or were met before."""
-        marks = [self.mark] * bool(self.mark) + [MET_BEFORE] * (text.split(maxsplit=1)[0] in self.met)
-        return f"{text} ({'; '.join(marks)})" if marks else text
+    def mark(self, part: str) -> str:
+        """What must stand beside the figures on `part`; see `leakage.mark`."""
+        return leakage.mark(part, self.parts()[part], self.kind, self.seen_before)
 
 
 def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int) -> Split:
@@ -94,12 +88,12 @@ def covering(
 
 
 def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
-    """Windows dealt to the parts at random, and the leaky split: in what comes back a part stands for the subject."""
+    """Windows dealt to the parts at random, and the split: in what comes back a part stands for the subject."""
     rng = np.random.default_rng(seed)
     shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
     part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
     everyone = tuple(dict.fromkeys(labelled.subject.tolist()))
-    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), everyone, RANDOM)
+    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), "random", everyone)
 
 
 def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
@@ -130,7 +124,7 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
         np.repeat(list(found), [len(own) for own in found.values()]),
     )
     everyone = tuple(dict.fromkeys(run.subject for run in runs))
-    return labelled, Split(("train",), ("validation",), ("test",), everyone, SAME)
+    return labelled, Split(("train",), ("validation",), ("test",), "time", everyone)
 
 
 def deal(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:

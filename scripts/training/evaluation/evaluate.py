@@ -76,8 +76,8 @@ def judge(
         if base is not None:
             said = {extend.BEFORE: [np.array([p.label for p in classify(Classifier(base), windows)])], **said}
         outcomes[part] = outcome_of(predictions, truth, classifier.labels, sealed.manifest.temperature, said)
-        seen = " (LEAKY, learnt from)" if part == "train" else ""
-        display.show_score(console, parts.title(f"{part} subjects{seen}"), outcomes[part].score)
+        mark = parts.mark(part)
+        display.show_score(console, f"{part} subjects{f' ({mark})' * bool(mark)}", outcomes[part].score)
         longest = max(longest, examples.longest)
         if part == "test":
             test_loss = loss_on(learner.model, learner.tokenizer, examples, recipe.label_smoothing or 0.0)
@@ -143,10 +143,11 @@ def evaluate(
         return outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
 
     outcome = outcome_on(runs)
-    met = leakage.of(manifest, loading.files(files), wanted)
+    recordings = loading.files(files)
+    seen = leakage.seen_subjects(manifest.training, recordings, wanted)
     told = figures(outcome)
     name = f"{classifier.bundle.model} by {backend}"
-    display.show_score(console, f"{name} (LEAKY)" if met else name, outcome.score)
+    display.show_score(console, f"{name} (LEAKY)" if seen else name, outcome.score)
     display.show_figures(console, told)
     threshold, chosen = _threshold(manifest, outcome)
     abstaining = report.abstaining(outcome, threshold, chosen, out_of_distribution.confidences(classifier))
@@ -156,8 +157,9 @@ def evaluate(
         reached[condition] = outcome_on(others).score.macro_f1
     if changed:
         display.show_conditions(console, reached)
-    if met:
-        console.print(met)
+    warning = leakage.warning(manifest.training, recordings, wanted)
+    if warning:
+        console.print(warning)
     if out is not None:
         intro = [
             f"On {', '.join(file.name for file in files)}, subjects {', '.join(wanted)}, a window every {hop_s:g} s. "
@@ -168,8 +170,9 @@ def evaluate(
             outcome,
             title=name,
             intro=intro,
-            leaky=met,
+            warning=warning,
             told={
+                "seen_before": seen,
                 "bundle": classifier.bundle.model,
                 "backend": backend,
                 "rejected": dict(rejected),

@@ -7,15 +7,14 @@ after its own, and those that they lack are kept. Knows no optimiser.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from hard.model import bundle, leakage
+from hard.model import bundle
 from hard.model.bundle import MANIFEST, WEIGHTS, Bundle, BundleError
 from hard.model.classifier import Classifier
 from training.data.loading import Labelled
@@ -72,10 +71,10 @@ def labels(base: Bundle, present: Sequence[str]) -> tuple[str, ...]:
     return (*base.manifest.labels, *(label for label in present if label not in base.manifest.labels))
 
 
-def tell(console: Console, base: Bundle, present: Sequence[str], leaky: str) -> None:
-    """Which labels are new, which the bundle may forget, and the sentence of `met`, where there is one."""
-    if leaky:
-        console.print(leaky, highlight=False, markup=False)
+def tell(console: Console, base: Bundle, present: Sequence[str], seen: Sequence[str]) -> None:
+    """Which labels are new, which the bundle may forget, and the judged subjects whom it has `seen`."""
+    if seen:
+        console.print(seen_sentence(base, seen), highlight=False, markup=False)
     own = base.manifest.labels
     if new := [label for label in present if label not in own]:
         console.print(f"new labels: {', '.join(new)}", highlight=False)
@@ -87,14 +86,8 @@ def tell(console: Console, base: Bundle, present: Sequence[str], leaky: str) -> 
         )
 
 
-def met(base: Bundle, files: Sequence[Path], people: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], str]:
-    """Which parts, of those whose `people` are judged, the bundle has learnt from, and a sentence that says so."""
-    known = {
-        part: names for part, names in people.items() if part != "train" and leakage.of(base.manifest, files, names)
-    }
-    everybody = list(dict.fromkeys(name for names in known.values() for name in names))
-    told = leakage.of(base.manifest, files, everybody)
-    return tuple(known), f"{base.path.name}, before it is adapted: {told}" if known else ""
+def seen_sentence(base: Bundle, seen: Sequence[str]) -> str:
+    return f"LEAKY: {base.path.name} has seen the subjects {', '.join(seen)}; their figures say nothing about others"
 
 
 def nearest(base: Bundle, learnt: Labelled) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hard.model import leakage
 from training.report import plots
 from training.results.abstaining import RULE
 from training.results.outcome import side_by_side
@@ -18,6 +19,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; figures as they come."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def marked(title: str, mark: str) -> str:
+    """A heading with its `mark` in brackets, where there is one."""
+    return f"{title} ({mark})" if mark else title
+
+
+def seen_before(subjects: Sequence[str]) -> str:
+    """A sentence where the bundle that was adapted has seen people who were held out; else nothing."""
+    return f"**{leakage.SEEN_BEFORE}: {', '.join(subjects)}.**" if subjects else ""
 
 
 def facts(told: dict[str, Any]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hard.model.bundle import Manifest, Training
-from hard.model.leakage import MET_BEFORE, RANDOM, met_before, split_at_random
-from training.data.split import SAME
+from hard.model.leakage import SEEN_BEFORE, SPLITS, mark_of
 from training.report import markdown
 
 LIMITS = """\
@@ -33,23 +32,18 @@ MET = (
 )
 TEST = "; the test subjects were met once, at the end"
 AT_RANDOM = (
-    f"**{RANDOM}.** Overlapping windows of the same people are in every part, so the figures measure memory and say "
-    "nothing about people whom the model never saw."
+    f"**{SPLITS['random']}.** Overlapping windows of the same people are in every part, so the figures measure "
+    "memory and say nothing about people whom the model never saw."
 )
 KNOWN = (
-    f"**{MET_BEFORE}.** The people whom the figures so marked are about are among those that the bundle before was "
+    f"**{SEEN_BEFORE}.** The people whom the figures so marked are about are among those that the bundle before was "
     "made from, so the figures say nothing about others, and the comparison with that bundle favours it."
 )
 
 IN_TIME = (
-    f"**The split is in time ({SAME}).** The first part of each activity was learnt from, the next chose the epoch and "
-    "the temperature, the last tested: the figures hold for these people, and say little about others."
+    f"**The split is in time ({SPLITS['time']}).** The first part of each activity was learnt from, the next chose "
+    "the epoch and the temperature, the last tested: the figures hold for these people, and say little about others."
 )
-
-
-def in_time(manifest: Manifest) -> bool:
-    """Whether the same people are in every part."""
-    return any(SAME in part for part in manifest.training.metrics)
 
 
 def model_card(manifest: Manifest, losses: bool = True) -> str:
@@ -58,8 +52,9 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     `losses` says whether the loss curves lie beside it.
     """
     training, window, prompt = manifest.training, manifest.window, manifest.prompt
-    told, met = training.metrics, met_before(manifest)
-    mark = RANDOM if split_at_random(manifest) else MET_BEFORE if met else ""
+    told = training.metrics
+    judged = [part for part in ("test", "validation") if part in told]
+    mark = mark_of(training, judged[0])
     facts = {
         "Base": f"`{training.base}`",
         "Data": training.data,
@@ -74,36 +69,39 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         **{f"Subjects, {part}": ", ".join(names) or "none" for part, names in training.subjects.items()},
     }
     parts = [
-        f"# {manifest.name}{f' ({mark})' if mark else ''}",
+        f"# {markdown.marked(manifest.name, mark)}",
         f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: "
         f"{', '.join(manifest.labels)}.",
         "## How it was made",
         f"```sh\n{training.command}\n```",
         markdown.facts(facts),
-        AT_RANDOM
-        if mark == RANDOM
-        else IN_TIME
-        if in_time(manifest)
-        else f"{_by_subject(training)}{TEST * bool(training.subjects['test'])}.",
-        KNOWN if met else "",
+        _split(training),
+        KNOWN if training.seen_before else "",
     ]
-    for part in sorted(name for name in told if name.startswith(("test", "validation"))):
-        parts.append(markdown.figures(f"Figures, {part}", told[part]))
+    for part in judged:
+        parts.append(markdown.figures(markdown.marked(f"Figures, {part}", mark_of(training, part)), told[part]))
         parts.append(markdown.baselines(f"The same windows and split, other models, {part}", told[part]))
     if "train" in told:
-        parts += [markdown.figures("Figures, train (LEAKY)", told["train"]), MET]
-    last = min(name for name in told if name.startswith(("test", "validation")))
-    parts.append(markdown.promises(told, told[last]["accuracy"]))
+        parts += [markdown.figures(markdown.marked("Figures, train", mark_of(training, "train")), told["train"]), MET]
+    parts.append(markdown.promises(told, told[judged[0]]["accuracy"]))
     if "cross_validation" in told:
         parts += _crossed(told["cross_validation"])
     if "abstaining" in told:
-        title = f"Abstaining ({mark})" if mark else "Abstaining"
-        parts += [markdown.abstaining(told["abstaining"], title), markdown.pictures(losses)]
+        parts += [
+            markdown.abstaining(told["abstaining"], markdown.marked("Abstaining", mark)),
+            markdown.pictures(losses),
+        ]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
 
 
+def _split(training: Training) -> str:
+    """How the recordings were parted, what chose epoch and temperature, and how long the weights learnt."""
+    if training.split != "subject":
+        return AT_RANDOM if training.split == "random" else IN_TIME
+    return f"{_by_subject(training)}{TEST * bool(training.subjects['test'])}."
+
+
 def _by_subject(training: Training) -> str:
-    """Who chose the temperature, and how long the weights learnt."""
     if training.refit and "cross_validation" in training.metrics:
         return REFIT_BY_FOLDS.format(first=training.metrics["epoch"], epochs=training.epochs)
     return SPLIT + REFIT * training.refit
@@ -122,16 +120,15 @@ def _served(manifest: Manifest) -> str:
 
 def _crossed(told: dict[str, Any]) -> list[str]:
     """What the same recipe reached on people whom its models never saw; these weights have seen more people."""
-    count, leaky = len(told["folds"]), told.get("leaky", "")
-    mark = " (LEAKY)" * bool(leaky)
+    count, mark = len(told["folds"]), SEEN_BEFORE if told["seen_before"] else ""
     expected = (
         f"The figures to expect on other people: {count} models of the same recipe, each judged on subjects that it "
         "never met. None of them is this one."
     )
     return [
-        f"## Cross-validation{mark}",
-        f"**{leaky}.**" if leaky else expected,
+        f"## {markdown.marked('Cross-validation', mark)}",
+        markdown.seen_before(told["seen_before"]) or expected,
         f"```sh\n{told['command']}\n```",
         markdown.folds(told),
-        markdown.figures(f"Cross-validation, all test windows together{mark}", told["pooled"]),
+        markdown.figures(markdown.marked("Cross-validation, all test windows together", mark), told["pooled"]),
     ]

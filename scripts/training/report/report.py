@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import structs
 from rich.console import Console
 
-from hard.model import bundle
+from hard.model import bundle, leakage
 from hard.records import Float64Array
 from training import resume
 from training.data.split import Split
@@ -46,10 +46,9 @@ def abstaining(shown: Outcome, threshold: float, source: str, strangers: dict[st
     }
 
 
-def metrics(trial: Trial, title: Callable[[str], str] = str) -> dict[str, Any]:
-    """What a manifest carries of one fine-tune: figures by part (under its `title`), losses, samples, abstaining,
-    tokens, epoch."""
-    told: dict[str, Any] = {title(part): figures(outcome) for part, outcome in trial.parts.items()}
+def metrics(trial: Trial) -> dict[str, Any]:
+    """What a manifest carries of one fine-tune: figures by part, losses, samples, abstaining, tokens, epoch."""
+    told: dict[str, Any] = {part: figures(outcome) for part, outcome in trial.parts.items()}
     shown = trial.parts.get("test", trial.parts.get("validation"))
     chooser = trial.parts.get("validation")
     if shown is not None and chooser is not None:
@@ -83,18 +82,19 @@ def write_bundle(
     sealed: bundle.Bundle, trial: Trial, parts: Split, console: Console, crossed: Path | None = None
 ) -> None:
     """Figures, card and pictures into the bundle; those of the cross-validation in `crossed`, where there is one."""
-    told = metrics(trial, parts.title)
+    told = metrics(trial)
     if crossed is not None:
         told |= of_folds(crossed, trial)
     for part in trial.parts:
-        display.show_figures(console, told[parts.title(part)])
+        display.show_figures(console, told[part])
     display.show_abstaining(console, told["abstaining"])
     manifest = structs.replace(sealed.manifest, training=structs.replace(sealed.manifest.training, metrics=told))
     last = "test" if "test" in trial.parts else "validation"
     threshold = told["abstaining"]["min_confidence"]
     display.show_promises(console, told, trial.parts[last].score.accuracy)
     if crossed is None:
-        plots.draw(sealed.path, trial.parts[last], [trial.history], threshold, parts.title(f"{last} subjects"))
+        title = markdown.marked(f"{last} subjects", parts.mark(last))
+        plots.draw(sealed.path, trial.parts[last], [trial.history], threshold, title)
     else:
         for picture in plots.ALL:
             shutil.copyfile(crossed / picture, sealed.path / picture)
@@ -108,12 +108,11 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
     """The cross-validation report: `told` as `folds.summary` gives it, the pictures of all test windows together."""
     tests = pooled([trial.parts["test"] for trial in trials])
     histories, threshold = [trial.history for trial in trials], told["abstaining"]["min_confidence"]
-    leaky = told.get("leaky", "")
-    mark = " (LEAKY)" * bool(leaky)
-    plots.draw(folder, tests, histories, threshold, f"{len(trials)} folds, by subject{mark}")
+    mark = leakage.SEEN_BEFORE if told["seen_before"] else ""
+    plots.draw(folder, tests, histories, threshold, markdown.marked(f"{len(trials)} folds, by subject", mark))
     parts = [
-        f"# Cross-validation: {told['name']}{mark}",
-        f"**{leaky}.**" if leaky else "",
+        "# " + markdown.marked(f"Cross-validation: {told['name']}", mark),
+        markdown.seen_before(told["seen_before"]),
         f"{len(trials)} folds by subject: every subject is judged once, by a model that never met them. In each fold "
         "other subjects choose the epoch and the temperature. Beside the model what one would use instead: it learnt "
         "from the same windows, copies included; the CNN is the mean of three seeds.",
@@ -121,7 +120,7 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
         f"Prompts of {told['prompt_tokens']} tokens.",
         "## Folds",
         markdown.folds(told),
-        markdown.figures(f"All test windows together{mark}", told["pooled"]),
+        markdown.figures(markdown.marked("All test windows together", mark), told["pooled"]),
         markdown.abstaining(told["abstaining"]),
         markdown.pictures(any(trial.history for trial in trials)),
         OVERLAP,
@@ -130,24 +129,24 @@ def write_folds(folder: Path, told: dict[str, Any], trials: Sequence[Trial]) -> 
 
 
 def write_evaluation(
-    folder: Path, outcome: Outcome, *, title: str, intro: Sequence[str], leaky: str, told: dict[str, Any]
+    folder: Path, outcome: Outcome, *, title: str, intro: Sequence[str], warning: str, told: dict[str, Any]
 ) -> None:
-    """One bundle on any data; `leaky` is the sentence that says so, or empty."""
-    mark = f"{title} (LEAKY)" if leaky else title
+    """One bundle on any data; `warning` is a sentence where the bundle has seen the people, else empty."""
+    mark = "LEAKY" if warning else ""
     folder.mkdir(parents=True, exist_ok=True)
-    plots.draw(folder, outcome, [], told["abstaining"]["min_confidence"], mark)
+    plots.draw(folder, outcome, [], told["abstaining"]["min_confidence"], markdown.marked(title, mark))
     parts = [
-        f"# {mark}",
-        *([f"**{leaky}**"] if leaky else []),
+        f"# {markdown.marked(title, mark)}",
+        f"**{warning}**" if warning else "",
         *intro,
-        markdown.figures("Figures (LEAKY)" if leaky else "Figures", told["figures"]),
+        markdown.figures(markdown.marked("Figures", mark), told["figures"]),
         markdown.baselines("Baselines", told["figures"]),
-        markdown.conditions(told["conditions"], "Other phones and placements (LEAKY)" if leaky else ""),
-        markdown.abstaining(told["abstaining"], "Abstaining (LEAKY)" if leaky else "Abstaining"),
+        markdown.conditions(told["conditions"], markdown.marked("Other phones and placements", mark)),
+        markdown.abstaining(told["abstaining"], markdown.marked("Abstaining", mark)),
         markdown.pictures(False),
         OVERLAP,
     ]
-    _write(folder, {**told, "leaky": leaky}, parts)
+    _write(folder, told, parts)
 
 
 def _write(folder: Path, told: dict[str, Any], parts: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from training.report import model_card
 
 from hard.model import bundle
 from hard.model.classifier import load
-from hard.model.leakage import MET_BEFORE
+from hard.model.leakage import SEEN_BEFORE
 from hard.motion.windows import Grid
 
 
@@ -63,8 +63,8 @@ def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) ->
     runs, _ = loading.load([recording], None, None, "m/s2")
     labelled, parts = split.in_time([run for run in runs if run.subject == "1"], Grid(2.0, 20.0, hop_s=0.5))
     assert parts.parts() == {"train": ["1"], "validation": ["1"], "test": ["1"]}
-    assert parts.title("test") == "test (same people, later)"
-    assert not parts.leaky
+    assert parts.kind == "time"
+    assert parts.mark("test") == "same people, later"
     for truth in ("Walking", "Jogging", "Sitting"):
         spans = []
         for part in ("train", "validation", "test"):
@@ -92,43 +92,38 @@ def prepared(data: Path, **options: Any) -> tuple[split.Split, str]:
 
 def test_people_whom_the_bundle_has_met_are_told(known: Path, recording: Path) -> None:
     parts, told = prepared(known, holdout=("3",), validation=1)
-    assert parts.met == ("validation", "test")
-    assert parts.title("test subjects") == f"test subjects ({MET_BEFORE})"
-    assert parts.title("train subjects") == "train subjects"
-    assert (
-        f"default, before it is adapted: LEAKY: this bundle was trained on the subjects {parts.validation[0]}, 3"
-        in told
-    )
-    assert replace(parts, mark=split.SAME).title("test") == f"test (same people, later; {MET_BEFORE})"
+    assert parts.seen_before == (*parts.validation, "3")
+    assert parts.mark("validation") == parts.mark("test") == SEEN_BEFORE
+    assert f"LEAKY: default has seen the subjects {parts.validation[0]}, 3;" in told
+    assert replace(parts, kind="time").mark("test") == f"same people, later; {SEEN_BEFORE}"
     parts, told = prepared(recording, holdout=("3",))  # others of the same names
-    assert parts.met == ()
+    assert parts.seen_before == ()
     assert "LEAKY" not in told
 
 
 def test_folds_of_people_whom_the_bundle_has_met_are_told(known: Path, tmp_path: Path) -> None:
-    base = extend.settled(Recipe(data=(known,), out=tmp_path / "cv", base="default"))
-    leaky = crossval._leaky(base, [("1", "2"), ("3",)])
-    assert leaky.startswith("default, before it is adapted: LEAKY: this bundle was trained on the subjects 1, 2, 3;")
-    assert crossval._leaky(base, [("77",)]) == ""
-    assert crossval._leaky(replace(base, base="scratch"), [("1",)]) == ""
+    folds = Recipe(data=(known,), out=tmp_path / "cv", base="default")
+    assert crossval.seen_before(bundle.read(), folds, [("1", "2"), ("3",)]) == ("1", "2", "3")
+    assert crossval.seen_before(bundle.read(), folds, [("77",)]) == ()
+    assert crossval.seen_before(None, folds, [("1",)]) == ()
 
 
 def test_a_card_of_people_whom_the_bundle_has_met_says_so() -> None:
     manifest = bundle.read().manifest
     told = dict(manifest.training.metrics)
-    told[f"validation ({MET_BEFORE})"] = told.pop("validation")
-    told["cross_validation"] = {**told["cross_validation"], "leaky": "LEAKY: it was trained on 3"}
-    marked = structs.replace(manifest, training=structs.replace(manifest.training, metrics=told))
+    told["cross_validation"] = {**told["cross_validation"], "seen_before": ["3"]}
+    training = structs.replace(manifest.training, metrics=told, seen_before=("3",))
+    marked = structs.replace(manifest, training=training)
     page = model_card.model_card(marked)
     for piece in (
-        f"# hard-default ({MET_BEFORE})",
-        f"**{MET_BEFORE}.**",
-        f"## Figures, validation ({MET_BEFORE})",
-        f"## Abstaining ({MET_BEFORE})",
-        "## Cross-validation (LEAKY)\n\n**LEAKY: it was trained on 3.**",
+        f"# hard-default ({SEEN_BEFORE})",
+        f"**{SEEN_BEFORE}.**",
+        f"## Figures, validation ({SEEN_BEFORE})",
+        f"## Abstaining ({SEEN_BEFORE})",
+        f"## Cross-validation ({SEEN_BEFORE})\n\n**{SEEN_BEFORE}: 3.**",
     ):
         assert piece in page
-    assert MET_BEFORE not in model_card.model_card(manifest)
+    assert SEEN_BEFORE not in model_card.model_card(manifest)
 
 
 @pytest.mark.slow
@@ -150,7 +145,7 @@ def test_the_shipped_bundle_learns_an_activity_of_one_person(recording: Path, tm
     assert manifest.training.base == before.model
     assert manifest.training.adapted_from is not None
     assert manifest.training.adapted_from.subjects == before.manifest.training.subjects
-    told = manifest.training.metrics["test (same people, later)"]
+    told = manifest.training.metrics["test"]
     assert told["macro_f1"] > told["baselines"][extend.BEFORE]["macro_f1"]
     assert told["baselines"][extend.BEFORE]["f1"]["Skipping Rope"] == 0
     assert told["f1"]["Skipping Rope"] > 0.6

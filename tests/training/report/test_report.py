@@ -51,7 +51,7 @@ def test_folds_then_a_model_trained_on_everybody(recording: Path, tmp_path: Path
     assert metrics["abstaining"]["min_confidence"] == report["abstaining"]["min_confidence"]
     card = (out / "README.md").read_text()
     assert "3 models of the same recipe" in card
-    assert "## Figures, train (LEAKY)" in card
+    assert "## Figures, train (LEAKY, the weights learnt from these)" in card
     epochs = bundle.read(out).manifest.training.epochs
     assert (
         f"after epoch {metrics['epoch']:g}, its best. This one learnt from them too, for {epochs:g} epochs: as" in card
@@ -69,13 +69,14 @@ def test_a_random_split_marks_all_that_comes_of_it(recording: Path, tmp_path: Pa
     card = (out / "README.md").read_text()
     assert card.startswith("# leaky (LEAKY, windows split at random)")
     assert "## Figures, test (LEAKY" in card
-    metrics = bundle.read(out).manifest.training.metrics
-    assert "test" not in metrics
-    assert "test (LEAKY, windows split at random)" in metrics
+    training = bundle.read(out).manifest.training
+    assert training.split == "random"
+    assert "test" in training.metrics
+    assert "LEAKY" not in json.dumps(training.metrics)
     told = script("evaluate.py", out, recording, "--subjects", "5", "--out", report, "--changed")
-    assert "LEAKY, windows split at random when this bundle was made" in told
+    assert "LEAKY: this bundle was trained on the subjects 5, windows split at random" in told
     assert (report / "README.md").read_text().partition("\n")[0].endswith("(LEAKY)")
-    assert json.loads((report / "report.json").read_text())["leaky"].startswith("LEAKY")
+    assert json.loads((report / "report.json").read_text())["seen_before"] == ["5"]
     reached = json.loads((report / "report.json").read_text())["conditions"]
     assert {"as recorded", "turned anyhow", "20 Hz, polled"} <= reached.keys()
     assert abs(reached["turned anyhow"] - reached["as recorded"]) <= 0.02
