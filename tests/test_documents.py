@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from support.exposition import exposition
 
 from hard import cli
+from hard.daemon.reload import LIVE
 from hard.monitoring.accounting import REASONS
 from hard.outputs import publisher
 from hard.settings import Settings
@@ -74,6 +75,11 @@ def test_the_defaults_in_the_table_are_the_defaults() -> None:
             assert text == str(default or "").replace("**********", ""), name
 
 
+def test_the_settings_that_reload_are_listed() -> None:
+    first = section(HARD / "SETTINGS.md", "Reload").split("\n\n")[0]
+    assert set(re.findall(r"`([a-z_.]+)`", first)) == LIVE
+
+
 def test_the_metrics_table_is_the_metrics() -> None:
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", exposition(), flags=re.M))
     page = HARD / "monitoring" / "README.md"
@@ -125,8 +131,22 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
-def test_every_module_is_on_the_map() -> None:
-    text = (HARD / "README.md").read_text()
-    modules = {str(p.relative_to(HARD)): p for p in HARD.rglob("*.py") if p.name not in ("__init__.py", "__main__.py")}
-    missing = [name for name, file in modules.items() if file.parent.name != "commands" and file.name not in text]
-    assert not missing, f"hard/README.md has no line for {', '.join(sorted(missing))}"
+def file_tree(page: Path) -> dict[str, str]:
+    """Each path of the page's file tree, folders with a slash at the end, and its line."""
+    block = section(page, "The file tree").split("```\n")[1]
+    found: dict[str, str] = {}
+    folders: list[str] = []
+    for indent, name, line in re.findall(r"^( *)(\S+) +(\S.*)$", block, flags=re.M):
+        del folders[len(indent) // 2 :]
+        found["".join(folders) + name] = line
+        folders.append(name)
+    return found
+
+
+@pytest.mark.parametrize("folder", ["hard", "scripts"])
+def test_the_file_tree_has_a_line_for_every_package_and_module(folder: str) -> None:
+    top = ROOT / folder
+    modules = {p.relative_to(top).as_posix() for p in top.rglob("*.py") if not p.name.startswith("__")}
+    packages = {f"{p.parent.relative_to(top).as_posix()}/" for p in top.rglob("*/__init__.py")}
+    missing = sorted((modules | packages) - set(file_tree(top / "README.md")))
+    assert not missing, f"add a line to the file tree of {folder}/README.md for: {', '.join(missing)}"
