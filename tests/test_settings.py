@@ -45,7 +45,7 @@ def test_lists_are_json_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("mqtt.port=0", "mqtt.port"),
         ("mqtt.port=many", "mqtt.port"),
@@ -70,15 +70,15 @@ def test_lists_are_json_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         ('ingest.topics=["$share/{device}/accel"]', "ingest.topics"),
     ],
 )
-def test_a_bad_setting_is_named(override: str, told: str) -> None:
+def test_a_bad_setting_is_named(override: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(None, [override])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("mqtt.host=a..b", "mqtt.host: must be a host name or an address"),
         ("mqtt.host=.a", "mqtt.host: must be"),
@@ -99,8 +99,8 @@ def test_a_bad_setting_is_named(override: str, told: str) -> None:
         ("model.bundle=a\0b", "model.bundle: must be UTF-8"),
     ],
 )
-def test_what_a_broker_or_the_system_would_choke_on_is_refused(override: str, told: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{re.escape(told)}") as caught:
+def test_what_a_broker_or_the_system_would_choke_on_is_refused(override: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}") as caught:
         load(None, [override])
     assert "\n" not in str(caught.value)
 
@@ -110,11 +110,11 @@ def test_hosts_that_can_be_asked_for(host: str) -> None:
     assert load(None, [f"mqtt.host={host}"]).mqtt.host == host
 
 
-@pytest.mark.parametrize(("password", "told"), [("p" * 65_536, "at most 65535 bytes"), ("\udcff", "not UTF-8 text")])
-def test_a_password_that_mqtt_cannot_carry_is_refused_unsaid(password: str, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("password", "message"), [("p" * 65_536, "at most 65535 bytes"), ("\udcff", "not UTF-8 text")])
+def test_a_password_that_mqtt_cannot_carry_is_refused_unsaid(password: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes(password.encode(errors="surrogateescape"))
     for given in (f"password={password}", f"password_file={tmp_path / 'password'}"):
-        with pytest.raises(SettingsError, match=rf"^mqtt\.{given.partition('=')[0]}: .*{told}$") as caught:
+        with pytest.raises(SettingsError, match=rf"^mqtt\.{given.partition('=')[0]}: .*{message}$") as caught:
             load(None, ["mqtt.username=u", f"mqtt.{given}"]).password()
         assert password not in str(caught.value)
 

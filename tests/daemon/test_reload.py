@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def other(folder: Path, change: Callable[[Manifest], Manifest]) -> Path:
-    """A copy of the default bundle that `change` made another."""
+    """A copy of the default bundle, changed by `change`."""
     shutil.copytree(bundle.find(), folder)
     bundle.write(folder, change(bundle.read(folder).manifest))
     return folder
@@ -86,22 +86,22 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
     if kind == "window":
         longer = WindowSpec(length_s=8.0, rate_hz=10.0)  # as many grid points, so that all else fits
         text = f"model.bundle = '{other(tmp_path / 'b', lambda m: msgspec.structs.replace(m, window=longer))}'"
-        told = "its windows are 8 s at 10 Hz in m/s2, those in use 4 s at 20 Hz in m/s2: this needs a restart"
+        refusal = "its windows are 8 s at 10 Hz in m/s2, those in use 4 s at 20 Hz in m/s2: this needs a restart"
     elif kind == "mounting":
         turned = other(tmp_path / "b", lambda m: msgspec.structs.replace(m, up=m.forward, forward=m.up))
-        text, told = f"model.bundle = '{turned}'", "default mounting is not the one in use"
+        text, refusal = f"model.bundle = '{turned}'", "default mounting is not the one in use"
     elif kind == "damaged":
         (other(tmp_path / "b", named) / "model.onnx").write_bytes(b"no graph")
-        text, told = f"model.bundle = '{tmp_path / 'b'}'", "sha256 differs"
+        text, refusal = f"model.bundle = '{tmp_path / 'b'}'", "sha256 differs"
     else:
-        text, told = "labels.min_confidence = 7", "labels.min_confidence"
+        text, refusal = "labels.min_confidence = 7", "labels.min_confidence"
     with Listener(mosquitto) as listener, started(mosquitto, config) as running:
         running.ready()
         config.write_text(text)
         running.process.send_signal(signal.SIGHUP)
         eventually(lambda: "not reloaded, all stays as it is" in running.log)
         line = next(line for line in running.lines if "not reloaded" in line)
-        assert told in line
+        assert refusal in line
         start = time.time() - 50
         for second in range(5):
             listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
@@ -142,8 +142,8 @@ def test_a_signal_that_comes_during_a_reload_asks_for_another(
         eventually(begun.exists)  # the settings are read
         config.write_text(common + "0.3")
         running.process.send_signal(signal.SIGHUP)
-        told = len(health(listener))
-        eventually(lambda: len(health(listener)) > told + 1)  # the second signal has had its tick
+        before = len(health(listener))
+        eventually(lambda: len(health(listener)) > before + 1)  # the second signal has had its tick
         go_on.touch()
         eventually(lambda: running.log.count("changed: labels.min_confidence") == 2)
         assert running.stop() == 0

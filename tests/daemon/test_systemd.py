@@ -1,4 +1,4 @@
-"""What systemd hears from a daemon: a real notify socket, a real broker, real faults."""
+"""Notifications to systemd: a real notify socket, a real broker, real faults."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_ready_then_status_with_rates_then_stopping(mosquitto: Mosquitto, tmp_pa
         eventually(heard.statuses)
         assert heard.statuses()[0] == "subscribed; 0.0 messages/s, 0.0 labels/s, 0 of 0 devices active"
         assert running.stop() == 0
-        # grace_s and the last words
+        # grace_s and the margin beyond it
         eventually(lambda: heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000")
         assert heard.fed() == 0  # the unit has no WatchdogSec
 
 
 @pytest.mark.slow
-def test_the_watchdog_is_fed_at_rest_and_without_a_broker(mosquitto: Mosquitto, tmp_path: Path) -> None:
+def test_keep_alives_go_on_at_rest_and_without_a_broker(mosquitto: Mosquitto, tmp_path: Path) -> None:
     interval_s = 3
     with service(mosquitto.port, tmp_path, interval_s=interval_s) as (heard, running):
         eventually(lambda: heard.fed() >= 3, 120)
@@ -73,7 +73,7 @@ def test_the_watchdog_is_fed_at_rest_and_without_a_broker(mosquitto: Mosquitto, 
 
 
 @pytest.mark.slow
-def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
+def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_process(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     with (
@@ -104,9 +104,9 @@ def test_a_stuck_label_worker_is_told_starves_the_watchdog_and_ends_the_process(
         ),
         (
             "network",
-            "import threading\nimport hard.daemon.daemon as d\nfrom hard.mqtt.session import Session\n"
-            "d.SHUTDOWN_MARGIN_S = 2\n"
-            "Session._on_message = lambda *_: threading.Event().wait()",
+            "import threading\nfrom hard.daemon import daemon\nfrom hard.mqtt.acks import Acks\n"
+            "daemon.SHUTDOWN_MARGIN_S = 2\n"
+            "Acks.came = lambda *_: threading.Event().wait()",
         ),
     ],
 )
@@ -120,10 +120,10 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
 
 
 @pytest.mark.slow
-def test_a_network_thread_that_no_longer_tries_is_stuck_too() -> None:
+def test_a_network_thread_that_no_longer_tries_to_connect_is_stuck_too() -> None:
     """Without a broker it may wait between attempts and for each, and not for ever."""
-    code = "import threading\nfrom hard.daemon import daemon, wiring\nfrom hard.mqtt.session import Session\n"
-    code += "daemon.SHUTDOWN_MARGIN_S = wiring.CONNECT_S = 2\nSession._wait = lambda *_: threading.Event().wait()"
+    code = "import threading\nfrom hard.daemon import daemon, wiring\nfrom hard.mqtt.backoff import Backoff\n"
+    code += "daemon.SHUTDOWN_MARGIN_S = wiring.CONNECT_S = 2\nBackoff.failed = lambda *_: threading.Event().wait()"
     with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
         running.ready(broker=False)
         assert running.process.wait(120) == 1
@@ -139,7 +139,7 @@ def test_the_journal_gets_levels_as_numbers(mosquitto: Mosquitto) -> None:
         assert any(line.startswith("<6>hard.daemon.daemon: ready") for line in running.lines)
 
 
-def test_a_reload_is_told_and_a_stop_then_asks_for_the_new_time(mosquitto: Mosquitto, tmp_path: Path) -> None:
+def test_a_reload_is_notified_and_a_stop_then_asks_for_the_new_time(mosquitto: Mosquitto, tmp_path: Path) -> None:
     config = tmp_path / "hard.toml"
     config.write_text("")
     code = f"import sys\nsys.argv += ['--config', {str(config)!r}]"
@@ -153,7 +153,7 @@ def test_a_reload_is_told_and_a_stop_then_asks_for_the_new_time(mosquitto: Mosqu
         eventually(lambda: heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000")
 
 
-def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reload_is_notified_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     with Systemd(tmp_path / "notify") as heard:
         systemd.reloading()
@@ -164,7 +164,7 @@ def test_a_reload_is_told_with_its_time(tmp_path: Path, monkeypatch: pytest.Monk
     assert 0 < int(when.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
-def test_where_no_one_listens_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_listener_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for address in ("", str(tmp_path / "nobody"), "@nobody-at-all", "relative"):
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         systemd.ready()
@@ -181,7 +181,7 @@ def test_where_no_one_listens_nothing_fails(tmp_path: Path, monkeypatch: pytest.
         (None, None, None),
     ],
 )
-def test_the_interval_is_the_units_where_it_is_meant_for_us(
+def test_the_interval_counts_only_where_it_is_meant_for_this_process(
     monkeypatch: pytest.MonkeyPatch, usec: str | None, pid: int | None, interval_s: float | None
 ) -> None:
     for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):

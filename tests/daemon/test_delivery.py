@@ -1,0 +1,174 @@
+"""Nothing is lost over stops, kills and outages: the daemon as a process, on a real mosquitto."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+
+import pytest
+from support.daemon import Running, batch, daemon, discrepancies, labels
+from support.listener import Listener, eventually
+from support.mosquitto import Mosquitto
+
+
+def test_what_was_sent_while_the_daemon_was_away_is_labelled_later(mosquitto: Mosquitto) -> None:
+    start = time.time() - 60
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, "mqtt.client_id=stable") as running:
+            running.ready()
+            assert running.stop() == 0
+        for second in range(6):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        with daemon(mosquitto.port, "mqtt.client_id=stable"):
+            eventually(lambda: len(labels(listener, "a")) == 3)
+
+
+def test_a_backlog_larger_than_every_queue_is_labelled_whole(mosquitto: Mosquitto) -> None:
+    mosquitto.reconfigure("max_queued_messages 10000", "max_inflight_messages 10")
+    seconds, start = 500, time.time() - 3000
+    options = ("mqtt.client_id=stable", "ingest.max_queued_messages=30", "model.max_pending_per_device=5")
+    options += ("model.max_age_s=600",)  # on a slow machine it is a backlog all the same, and no overload
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, *options) as running:
+            running.ready()
+            assert running.stop() == 0
+        for second in range(seconds):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        with daemon(mosquitto.port, *options) as running:
+            eventually(lambda: len(labels(listener, "a")) == seconds - 3, 120)
+            assert running.ready().metrics()['hard_messages_total{outcome="shed"}'] == 0
+        ends = [label["end"] for label in labels(listener, "a")]
+        assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize("durability", ["journal", "snapshot"])
+def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: str) -> None:
+    """What isn't taken in stays with the broker, what isn't labelled is kept for the next start."""
+    mosquitto.reconfigure("max_queued_messages 10000", "max_inflight_messages 0")
+    slow = "import hard.model.classifier as c, time\nfirst = c.Classifier.classify\n"
+    slow += "c.Classifier.classify = lambda *args: (time.sleep(0.3), first(*args))[1]"
+    seconds, start = 500, time.time() - 3000
+    options = ("mqtt.client_id=stable", f"state.durability={durability}", "model.max_pending_per_device=5")
+    options += ("model.max_batch=1", "model.max_age_s=600", "grace_s=2")
+    with Listener(mosquitto) as listener:
+        with daemon(mosquitto.port, *options, code=slow) as running:
+            running.ready()
+            listener.client.publish("sensors/once/accel", batch(start), qos=0)
+            for second in range(seconds):
+                listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+            listener.client.publish("sensors/last/accel", batch(start), qos=0)
+            eventually(lambda: running.metrics()["hard_messages_received_total"] == seconds + 2)
+            assert running.stop() == 0
+            assert "ERROR" not in running.log
+        eventually(lambda: listener.last["hard/status"] == b"offline")
+        health = json.loads(listener.last["hard/health"])
+        messages = health["accounting"]["messages"]
+        assert health["balanced"]
+        assert messages["queued"] > 400, "they are the broker's"
+        assert messages["decoded"] + messages["queued"] == seconds + 2
+        assert health["accounting"]["samples"]["buffered"] > 0
+        with daemon(mosquitto.port, *options[:2], "model.max_age_s=600") as running:
+            eventually(lambda: len({label["start"] for label in labels(listener, "a")}) == seconds - 3, 60)
+            assert "restored 3 devices" in running.log  # those at QoS 0 too, which the broker hasn't
+            ends = [label["end"] for label in labels(listener, "a")]
+            assert ends == sorted(ends)
+            assert running.stop() == 0
+
+
+# Writes on standard error of how many windows the journal has just noted that the broker took their labels.
+REPORTS_RESOLVED = """
+import sys
+from hard.journal.store import Store
+write = Store.write
+def reporting(self, group, **parts):
+    write(self, group, **parts)
+    if n := len(parts.get("resolved") or parts.get("settled") or ()):
+        print(n, "resolved", file=sys.stderr, flush=True)
+Store.write = reporting
+"""
+
+
+def resolved(running: Running) -> int:
+    """How many windows the journal has noted as resolved."""
+    return sum(int(n) for n in re.findall(r"^(\d+) resolved$", running.log, flags=re.M))
+
+
+def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) -> None:
+    start, seconds = time.time() - 100, 20
+    options = ("mqtt.client_id=stable", "ingest.silent_after_s=3")
+
+    def starts() -> list[int]:
+        return sorted({round(label["start"] - start) for label in labels(listener, "a")})
+
+    with Listener(mosquitto) as listener:
+        for first in range(0, seconds, 5):
+            before = len(starts())
+            with daemon(mosquitto.port, *options, code=REPORTS_RESOLVED) as running:
+                running.ready()
+                for second in range(first, first + 5):
+                    listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+                # Windows span the kill. The last messages are taken in and labelled, or sent again by the broker.
+                eventually(lambda second=second: starts() == list(range(second - 2)))
+                # It is written that the broker took them.
+                eventually(lambda running=running, before=before: resolved(running) == len(starts()) - before)
+                running.stop(signal.SIGKILL)
+        given = labels(listener, "a")
+        assert len(given) == seconds - 3, "each once"
+        assert given[-1]["calibrated"]
+        with daemon(mosquitto.port, *options) as running:
+            running.ready()
+            eventually(lambda: "restored 1 devices" in running.log)  # while it says ready, or after
+            # It sent nothing since then.
+            eventually(lambda: json.loads(listener.last["hard/a/state"])["label"] == "unknown")
+            assert not any(discrepancies(running).values())
+            assert running.stop() == 0
+        health = json.loads(listener.last["hard/health"])
+        assert (health["balanced"], health["problems"], health["journal"]["writing"]) == (True, [], True)
+
+
+def test_labels_that_the_broker_did_not_take_are_published_by_the_next_start(mosquitto: Mosquitto) -> None:
+    """The daemon is killed while it labels."""
+    start = time.time() - 100
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, "mqtt.client_id=stable") as running:
+        running.ready()
+        for second in range(3):
+            listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+        eventually(lambda: mosquitto.acknowledgements("stable") == 3)  # so they are in the journal
+        hold = "import hard.model.classifier as c, time\nc.Classifier.classify = lambda *_: time.sleep(99)"
+        running.stop(signal.SIGKILL)
+        with daemon(mosquitto.port, "mqtt.client_id=stable", code=hold) as holding:
+            holding.ready()
+            for second in range(3, 8):
+                listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+            eventually(lambda: mosquitto.acknowledgements("stable") == 8)
+            assert holding.metrics()['hard_messages_total{outcome="decoded"}'] == 8  # 3 from the journal
+            holding.stop(signal.SIGKILL)
+        assert labels(listener, "a") == []
+        with daemon(mosquitto.port, "mqtt.client_id=stable") as again:
+            again.ready()
+            eventually(lambda: len(labels(listener, "a")) == 5)
+            assert [label["replayed"] for label in labels(listener, "a")] == [True] * 5
+            assert again.metrics()["hard_latency_seconds_count"] == 0
+            assert again.metrics()["hard_messages_received_total"] == 0
+            assert not any(discrepancies(again).values())
+
+
+def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port) as running:
+        running.ready()
+        start = time.time() - 100
+        for second in range(5):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len(labels(listener, "a")) == 2)
+        mosquitto.stop(kill=True)
+        mosquitto.start()
+        eventually(lambda: running.metrics()["hard_broker_reconnects_total"] >= 1)
+        eventually(lambda: running.metrics()["hard_broker_subscribed"] == 1)
+        eventually(lambda: listener.subscriptions == 2)
+        for second in range(5, 10):
+            listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
+        eventually(lambda: len({label["window_id"] for label in labels(listener, "a")}) == 7)
+        eventually(lambda: listener.last.get("hard/status") == b"online")
+        assert not any(discrepancies(running).values())
