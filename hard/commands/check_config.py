@@ -12,7 +12,7 @@ from hard.settings import load
 def main(args: argparse.Namespace) -> int:
     """Prints what `hard run` would use. Raises HardError when it would refuse."""
     settings = load(args.config, args.overrides)
-    wiring.broker(settings)
+    wiring.session_options(settings)
     wiring.grid(settings, bundle.read(settings.model.bundle))
     print(settings.model_dump_json(indent=2))
     return 0

@@ -27,11 +27,12 @@ import numpy as np
 from rich.table import Table
 
 from hard.cli import SENSOR_TOPIC
-from hard.commands.broker import Link, address
 from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
 from hard.commands.processes import DaemonProcess, EmbeddedBroker
 from hard.commands.wearers import Wearers
 from hard.errors import CommandError
+from hard.mqtt.broker_address import parse_address
+from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
 FIRST_LABEL_S = 60.0
@@ -119,26 +120,26 @@ def main(args: argparse.Namespace) -> int:
             url = broker.url
             parts.append(broker)
         place = Place(url, f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
-        link = stack.enter_context(Link(place.url, (LABELS,)))
+        client = stack.enter_context(SimpleClient(parse_address(place.url), (LABELS,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
         where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * place.shared
         delta = CounterDelta(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
-        stack.callback(_forget, link, place, wearers)
+        stack.callback(_forget, client, place, wearers)
         parts.append(stack.enter_context(_daemon(place, folder)))
-        parts.append(stack.enter_context(Publishing(link, wearers, place.sensors)))
+        parts.append(stack.enter_context(Publishing(client, wearers, place.sensors)))
         shown = stack.enter_context(screen(delta.table))
-        shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {link.address}{where}")
+        shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {client.address}{where}")
         with contextlib.suppress(KeyboardInterrupt):
-            watch(link, delta, shown, parts, args.seconds or float("inf"))
+            watch(client, delta, shown, parts, args.seconds or float("inf"))
     print(delta.line(), flush=True)
     return 0
 
 
-def watch(link: Link, delta: CounterDelta, shown: Screen, parts: Sequence[Part], seconds: float) -> None:
+def watch(client: SimpleClient, delta: CounterDelta, shown: Screen, parts: Sequence[Part], seconds: float) -> None:
     """Shows labels until `seconds` after the first. Raises CommandError where a part dies or no label comes."""
     begin = time.monotonic()
     while delta.first_at is None or time.monotonic() < delta.first_at + seconds:
-        message = next_message(link)
+        message = next_message(client)
         label = read_label(message[1]) if message else None
         if label and delta.add(label):
             newest = delta.newest[label.device]
@@ -186,8 +187,8 @@ class Orderly(contextlib.ExitStack):
 class Publishing:
     """The wearers' own thread, while the block runs."""
 
-    def __init__(self, link: Link, wearers: Wearers, topic: str) -> None:
-        self._link, self._wearers, self._topic = link, wearers, topic
+    def __init__(self, client: SimpleClient, wearers: Wearers, topic: str) -> None:
+        self._client, self._wearers, self._topic = client, wearers, topic
         self._stop = threading.Event()
         self._failure: CommandError | None = None
         self._thread = threading.Thread(target=self._publish, name="wearers")
@@ -207,17 +208,17 @@ class Publishing:
 
     def _publish(self) -> None:
         try:
-            self._wearers.publish(self._link, self._topic, self._stop)
+            self._wearers.publish(self._client, self._topic, self._stop)
         except CommandError as failure:
             self._failure = failure
 
 
 def _daemon(place: Place, folder: Path) -> DaemonProcess:
-    where = address(place.url)
+    where = parse_address(place.url)
     settings = {
         "mqtt.host": where.host,
         "mqtt.port": where.port,
-        "mqtt.tls": str(where.tls).lower(),
+        "mqtt.tls": str(where.tls is not None).lower(),
         "mqtt.client_id": place.instance,
         "instance": place.instance,
         "ingest.topics": json.dumps([place.sensors]),
@@ -225,17 +226,17 @@ def _daemon(place: Place, folder: Path) -> DaemonProcess:
         "state.dir": folder / "state",
     }
     # By environment: every user of the machine can read the command line of a process.
-    secret = {"HARD_MQTT__USERNAME": where.user, "HARD_MQTT__PASSWORD": where.password}
+    secret = {"HARD_MQTT__USERNAME": where.username, "HARD_MQTT__PASSWORD": where.password}
     environment = {name: value for name, value in secret.items() if value is not None}
     overrides = [f"{name}={value}" for name, value in settings.items()]
     return DaemonProcess(folder / "daemon.log", overrides, environment=environment)
 
 
-def _forget(link: Link, place: Place, wearers: Wearers) -> None:
+def _forget(client: SimpleClient, place: Place, wearers: Wearers) -> None:
     """Removes what the daemon left on a broker that lives on: what is retained, and its session."""
     if not place.shared:
         return
     for topic in (f"@{place.instance}/status", f"@{place.instance}/health", *(f"{d}/state" for d in wearers.by_name)):
-        link.publish(f"hard/{topic}", b"", retain=True)
-    with contextlib.suppress(CommandError), Link(place.url, client_id=place.instance):
+        client.publish(f"hard/{topic}", b"", retain=True)
+    with contextlib.suppress(CommandError), SimpleClient(parse_address(place.url), client_id=place.instance):
         pass  # a clean session takes the place of the daemon's

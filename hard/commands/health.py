@@ -6,17 +6,16 @@ import argparse
 import queue
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
 
 import msgspec
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from hard.daemon import wiring
 from hard.errors import CommandError
 from hard.monitoring.accounting import MessageCounters, SampleCounters, WindowCounters
 from hard.monitoring.health import Health
-from hard.mqtt.session import Broker, tls_context
+from hard.mqtt.broker_address import BrokerAddress
+from hard.mqtt.simple_client import SimpleClient
 from hard.settings import Settings, load
 
 ANSWER_S = 5.0  # a broker that has said nothing by then has nothing to say
@@ -35,20 +34,20 @@ class Verdict(msgspec.Struct):
 def main(args: argparse.Namespace) -> int:
     """Exit code 0 when healthy, 1 when not or when the broker can't be asked, 2 on bad settings."""
     settings = load(args.config, args.overrides)
-    broker = wiring.broker(settings)
+    address = wiring.session_options(settings).address
     try:
-        found = ask(broker, settings)
+        found = ask(address, settings)
     except CommandError as failure:
         found = Verdict(False, [str(failure)])
     print(msgspec.json.encode(found).decode() if args.json else "\n".join(screen(found, time.time())))
     return 0 if found.healthy else 1
 
 
-def ask(broker: Broker, settings: Settings) -> Verdict:
+def ask(address: BrokerAddress, settings: Settings) -> Verdict:
     """The verdict from the retained status and health; waits a moment for a daemon that has just started."""
     until = time.monotonic() + ANSWER_S
     status, health, found = None, None, judge(None, None, time.time())
-    for topic, payload in retained(broker, settings.own_topic, until):
+    for topic, payload in retained(address, settings.own_topic, until):
         if topic.endswith("/status"):
             status = payload.decode(errors="replace")
         else:
@@ -77,38 +76,12 @@ def judge(status: str | None, payload: bytes | None, now: float) -> Verdict:
     return Verdict(not problems, problems, status, health)
 
 
-def retained(broker: Broker, own_topic: str, until: float) -> Iterator[tuple[str, bytes]]:
+def retained(address: BrokerAddress, own_topic: str, until: float) -> Iterator[tuple[str, bytes]]:
     """The daemon's own messages until the monotonic time `until`. Raises CommandError where it can't connect."""
-    came: queue.Queue[tuple[str, bytes] | CommandError] = queue.Queue()
-    where = f"{broker.host}:{broker.port}"
-    client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
-
-    def connected(_: paho.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
-        if reason.is_failure:
-            came.put(CommandError(f"the broker at {where} does not let us in: {reason}"))
-        client.subscribe([(f"{own_topic}/{name}", 1) for name in ("status", "health")])
-
-    client.on_connect = connected
-    client.on_message = lambda _, __, message: came.put((message.topic, bytes(message.payload)))
-    client.username_pw_set(broker.username, broker.password)
-    if broker.tls:
-        client.tls_set_context(tls_context(broker))
-    try:
-        client.connect(broker.host, broker.port)
-    except OSError as error:
-        raise CommandError(f"no broker answers at {where}: {error.strerror or error}") from error
-    client.loop_start()
-    try:
+    topics = (f"{own_topic}/status", f"{own_topic}/health")
+    with SimpleClient(address, topics, connect_s=until - time.monotonic()) as client, suppress(queue.Empty):
         while (left_s := until - time.monotonic()) > 0:
-            message = came.get(timeout=left_s)
-            if isinstance(message, CommandError):
-                raise message
-            yield message
-    except queue.Empty:
-        return
-    finally:
-        client.disconnect()
-        client.loop_stop()
+            yield client.received.get(timeout=left_s)
 
 
 def screen(found: Verdict, now: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hard.commands.broker import Link
+from hard.mqtt.simple_client import SimpleClient
 
 REDRAW_S = 0.25
 
@@ -108,9 +108,9 @@ def columns(title: str, names: Sequence[str], right: Sequence[str] = ()) -> Tabl
     return table
 
 
-def next_message(link: Link) -> tuple[str, bytes] | None:
+def next_message(client: SimpleClient) -> tuple[str, bytes] | None:
     """The next message received, or None after REDRAW_S without one."""
     try:
-        return link.received.get(timeout=REDRAW_S)
+        return client.received.get(timeout=REDRAW_S)
     except queue.Empty:
         return None

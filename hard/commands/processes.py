@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from hard.errors import CommandError, UsageError
+from hard.mqtt.broker_address import BrokerAddress
 
 LOOPBACK = "127.0.0.1"
 START_S = 60.0
@@ -188,8 +189,12 @@ class MosquittoProcess(Process):
         super().__init__("mosquitto", command, folder / "mosquitto.log")
 
     @property
+    def address(self) -> BrokerAddress:
+        return BrokerAddress(self.host, self.port)
+
+    @property
     def url(self) -> str:
-        return f"mqtt://{self.host}:{self.port}"
+        return f"mqtt://{self.address}"
 
     def start(self) -> None:
         """Returns when it accepts connections. Raises CommandError."""

@@ -20,11 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hard.commands.broker import Link, batch
 from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
 from hard.errors import UsageError
+from hard.formats.native_json import encode_batch
 from hard.formats.payloads import usable
+from hard.mqtt.broker_address import parse_address
+from hard.mqtt.simple_client import SimpleClient
 from hard.recordings.recordings import Recording
 from hard.records import Float64Array
 
@@ -52,18 +54,20 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
     samples = sum(len(run.time) for run in runs)
     sent = 0
-    with Link(args.broker) as link, progress("replaying", samples, prints=False) as advance:
+    with SimpleClient(parse_address(args.broker)) as client, progress("replaying", samples, prints=False) as advance:
         begin, begin_wall = time.monotonic(), time.time()
         with contextlib.suppress(KeyboardInterrupt):
             for part in parts(runs, begin_wall):
                 if args.speed:
                     time.sleep(max(0.0, begin + part.due_s / args.speed - time.monotonic()))
-                link.publish(args.topic.replace("{device}", part.subject), batch(part.time, part.xyz, part.rate_hz))
+                client.publish(
+                    args.topic.replace("{device}", part.subject), encode_batch(part.time, part.xyz, part.rate_hz)
+                )
                 sent += len(part.time)
                 advance(len(part.time))
     print(
-        f"hard: {args.file}: {link.published} messages, {sent} of {samples} samples published in "
-        f"{time.monotonic() - begin:.1f} s; {link.acknowledged} messages acknowledged",
+        f"hard: {args.file}: {client.published} messages, {sent} of {samples} samples published in "
+        f"{time.monotonic() - begin:.1f} s; {client.acknowledged} messages acknowledged",
         file=sys.stderr,
     )
     return 0

@@ -7,25 +7,26 @@ import contextlib
 import sys
 import threading
 
-from hard.commands.broker import Link
 from hard.commands.wearers import Wearers
 from hard.errors import UsageError
+from hard.mqtt.broker_address import parse_address
+from hard.mqtt.simple_client import SimpleClient
 
 
 def main(args: argparse.Namespace) -> int:
     """Publishes until the time is over or Ctrl-C, then tells on standard error what went out."""
     among = (args.one_activity,) if args.one_activity else ()
-    with Link(args.broker) as link:
+    with SimpleClient(parse_address(args.broker)) as client:
         try:
             wearers = Wearers(args.devices, rate_hz=args.rate, seed=args.seed, among=among)
         except ValueError as error:
             raise UsageError(error) from error
         with contextlib.suppress(KeyboardInterrupt):
-            wearers.publish(link, args.topic, threading.Event(), args.seconds or float("inf"))
+            wearers.publish(client, args.topic, threading.Event(), args.seconds or float("inf"))
     counts, noun = wearers.counts, "wearer" if args.devices == 1 else "wearers"
     print(
         f"hard: {args.devices} {noun}: {counts.messages} messages, {counts.samples} samples published; "
-        f"{link.acknowledged} messages acknowledged; never more than {counts.behind_s:.2f} s behind",
+        f"{client.acknowledged} messages acknowledged; never more than {counts.behind_s:.2f} s behind",
         file=sys.stderr,
     )
     return 0

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from hard.commands.broker import Link
 from hard.commands.live import Label, cell, columns, next_message, printable, read_label, read_state, screen
 from hard.errors import UsageError
+from hard.mqtt.broker_address import parse_address
+from hard.mqtt.simple_client import SimpleClient
 
 MAX_DEVICES = 1000  # the least recently heard makes room
 
@@ -76,9 +77,13 @@ def main(args: argparse.Namespace) -> int:
     board = Board()
     until = time.monotonic() + args.seconds if args.seconds else float("inf")
     topics = (f"{prefix}/+/activity", f"{prefix}/+/state")
-    with Link(args.broker, topics) as link, contextlib.suppress(KeyboardInterrupt), screen(board.table) as shown:
+    with (
+        SimpleClient(parse_address(args.broker), topics) as client,
+        contextlib.suppress(KeyboardInterrupt),
+        screen(board.table) as shown,
+    ):
         while time.monotonic() < until:
-            message = next_message(link)
+            message = next_message(client)
             if message is not None:
                 topic, payload = message
                 if topic.endswith("/state"):

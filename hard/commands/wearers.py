@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hard.commands.broker import Link, batch
+from hard.formats.native_json import encode_batch
+from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
 
@@ -33,7 +34,7 @@ class Wearers:
             for i in range(count)
         }
 
-    def publish(self, link: Link, topic: str, stop: threading.Event, seconds: float = float("inf")) -> None:
+    def publish(self, client: SimpleClient, topic: str, stop: threading.Event, seconds: float = float("inf")) -> None:
         """Publishes every wearer's seconds, each when it is over, until `stop` is set or `seconds` are over."""
         second = 0
         while second < seconds:
@@ -44,7 +45,7 @@ class Wearers:
                     return
                 if n:
                     motion = wearer.take(n)
-                    link.publish(topic.replace("{device}", name), batch(motion.time, motion.xyz, self.rate_hz))
+                    client.publish(topic.replace("{device}", name), encode_batch(motion.time, motion.xyz, self.rate_hz))
                     self.counts.messages += 1
                     self.counts.samples += n
                     self.counts.behind_s = max(self.counts.behind_s, -wait_s)

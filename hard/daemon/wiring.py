@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import ssl
 from dataclasses import dataclass
 from time import monotonic
 
@@ -22,7 +21,8 @@ from hard.monitoring.health import Gauges, Latencies
 from hard.monitoring.metrics import AccountingCollector, Metrics, ModelFacts
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
-from hard.mqtt.session import Broker, Session
+from hard.mqtt.broker_address import BrokerAddress, tls_context
+from hard.mqtt.session import Session, SessionOptions
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
 from hard.outputs.publisher import Observers, Publisher
 from hard.pipeline.assembler import Assembler, Messages
@@ -73,7 +73,7 @@ def build(settings: Settings) -> Parts:
         max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
     )  # fmt: skip
     session = Session(
-        broker(settings), Topics(settings.ingest.topics).filters(), status_topic(settings), messages,
+        session_options(settings), Topics(settings.ingest.topics).filters(), status_topic(settings), messages,
         came=accounting.received, shed=accounting.shed,
     )  # fmt: skip
     discovery = make_discovery(settings, classifier, session)
@@ -208,30 +208,13 @@ def make_journal(settings: Settings, bundle: Bundle) -> Journal:
     return Journal(Store(state.dir / name, state.synchronous), state.durability, kind)
 
 
-def broker(settings: Settings) -> Broker:
-    """Where to connect, with every file checked to be there. Raises SettingsError."""
+def session_options(settings: Settings) -> SessionOptions:
+    """Where and how to connect. Raises SettingsError or UsageError where a file of a secret or of TLS can't be used."""
     mqtt = settings.mqtt
-    for name in ("ca_file", "cert_file", "key_file"):
-        path = getattr(mqtt, name)
-        try:
-            if path is not None:
-                path.read_bytes()
-        except OSError as error:
-            raise SettingsError(f"mqtt.{name}: {path} can't be read: {error.strerror}") from error
-    if mqtt.tls:
-        try:
-            context = ssl.create_default_context(cafile=str(mqtt.ca_file) if mqtt.ca_file else None)
-        except ssl.SSLError as error:
-            raise SettingsError(f"mqtt.ca_file: {mqtt.ca_file} is not a certificate: {error.reason}") from error
-        try:
-            if mqtt.cert_file and mqtt.key_file:
-                context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
-        except ssl.SSLError as error:
-            raise SettingsError(f"mqtt.cert_file, mqtt.key_file: not a certificate and its key: {error}") from error
-    return Broker(
-        host=mqtt.host, port=mqtt.port, client_id=settings.client_id, protocol=mqtt.protocol,
-        username=mqtt.username or None, password=settings.password(),
-        tls=mqtt.tls, ca_file=mqtt.ca_file, cert_file=mqtt.cert_file, key_file=mqtt.key_file,
-        keepalive_s=mqtt.keepalive_s, reconnect_max_s=mqtt.reconnect_max_s, session_expiry_s=mqtt.session_expiry_s,
-        max_inflight=mqtt.max_inflight, max_outbox=mqtt.max_outbox, max_queued=settings.ingest.max_queued_messages,
+    tls = tls_context(mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if mqtt.tls else None
+    return SessionOptions(
+        BrokerAddress(mqtt.host, mqtt.port, mqtt.username or None, settings.password(), tls), settings.client_id,
+        protocol=mqtt.protocol, keepalive_s=mqtt.keepalive_s, reconnect_max_s=mqtt.reconnect_max_s,
+        session_expiry_s=mqtt.session_expiry_s, max_inflight=mqtt.max_inflight, max_outbox=mqtt.max_outbox,
+        max_queued=settings.ingest.max_queued_messages,
     )  # fmt: skip

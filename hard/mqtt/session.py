@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import logging
 import queue
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from threading import Event
 from time import monotonic, sleep, time
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -29,6 +27,7 @@ from paho.mqtt.properties import Properties
 from hard.monitoring.rate_limited_log import RateLimitedLog
 from hard.mqtt.acks import Acks
 from hard.mqtt.backoff import Backoff
+from hard.mqtt.broker_address import BrokerAddress
 from hard.mqtt.outbox import Outbox, Outgoing
 from hard.mqtt.paho_client import Client
 from hard.records import Message
@@ -40,54 +39,38 @@ TAKEN_OVER = 0x8E  # MQTT 5: another client connected with the same id
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
-    """Where and how to connect."""
+class SessionOptions:
+    """Where to connect, as which client, and how much may wait."""
 
-    host: str
-    port: int
+    address: BrokerAddress
     client_id: str
-    protocol: str = "3.1.1"
-    username: str | None = None
-    password: str | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_s: int = 60
-    reconnect_max_s: float = 30.0
-    session_expiry_s: int = 86_400
-    max_inflight: int = 1000
-    max_outbox: int = 20_000
-    max_queued: int = 10_000
-
-
-def tls_context(broker: Broker) -> ssl.SSLContext:
-    """TLS 1.2 or later, the broker's certificate checked, ours shown where there is one."""
-    context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if broker.cert_file and broker.key_file:
-        context.load_cert_chain(broker.cert_file, broker.key_file)
-    return context
+    protocol: Literal["3.1.1", "5"]
+    keepalive_s: int
+    reconnect_max_s: float
+    session_expiry_s: int
+    max_inflight: int
+    max_outbox: int
+    max_queued: int
 
 
 class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
-    `incoming` is the queue of messages, kept to `broker.max_queued`. `came` is told of each message, and `shed` of one
+    `incoming` is the queue of messages, kept to `options.max_queued`. `came` is told of each message, and `shed` of one
     with QoS 0 that found the queue full; one with QoS 1 waits for room. What is to be published goes into `outbox`.
     """
 
     def __init__(
-        self, broker: Broker, topics: Sequence[str], status_topic: str, incoming: queue.SimpleQueue[Any], *,
+        self, options: SessionOptions, topics: Sequence[str], status_topic: str, incoming: queue.SimpleQueue[Any], *,
         came: Callable[[], None], shed: Callable[[], None],
     ) -> None:  # fmt: skip
         self._notices: dict[str, Callable[[bytes], None]] = {}
-        self._broker, self._topics, self._status_topic, self._incoming = broker, list(topics), status_topic, incoming
+        self._options, self._topics, self._status_topic, self._incoming = options, list(topics), status_topic, incoming
         self._came, self._shed = came, shed
         self._connected = self._taking = False
-        self.outbox = Outbox(self._publish, broker.max_outbox)
-        self._room_for = broker.max_inflight
-        self._backoff = Backoff(broker.reconnect_max_s)
+        self.outbox = Outbox(self._publish, options.max_outbox)
+        self._room_for = options.max_inflight
+        self._backoff = Backoff(options.reconnect_max_s)
         self._limited = RateLimitedLog(log)
         self.connections = self.reconnects = self._looks = 0
         self.subscribed = False
@@ -98,11 +81,11 @@ class Session:
 
     def __enter__(self) -> Session:
         self._taking = True
-        where = (self._broker.host, self._broker.port, self._broker.keepalive_s)
-        if self._broker.protocol == "5":
+        where = (self._options.address.host, self._options.address.port, self._options.keepalive_s)
+        if self._options.protocol == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = self._broker.session_expiry_s
-            properties.ReceiveMaximum = min(self._broker.max_queued, MOST_IN_FLIGHT)  # so that it would always fit
+            properties.SessionExpiryInterval = self._options.session_expiry_s
+            properties.ReceiveMaximum = min(self._options.max_queued, MOST_IN_FLIGHT)  # so that it would always fit
             self._client.connect_async(*where, clean_start=False, properties=properties)
         else:
             self._client.connect_async(*where)
@@ -149,7 +132,7 @@ class Session:
             self._backoff.stable(monotonic())
         if not self._backoff.evicted:
             return ""
-        return f"the broker ends each connection soon: another client may be connecting as {self._broker.client_id!r}"
+        return f"the broker ends each connection soon: another client may be connecting as {self._options.client_id!r}"
 
     def acknowledge(self, message: Message) -> None:
         """`message` is safe; call in any order, acknowledgements go out in the order of arrival."""
@@ -161,18 +144,18 @@ class Session:
         self._taking = False
 
     def _make_client(self) -> Client:
-        broker, five = self._broker, self._broker.protocol == "5"
+        options, five = self._options, self._options.protocol == "5"
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=broker.client_id,
+            client_id=options.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             clean_session=None if five else False,
             manual_ack=True,
         )
-        if broker.username:
-            client.username_pw_set(broker.username, broker.password)
-        if broker.tls:
-            client.tls_set_context(tls_context(broker))
+        if options.address.username:
+            client.username_pw_set(options.address.username, options.address.password)
+        if options.address.tls:
+            client.tls_set_context(options.address.tls)
         client.max_inflight_messages_set(0)  # the session keeps the bound; paho would go through all at each of them
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._guarded(self._on_connect)
@@ -207,10 +190,10 @@ class Session:
         self.connections += 1
         client.subscribe([*((topic, 1) for topic in self._topics), *((topic, 0) for topic in self._notices)])
         client.publish(self._status_topic, b"online", qos=1, retain=True)
-        most = self._broker.max_inflight
+        most = self._options.max_inflight
         bears = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT) - 1  # MQTT 5; one is the status
         self._room_for = max(1, min(most, bears))
-        log.info("connected to %s:%d", self._broker.host, self._broker.port)
+        log.info("connected to %s", self._options.address)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
@@ -224,8 +207,7 @@ class Session:
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         # paho calls from within its except block, and gives no reason of its own.
         reason = sys.exception() or "no answer"
-        where = (self._broker.host, self._broker.port)
-        self._limited.warning("unreachable", "can't reach a broker at %s:%d: %s", *where, reason)
+        self._limited.warning("unreachable", "can't reach a broker at %s: %s", self._options.address, reason)
         self._wait(self._backoff.failed())
         self.tried.set()
 
@@ -270,7 +252,7 @@ class Session:
             self._incoming.put(message)
 
     def _full(self) -> bool:
-        return self._incoming.qsize() >= self._broker.max_queued
+        return self._incoming.qsize() >= self._options.max_queued
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
         self.outbox.taken(mid)
@@ -283,7 +265,7 @@ class Session:
         return info.mid if kept or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def _properties(self, outgoing: Outgoing) -> Properties | None:
-        if outgoing.expires_at is None or self._broker.protocol != "5":
+        if outgoing.expires_at is None or self._options.protocol != "5":
             return None
         return expiring(min(max(1, round(outgoing.expires_at - time())), LONGEST_EXPIRY_S))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -13,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from support.mosquitto import Mosquitto
 
-from hard.commands.broker import Link, batch
 from hard.commands.demo import CounterDelta
 from hard.commands.live import Label, Latency
+from hard.formats.native_json import encode_batch
+from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,38 +86,30 @@ def test_ends_by_itself_with_the_closing_line(capfd: pytest.CaptureFixture[str])
 
 def session_is_kept(mosquitto: Mosquitto, client_id: str) -> bool:
     """Whether the broker remembers this client."""
-    answers: queue.Queue[bool] = queue.Queue()
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False)
-    client.on_connect = lambda _, __, flags, *___: answers.put(flags.session_present)
-    client.connect(mosquitto.host, mosquitto.port)
-    client.loop_start()
-    try:
-        return answers.get(timeout=60)
-    finally:
-        client.disconnect()
-        client.loop_stop()
+    with SimpleClient(mosquitto.address, client_id=client_id, clean_session=False) as client:
+        return client.session_present
 
 
 @pytest.mark.slow
 def test_on_a_broker_in_use_it_touches_nobody_and_leaves_nothing(mosquitto: Mosquitto) -> None:
     in_use = {"hard/status": b"online", "hard/health": b"{}", "hard/belt/state": b"{}"}
-    with Link(mosquitto.url) as others:
+    with SimpleClient(mosquitto.address) as others:
         for topic, payload in in_use.items():
             others.publish(topic, payload, retain=True)
     with (
-        Link(mosquitto.url, ("#",)) as listener,
+        SimpleClient(mosquitto.address, ("#",)) as listener,
         demo("--seconds", "2", "--devices", "2", "--broker", mosquitto.url) as process,
     ):
         assert process.stdout
         assert process.stdout.readline().rstrip().endswith("; labels on hard/demo-1/activity, …-2/…")
         first_label(process)
         motion = Wearer(0, 50.0, start=time.time()).take(300)
-        with Link(mosquitto.url) as others:  # a real device; the daemon that it belongs to is not here
-            others.publish("sensors/belt/accel", batch(motion.time, motion.xyz, 50.0))
+        with SimpleClient(mosquitto.address) as others:  # a real device; the daemon that it belongs to is not here
+            others.publish("sensors/belt/accel", encode_batch(motion.time, motion.xyz, 50.0))
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert CLOSING.fullmatch(out.splitlines()[-1])
-        with Link(mosquitto.url) as last:
+        with SimpleClient(mosquitto.address) as last:
             last.publish("end", b"")
         seen = {topic for topic, _ in iter(lambda: listener.received.get(timeout=60), ("end", b""))}
     (instance,) = {topic.split("/")[0] for topic in seen if topic.startswith("hard-demo-")}
@@ -127,7 +117,7 @@ def test_on_a_broker_in_use_it_touches_nobody_and_leaves_nothing(mosquitto: Mosq
     wearers = {topic for topic in seen if re.match(rf"({instance}|hard)/demo-[12]/", topic)}
     assert seen == {*in_use, "sensors/belt/accel", *own, *wearers}
     assert {f"{instance}/demo-1/accel", "hard/demo-2/activity"} <= wearers
-    with Link(mosquitto.url, ("#",)) as late:
+    with SimpleClient(mosquitto.address, ("#",)) as late:
         late.publish("end", b"")
         kept = dict(iter(lambda: late.received.get(timeout=60), ("end", b"")))
     assert kept == in_use

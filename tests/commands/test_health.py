@@ -88,7 +88,7 @@ def test_a_stuck_stage_is_told_before_the_next_record_is_due(mosquitto: Mosquitt
 
 def test_a_broker_that_is_not_there_is_one_sentence_also_in_json() -> None:
     port = free_port()
-    sentence = f"no broker answers at 127.0.0.1:{port}: Connection refused"
+    sentence = f"no broker answers at 127.0.0.1:{port} (Connection refused)"
     done = ask(port)
     assert (done.returncode, done.stdout, done.stderr) == (1, f"unhealthy: {sentence}\n", "")
     done = ask(port, "--json")

@@ -12,8 +12,8 @@ import pytest
 from support.mosquitto import Mosquitto
 
 from hard import cli
-from hard.commands.broker import Link
 from hard.commands.replay import parts, sample_rate
+from hard.mqtt.simple_client import SimpleClient
 from hard.recordings.recordings import Recording
 
 
@@ -71,9 +71,9 @@ def recording(folder: Path) -> Path:
 
 
 def received(mosquitto: Mosquitto, arguments: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    with Link(mosquitto.url, ("sensors/#",)) as listener:
+    with SimpleClient(mosquitto.address, ("sensors/#",)) as listener:
         assert cli.main(["replay", *arguments, "--broker", mosquitto.url]) == 0
-        with Link(mosquitto.url) as last:
+        with SimpleClient(mosquitto.address) as last:
             last.publish("sensors/end", b"")
         came = iter(lambda: listener.received.get(timeout=60), ("sensors/end", b""))
         return [(topic, json.loads(payload)) for topic, payload in came]

@@ -18,9 +18,9 @@ from support.listener import eventually
 from support.mosquitto import Mosquitto
 
 from hard import cli
-from hard.commands.broker import Link
 from hard.commands.live import Label, Latency, read_label, read_state
 from hard.commands.watch import MAX_DEVICES, Board, as_line
+from hard.mqtt.simple_client import SimpleClient
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTIVITY = {
@@ -35,7 +35,7 @@ def test_a_message_a_second_a_device_spread_over_the_second(
     mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str], rate: float
 ) -> None:
     arguments = ["--devices", "4", "--seconds", "3", "--rate", str(rate), "--one-activity", "Sitting"]
-    with Link(mosquitto.url, ("there/+/raw",)) as listener:
+    with SimpleClient(mosquitto.address, ("there/+/raw",)) as listener:
         assert cli.main(["simulate", *arguments, "--broker", mosquitto.url, "--topic", "there/{device}/raw"]) == 0
         messages = [listener.received.get(timeout=60) for _ in range(12)]
     assert [topic for topic, _ in messages] == [f"there/sim-{i}/raw" for i in (1, 2, 3, 4)] * 3
@@ -53,7 +53,7 @@ def test_refuses_an_activity_that_it_cannot_do(mosquitto: Mosquitto, capsys: pyt
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_with_its_counts(mosquitto: Mosquitto) -> None:
-    with Link(mosquitto.url, ("sensors/#",)) as listener:
+    with SimpleClient(mosquitto.address, ("sensors/#",)) as listener:
         process = subprocess.Popen(
             [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url],
             cwd=ROOT, stderr=subprocess.PIPE, text=True,
@@ -69,12 +69,12 @@ def test_watch_prints_a_line_a_label(mosquitto: Mosquitto) -> None:
     command = [sys.executable, "-m", "hard", "watch", "--broker", mosquitto.url]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watch:
         eventually(lambda: "Sending SUBACK" in mosquitto.log)
-        with Link(mosquitto.url) as link:
-            link.publish("hard/w-1/state", json.dumps({"label": "Walking", "since": 1.0, "confidence": 0.9}).encode())
-            link.publish("hard/w-1/activity", b"no label")
-            link.publish("hard/w-1/activity", json.dumps(ACTIVITY).encode())
-            link.publish("hard/w-1/activity", json.dumps(ACTIVITY | {"accepted": False}).encode())
-            link.publish("hard/status", b"online")
+        with SimpleClient(mosquitto.address) as client:
+            client.publish("hard/w-1/state", json.dumps({"label": "Walking", "since": 1.0, "confidence": 0.9}).encode())
+            client.publish("hard/w-1/activity", b"no label")
+            client.publish("hard/w-1/activity", json.dumps(ACTIVITY).encode())
+            client.publish("hard/w-1/activity", json.dumps(ACTIVITY | {"accepted": False}).encode())
+            client.publish("hard/status", b"online")
         assert watch.stdout
         first, second = (watch.stdout.readline().rstrip("\n") for _ in range(2))
         watch.send_signal(signal.SIGINT)
@@ -108,7 +108,7 @@ def drawn(board: Board) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["left[a]", "[red]", "[/x]", ":smile:", "a\\", "[link=x]y"])
+@pytest.mark.parametrize("name", ["left[a]", "[red]", "[/x]", ":smile:", "a\\", "[client=x]y"])
 def test_names_are_shown_as_they_are(name: str) -> None:
     board = Board()
     board.label(Label(name, name, 0.5, True, 0, 4, "w", Latency(0.01)))

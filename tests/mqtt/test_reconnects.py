@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 from support.listener import eventually
+from support.session_options import session_options
 
 from hard.mqtt.outbox import Outgoing
-from hard.mqtt.session import Broker, Session
+from hard.mqtt.session import Session
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE = 1, 3, 4, 8
 DUPLICATE = 8
@@ -81,8 +82,8 @@ def server() -> Iterator[socket.socket]:
 
 @contextmanager
 def session(server: socket.socket) -> Iterator[Session]:
-    broker = Broker("127.0.0.1", server.getsockname()[1], "test", reconnect_max_s=0.2)
-    made = Session(broker, ["s/+"], "hard/status", queue.SimpleQueue(), came=lambda: None, shed=lambda: None)
+    options = session_options(server.getsockname()[1])
+    made = Session(options, ["s/+"], "hard/status", queue.SimpleQueue(), came=lambda: None, shed=lambda: None)
     with made:
         yield made
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
+from support.session_options import session_options
 
 from hard.commands.processes import free_port
+from hard.mqtt.broker_address import tls_context
 from hard.mqtt.outbox import Outgoing
-from hard.mqtt.session import Broker, Session
+from hard.mqtt.session import Session
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def session(
 ) -> Iterator[Session]:
     seen: Counter[str] = Counter() if counts is None else counts
     made = Session(
-        Broker("127.0.0.1", broker.port, "test-session", **{"reconnect_max_s": 0.3, "max_queued": size, **options}),
+        session_options(broker.port, **{"max_queued": size, **options}),
         ["sensors/+/accel"],
         "hard/status",
         queue.SimpleQueue(),
@@ -308,7 +311,7 @@ def test_a_wrong_password_is_told_and_tried_again(mosquitto: Mosquitto, caplog: 
     mosquitto.stop()
     mosquitto.config[:] = ["allow_anonymous false"]
     mosquitto.start()
-    with session(mosquitto, username="u", password="wrong") as made:
+    with session(mosquitto, address=replace(mosquitto.address, username="u", password="wrong")) as made:
         assert made.tried.wait(60)
         assert not made.connected
         assert "refused the connection" in caplog.text
@@ -322,7 +325,7 @@ def test_a_wrong_password_is_told_and_tried_again(mosquitto: Mosquitto, caplog: 
 def test_an_unreachable_broker_is_no_failure() -> None:
     counts: Counter[str] = Counter()
     made = Session(
-        Broker("127.0.0.1", free_port(), "test", reconnect_max_s=0.2), ["a"], "s", queue.SimpleQueue(),
+        session_options(free_port()), ["a"], "s", queue.SimpleQueue(),
         came=lambda: counts.update(["came"]), shed=lambda: None,
     )  # fmt: skip
     with made:
@@ -348,12 +351,13 @@ def test_tls_with_real_certificates(
         f"require_certificate {str(client_certificate).lower()}",
     ]  # fmt: skip
     mosquitto.start()
-    own = {"cert_file": tmp_path / "client.pem", "key_file": tmp_path / "client.key"} if client_certificate else {}
-    with session(mosquitto, tls=True, ca_file=tmp_path / "ca.pem", **own) as trusted:
+    own = (tmp_path / "client.pem", tmp_path / "client.key") if client_certificate else ()
+    trusting = replace(mosquitto.address, tls=tls_context(tmp_path / "ca.pem", *own))
+    with session(mosquitto, address=trusting) as trusted:
         eventually(lambda: trusted.subscribed)
-    stranger = tmp_path / "stranger.pem"
-    trustme.CA().cert_pem.write_to_path(stranger)
-    with session(mosquitto, tls=True, ca_file=stranger, **own) as made:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    mistrusting = replace(mosquitto.address, tls=tls_context(tmp_path / "other.pem", *own))
+    with session(mosquitto, address=mistrusting) as made:
         assert made.tried.wait(60)
         assert not made.connected
         assert made.failed is None
