@@ -1,4 +1,4 @@
-"""What the value of one setting may be, whichever setting it is. Knows no setting."""
+"""Types of single settings: what a value may be, and how it is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unicodedata import category
 
 from pydantic import AfterValidator, Field
 
-LONGEST_BYTES = 65_535  # of a string in MQTT
+LONGEST_BYTES = 65_535  # of a string in MQTT (MQTT 5, 1.5.4)
 
 
 def is_text(text: str) -> bool:
@@ -19,7 +19,9 @@ def is_text(text: str) -> bool:
 
 
 def given_by_systemd(path: Path) -> Path:
-    """`$CREDENTIALS_DIRECTORY/name` as systemd's LoadCredential gave it; any other path as it is."""
+    """`$CREDENTIALS_DIRECTORY/name` as the path that systemd's LoadCredential gave; any other path as it is.
+
+    Raises ValueError where the variable is not set."""
     if path.parts[:1] != ("$CREDENTIALS_DIRECTORY",):
         return path
     if not (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
@@ -28,7 +30,7 @@ def given_by_systemd(path: Path) -> Path:
 
 
 def sendable(text: str) -> str:
-    """`text` where MQTT can carry it (MQTT 5, 1.5.4); on control characters mosquitto hangs up."""
+    """`text` where MQTT can carry it (MQTT 5, 1.5.4); mosquitto hangs up on control characters. Raises ValueError."""
     if any(category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("must be text without control characters")
     if len(text.encode()) > LONGEST_BYTES:
@@ -37,7 +39,7 @@ def sendable(text: str) -> str:
 
 
 def resolvable(host: str) -> str:
-    """`host` where a resolver takes it: else `socket` raises what no OSError is."""
+    """`host` where a resolver takes it; on others `socket` raises UnicodeError. Raises ValueError."""
     try:
         host.encode("idna")
     except UnicodeError as error:

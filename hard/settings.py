@@ -1,6 +1,7 @@
-"""Every knob, one nested model a subject. Command line > environment `HARD_SECTION__NAME` > TOML > defaults.
+"""All settings with their defaults and bounds, one nested model a subject; the only place with defaults.
 
-Knows no room: rooms get plain values. The table in hard/README.md is tested against these models.
+Command line > environment `HARD_SECTION__NAME` > TOML file > defaults. The parts of the daemon get plain values from
+`daemon/wiring`. The tables in hard/SETTINGS.md are tested against these models.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from hard.errors import HardError
 from hard.setting_types import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text, sendable
 
 ENVIRONMENT = "HARD_"
-LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # leaves room for a device's or an instance's name, and a level
+LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # a topic has a device's or an instance's name too, and a level
 
 
 class SettingsError(HardError):
@@ -50,19 +51,20 @@ def default_state_dir() -> Path:
 
 
 class Section(BaseModel):
+    """Base of the sections: unknown names are refused, and text must be fit to be shown and to be part of a path."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*")
     @classmethod
     def _is_text(cls, value: Any) -> Any:
-        """What else can't be shown, and no path may hold."""
         if isinstance(value, str | Path) and not is_text(str(value)):
             raise ValueError("must be UTF-8 text without NUL")
         return value
 
 
-class Mqtt(Section):
-    """The broker and the one session with it."""
+class MqttSection(Section):
+    """The broker, and the session with it."""
 
     host: Annotated[Host, Field(min_length=1)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
@@ -82,7 +84,7 @@ class Mqtt(Section):
     max_outbox: Annotated[int, Field(ge=1)] = 20_000
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> Mqtt:
+    def _belongs_together(self) -> MqttSection:
         if self.password.get_secret_value() and self.password_file:
             raise ValueError("password and password_file can't both be set")
         if (self.password.get_secret_value() or self.password_file) and not self.username:
@@ -94,8 +96,8 @@ class Mqtt(Section):
         return self
 
 
-class Ingest(Section):
-    """What comes in: topics, payloads, clocks, bounds."""
+class IngestSection(Section):
+    """Incoming messages: topics, payloads, clocks, bounds."""
 
     topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
     format: Literal["json", "csv"] = "json"
@@ -128,8 +130,8 @@ class Ingest(Section):
         return topics
 
 
-class Labels(Section):
-    """How windows become labels and labels a state."""
+class LabelsSection(Section):
+    """From windows to labels, and from labels to a state."""
 
     hop_s: Positive = 1.0
     min_coverage: Share = 0.8
@@ -137,8 +139,8 @@ class Labels(Section):
     smooth_windows: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
-class Model(Section):
-    """The bundle, its backend, and the bounds of what waits for it."""
+class ModelSection(Section):
+    """The bundle, its backend, and the bounds of the windows that wait for it."""
 
     bundle: Path | None = None
     backend: Literal["onnx", "torch"] = "onnx"
@@ -150,8 +152,8 @@ class Model(Section):
     max_pending: Annotated[int, Field(ge=1)] = 50_000
 
 
-class Publish(Section):
-    """What goes out."""
+class PublishSection(Section):
+    """Outgoing messages."""
 
     prefix: MqttText = "hard"
     qos: Literal[0, 1] = 1
@@ -169,7 +171,7 @@ class Publish(Section):
         return prefix
 
 
-class Metrics(Section):
+class MetricsSection(Section):
     """The Prometheus endpoint; port 0 takes any free one and logs it."""
 
     enabled: bool = True
@@ -177,8 +179,8 @@ class Metrics(Section):
     port: Port = 9109
 
 
-class State(Section):
-    """What outlives the process."""
+class StateSection(Section):
+    """The files that outlive the process."""
 
     dir: Path = Field(default_factory=default_state_dir, validate_default=True)
     durability: Literal["journal", "snapshot", "none"] = "journal"
@@ -186,7 +188,7 @@ class State(Section):
 
 
 class Settings(BaseSettings):
-    """All settings. `instance` names one of several daemons on a machine."""
+    """All settings. `instance` is the name of one of several daemons on a machine."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT,
@@ -200,13 +202,13 @@ class Settings(BaseSettings):
     grace_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     stuck_after_s: Positive = 30.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    mqtt: Mqtt = Mqtt()
-    ingest: Ingest = Ingest()
-    labels: Labels = Labels()
-    model: Model = Model()
-    publish: Publish = Publish()
-    metrics: Metrics = Metrics()
-    state: State = Field(default_factory=State)
+    mqtt: MqttSection = MqttSection()
+    ingest: IngestSection = IngestSection()
+    labels: LabelsSection = LabelsSection()
+    model: ModelSection = ModelSection()
+    publish: PublishSection = PublishSection()
+    metrics: MetricsSection = MetricsSection()
+    state: StateSection = Field(default_factory=StateSection)
 
     @classmethod
     def settings_customise_sources(
@@ -218,13 +220,13 @@ class Settings(BaseSettings):
 
     @property
     def client_id(self) -> str:
-        """Stable over restarts: the broker keeps the session under it."""
+        """The same over restarts: the broker keeps the session under it."""
         own = f"hard-{socket.gethostname()}" + (f"-{self.instance}" if self.instance else "")
         return self.mqtt.client_id or own
 
     @property
     def own_topic(self) -> str:
-        """Where the daemon speaks of itself: `hard`, or `hard/@name` for a named instance."""
+        """Where the daemon publishes its own status and health: `hard`, or `hard/@name` for a named instance."""
         return f"{self.publish.prefix}/@{self.instance}" if self.instance else self.publish.prefix
 
     def password(self) -> str | None:
@@ -257,9 +259,8 @@ def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
     try:
         return Loaded(**_parse(overrides))
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_told(e) for e in error.errors(include_url=False, include_input=False))
-        ) from error
+        problems = error.errors(include_url=False, include_input=False)  # an input may be a secret
+        raise SettingsError("; ".join(_sentence(problem) for problem in problems)) from error
     except UnreadableError as error:
         lists = """lists are JSON, such as HARD_INGEST__TOPICS='["sensors/{device}/accel"]'"""
         raise SettingsError(f"environment: {error}; {lists}") from error
@@ -295,7 +296,7 @@ def _check_toml(config: Path) -> None:
 
 
 def _check_environment() -> None:
-    """A misspelt section or setting would otherwise be passed over."""
+    """Refuses a misspelt section or setting, which pydantic would pass over."""
     for name in os.environ:
         section, nested, _ = name.removeprefix(ENVIRONMENT).partition("__")
         if name.startswith(ENVIRONMENT) and section.lower() not in Settings.model_fields:
@@ -303,9 +304,10 @@ def _check_environment() -> None:
             raise SettingsError(f"environment {name}: there is no {what} {section.lower()!r}")
 
 
-def _told(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
+def _sentence(problem: Any) -> str:
+    """One of pydantic's errors as a sentence that begins with the setting's name."""
+    name = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
         message = "there is no such setting"
     return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -1,6 +1,6 @@
-"""Sums what became of messages, samples and windows; keeps the three counters that must balance at any moment.
+"""Counts what became of messages, samples and windows. The counters of each must balance at any moment.
 
-Thread-safe: each call is one step under one lock, so a snapshot never sees half a step.
+Thread-safe: each call is one step under one lock, so `counters` never gives half a step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from hard.records import CounterDelta
 
 Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown", "published_before"]
-# Why messages are rejected: each is counted from zero, for a counter that begins at one shows no increase.
+# Why messages are rejected. Each is counted from zero: Prometheus sees no increase in a counter that begins at one.
 REASONS = (
     *("json", "csv", "fields", "empty", "not_finite", "rate", "time_unit", "content_type", "topic", "oversized"),
     "internal",
@@ -60,7 +60,7 @@ class WindowCounters(msgspec.Struct):
     """closed + restored = published + superseded + stale + failed + low_coverage + outbox_full + shutdown +
     published_before + in_flight.
 
-    `published_before`: closed once more from the journal, and found to have been settled by an earlier process.
+    `published_before`: closed once more from the journal, and found to have been resolved by an earlier process.
     """
 
     closed: int = 0
@@ -77,14 +77,14 @@ class WindowCounters(msgspec.Struct):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """All three at one moment."""
+    """All counters at one moment."""
 
     messages: MessageCounters
     samples: SampleCounters
     windows: WindowCounters
 
     def discrepancies(self) -> list[str]:
-        """The balances that don't hold, as sentences; empty when all do."""
+        """A sentence for each balance that doesn't hold."""
         m, s, w = self.messages, self.samples, self.windows
         abandoned = w.superseded + w.stale + w.failed + w.low_coverage + w.outbox_full + w.shutdown + w.published_before
         sums = {
@@ -97,7 +97,7 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class Accounting:
-    """The running counters, malformed messages by reason, runs and clock jumps."""
+    """The running counters; rejected messages by reason; runs and clock jumps."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -106,26 +106,26 @@ class Accounting:
         self._runs = self._jumps = 0
 
     def received(self) -> None:
-        """A message came and waits in the queue."""
+        """A new message waits in the queue."""
         with self._lock:
             self._messages.received += 1
             self._messages.queued += 1
 
     def replayed(self) -> None:
-        """A message comes from the journal of an earlier process."""
+        """A message from the journal of an earlier process waits in the queue."""
         with self._lock:
             self._messages.replayed += 1
             self._messages.queued += 1
 
     def restored(self, delta: CounterDelta, windows: int) -> None:
-        """Samples in buffers and windows not yet settled that an earlier process left."""
+        """Samples in buffers, and windows not yet resolved, that an earlier process left."""
         with self._lock:
             self._add(delta)
             self._windows.restored += windows
             self._windows.in_flight += windows
 
     def shed(self) -> None:
-        """The message that just came found the queue full."""
+        """The message just received found the queue full."""
         with self._lock:
             self._messages.queued -= 1
             self._messages.shed += 1
@@ -148,7 +148,7 @@ class Accounting:
             self._add(delta)
 
     def changed(self, delta: CounterDelta) -> None:
-        """Samples left without a message: silence, eviction, shutdown."""
+        """Samples changed without a message: after a silence, an eviction, at the end."""
         with self._lock:
             self._add(delta)
 
@@ -165,7 +165,7 @@ class Accounting:
             self._windows.in_flight -= windows
 
     def counters(self) -> Counters:
-        """A copy of the three counters at this moment."""
+        """A copy of all counters at this moment."""
         with self._lock:
             return Counters(copy(self._messages), copy(self._samples), copy(self._windows))
 

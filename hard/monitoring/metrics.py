@@ -1,4 +1,4 @@
-"""Every metric name and bucket, from an injected registry. The table in hard/README.md is tested against this module.
+"""Every metric name and bucket, on an injected registry. hard/monitoring/README.md is tested against this module.
 
 Counters and gauges are read from the accounting and the queues when Prometheus asks, so counting costs nothing on the
 way; only histograms and labels are observed as they happen. No metric has a label for the device.
@@ -77,7 +77,7 @@ class ModelFacts:
 
 
 class Histogram:
-    """Observations by bucket: a fifth of the time of prometheus_client's. One thread at a time observes."""
+    """Observations by bucket, in a fifth of the time that prometheus_client's takes. One thread at a time observes."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
@@ -89,7 +89,7 @@ class Histogram:
         self._sum += value
 
     def buckets(self) -> tuple[list[tuple[str, float]], float]:
-        """How many were at most each bound, by its text; and the sum of all."""
+        """For each bound, as text, how many observations were at most that; and the sum of all."""
         texts = [floatToGoString(bound) for bound in (*self._bounds, inf)]  # type: ignore[no-untyped-call]
         return list(zip(texts, accumulate(self._counts), strict=True)), self._sum
 
@@ -99,7 +99,7 @@ class Metrics:
     absent before its first window."""
 
     def __init__(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
-        # For each counter a second series, which the text format calls a gauge; of the whole process.
+        # These would be a second series a counter, which the text format calls a gauge. It holds for the whole process.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.stage = {name: Histogram(STAGE_SECONDS) for name in STAGES}
         self.latency, self.batch, self.confidence = Histogram(SECONDS), Histogram(BATCH_WINDOWS), Histogram(CONFIDENCE)

@@ -1,4 +1,4 @@
-"""What became of each closed window: counted in the accounting, and told to the journal where no restart need label it.
+"""What became of each closed window: counted in the accounting, and marked in the journal if no restart need label it.
 
 Thread-safe, as the accounting and `Journal.mark_resolved` are.
 """

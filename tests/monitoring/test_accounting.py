@@ -1,4 +1,4 @@
-"""The three books."""
+"""The counters of messages, samples and windows balance at any moment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hard.monitoring.accounting import Accounting
 from hard.records import CounterDelta
 
 
-def test_empty_books_balance() -> None:
+def test_empty_counters_balance() -> None:
     assert Accounting().counters().discrepancies() == []
 
 
@@ -32,21 +32,12 @@ def test_each_step_keeps_the_balance() -> None:
         step()
         assert accounting.counters().discrepancies() == []
     counters = accounting.counters()
-    assert (
-        counters.messages.malformed,
-        counters.messages.oversized,
-        counters.messages.shed,
-        counters.messages.queued,
-    ) == (
-        1,
-        1,
-        1,
-        0,
-    )
+    messages = counters.messages
+    assert (messages.malformed, messages.oversized, messages.shed, messages.queued) == (1, 1, 1, 0)
     assert (counters.samples.buffered, counters.windows.in_flight) == (0, 0)
 
 
-def test_an_imbalance_is_told() -> None:
+def test_a_discrepancy_is_a_sentence() -> None:
     accounting = Accounting()
     accounting.received()
     accounting.decoded(CounterDelta(decoded=3, accepted=2))

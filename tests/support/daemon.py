@@ -1,4 +1,4 @@
-"""The daemon as a process: start it, read its log and metrics, end it; what it is sent and what it says."""
+"""The daemon as a process: starts it, reads its log, labels and metrics, sends it samples, and ends it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ import numpy as np
 from support.listener import Listener, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
 FIELDS = {
     *("device", "label", "confidence", "accepted", "probabilities", "start", "end", "window_id", "model", "latency_s"),
     *("coverage", "calibrated", "up", "clock_offset_s", "degraded", "replayed"),
@@ -65,6 +63,7 @@ class Running:
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
     def stop(self, how: int = signal.SIGTERM) -> int:
+        """Ends the process with the signal `how`, if it still runs; gives its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
@@ -78,23 +77,16 @@ class Running:
 
 
 def command(port: int, *overrides: str, code: str | None = None) -> list[str]:
-    start = (
-        ["-c", f"{code}\nimport sys\nfrom hard.cli import main\nsys.exit(main(sys.argv[1:]))"]
-        if code
-        else ["-m", "hard"]
-    )
-    sets = (
-        f"mqtt.port={port}",
-        "mqtt.host=127.0.0.1",
-        "metrics.port=0",
-        "mqtt.reconnect_max_s=0.3",
-        *overrides,
-    )
+    """The command line of a daemon on the broker at `port`; `code` is run first, to inject a fault."""
+    main = "import sys\nfrom hard.cli import main\nsys.exit(main(sys.argv[1:]))"
+    start = ["-c", f"{code}\n{main}"] if code else ["-m", "hard"]
+    sets = (f"mqtt.port={port}", "mqtt.host=127.0.0.1", "metrics.port=0", "mqtt.reconnect_max_s=0.3", *overrides)
     return [sys.executable, *start, "run", *(part for s in sets for part in ("--set", s))]
 
 
 @contextmanager
 def daemon(port: int, *overrides: str, code: str | None = None, **environment: str) -> Iterator[Running]:
+    """A daemon that is killed at the end, if it still runs; see `command`."""
     process = subprocess.Popen(
         command(port, *overrides, code=code),
         cwd=ROOT,
@@ -110,7 +102,7 @@ def daemon(port: int, *overrides: str, code: str | None = None, **environment: s
 
 
 def batch(t0: float, rate: float = 20.0, seconds: float = 1.0, seed: int = 0) -> bytes:
-    """A second of a plausible stride: 1.8 Hz on top of gravity."""
+    """A payload with a second of a plausible stride: 1.8 Hz on top of gravity."""
     t = t0 + np.arange(round(rate * seconds)) / rate
     noise = np.random.default_rng(seed).normal(0, 0.3, (len(t), 3))
     xyz = np.stack([np.sin(11 * t), 9.8 + 4 * np.sin(11.3 * t), np.cos(11 * t)], axis=1) + noise
@@ -122,26 +114,24 @@ def labels(listener: Listener, device: str) -> list[dict[str, Any]]:
 
 
 def discrepancies(running: Running) -> dict[str, float]:
-    """The balances, each as what is unaccounted for."""
+    """For each balance of the counters, what is unaccounted for."""
     m = running.metrics()
-    outcomes = {
-        book: sum(v for k, v in m.items() if k.startswith(f"hard_{book}_total{{"))
-        for book in ("messages", "samples", "windows")
+
+    def total(family: str) -> float:
+        return sum(value for name, value in m.items() if name.startswith(f"{family}_total{{"))
+
+    came_in = {
+        "messages": m["hard_messages_received_total"] + m["hard_messages_replayed_total"],
+        "samples": m["hard_samples_decoded_total"] + m["hard_samples_restored_total"],
+        "windows": m["hard_windows_closed_total"] + m["hard_windows_restored_total"],
+    }
+    on_the_way = {
+        "messages": m["hard_messages_queued"],
+        "samples": m["hard_samples_held"],
+        "windows": m["hard_windows_in_flight"],
     }
     accepted = m['hard_samples_total{outcome="accepted"}']
-    left = sum(v for k, v in m.items() if k.startswith("hard_accepted_samples_total{"))
     return {
-        "messages": m["hard_messages_received_total"]
-        + m["hard_messages_replayed_total"]
-        - outcomes["messages"]
-        - m["hard_messages_queued"],
-        "samples": m["hard_samples_decoded_total"]
-        + m["hard_samples_restored_total"]
-        - outcomes["samples"]
-        - m["hard_samples_held"],
-        "accepted": accepted - left - m["hard_samples_buffered"],
-        "windows": m["hard_windows_closed_total"]
-        + m["hard_windows_restored_total"]
-        - outcomes["windows"]
-        - m["hard_windows_in_flight"],
+        **{name: n - total(f"hard_{name}") - on_the_way[name] for name, n in came_in.items()},
+        "accepted": accepted - total("hard_accepted_samples") - m["hard_samples_buffered"],
     }
