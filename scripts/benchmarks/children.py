@@ -20,6 +20,7 @@ import psutil
 from hard.errors import UsageError
 
 SCRIPTS = Path(__file__).resolve().parents[1]
+ROOT = SCRIPTS.parent
 LOOPBACK = "127.0.0.1"
 # As deploy/README.md says; the broker's own limits on what it queues would lose messages first.
 MOSQUITTO = ("max_queued_messages 500000", "max_inflight_messages 2000", "persistence true", "autosave_interval 1")
@@ -71,15 +72,15 @@ def mosquitto(folder: Path) -> Iterator[tuple[int, Child]]:
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, port: int, sets: Sequence[str] = ()) -> Iterator[Child]:
-    """`hard run`, once it says that it is ready."""
+def daemon(folder: Path, port: int, sets: Sequence[str] = (), checkout: Path = ROOT) -> Iterator[Child]:
+    """`hard run` of a checkout, once it says that it is ready."""
     own = (
         f"mqtt.host={LOOPBACK}", f"mqtt.port={port}", "metrics.enabled=true", "metrics.port=0",
         f"state.dir={folder / 'state'}", *sets,
     )  # fmt: skip
     command = [sys.executable, "-m", "hard", "run", *(part for s in own for part in ("--set", s))]
-    with running(command, folder / "daemon.log") as child:
-        wait_for("ready:", child)
+    with running(command, folder / "daemon.log", (checkout,)) as child:
+        wait_for("ready", child)
         yield child
 
 
@@ -101,11 +102,10 @@ def wait_for(word: str, child: Child) -> None:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[Child]:
-    """A process that ends with the block."""
+def running(command: Sequence[str], log: Path, path: Sequence[Path] = (SCRIPTS, ROOT)) -> Iterator[Child]:
+    """A process that ends with the block. It imports from `path` first."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(SCRIPTS), str(SCRIPTS.parent)))}
-    environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+    environment = python_environment(*path)
     begun = time.monotonic()
     with log.open("wb") as file:
         process = psutil.Popen(command, stdout=file, stderr=file, env=environment, cwd="/")
@@ -119,6 +119,13 @@ def running(command: Sequence[str], log: Path) -> Iterator[Child]:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def python_environment(*path: Path) -> dict[str, str]:
+    """Of a process whose modules come from `path` first; it has one thread of torch's and none of our own settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HARD_")}
+    path_text = os.pathsep.join(map(str, path))
+    return {**inherited, "PYTHONPATH": path_text, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
 
 
 def mean_batch(daemon: Child) -> float:

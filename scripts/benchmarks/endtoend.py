@@ -29,7 +29,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One load on one server. CPU in ms a label; `batch` is the mean number of windows that HARD labelled at once."""
+    """One load on one server. CPU in ms a label, `message_ms` a message; `batch` is the mean number of windows that
+    HARD labelled at once."""
 
     devices: int
     messages_s: float
@@ -39,6 +40,7 @@ class Trial:
     p99_s: float
     own_p99_s: float
     behind_s: float
+    message_ms: float
     server_ms: float
     broker_ms: float
     generator_ms: float
@@ -77,6 +79,7 @@ def trial(server: Server, folder: Path, order: Order) -> Trial:
         return Trial(
             devices=order.devices, messages_s=order.messages_s, expected=delivery.expected, labels=delivery.labels,
             p50_s=delivery.p50_s, p99_s=delivery.p99_s, own_p99_s=delivery.own_p99_s, behind_s=delivery.behind_s,
+            message_ms=spent[0] * 1e3 / delivery.sent,
             server_ms=spent[0] * each, broker_ms=spent[1] * each, generator_ms=delivery.cpu_s * each,
             rss_mb=child.rss_mb(), ready_s=child.ready_s, batch=batch,
         )  # fmt: skip

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -29,7 +30,10 @@ DRAIN_S = 8.0  # how long labels may stay out after the last message
 
 
 class Order(msgspec.Struct):
-    """`messages_s` in all; each holds `samples` at `rate_hz`. First each device sends `fill_s` in one message."""
+    """`messages_s` in all; each holds `samples` at `rate_hz`. First each device sends `fill_s` in one message.
+
+    `window_s` and `hop_s` are the daemon's, so that the number of labels is known beforehand.
+    """
 
     port: int
     devices: int
@@ -39,6 +43,8 @@ class Order(msgspec.Struct):
     rate_hz: float = 20.0
     fill_s: float = 3.0
     window_s: float = 4.0
+    hop_s: float = 1.0
+    format: Literal["json", "csv"] = "json"
 
 
 class Delivery(msgspec.Struct):
@@ -65,7 +71,7 @@ class Label(msgspec.Struct):
 
 
 class Motions:
-    """Payloads of devices, made of a few wearers' motions; only `t0` is written anew."""
+    """Payloads of devices, made of a few wearers' motions; only times are written anew."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -75,24 +81,29 @@ class Motions:
         self._fills, self._pieces = [], []
         for i in range(min(WEARERS, order.devices)):
             wearer = Wearer((1, i), order.rate_hz)
-            self._fills.append(_tail(wearer.take(fill).xyz, order.rate_hz) if fill else b"")
-            tail = _tail if order.samples > 1 else _single
-            self._pieces.append([tail(wearer.take(order.samples).xyz, order.rate_hz) for _ in range(pieces)])
+            self._fills.append(_template(wearer.take(fill).xyz, order))
+            self._pieces.append([_template(wearer.take(order.samples).xyz, order) for _ in range(pieces)])
         self._begin = time.time()
 
     def first(self, device: int) -> bytes:
-        return b'{"t0":%.3f%b' % (self._begin + device * 1e-3, self._fills[device % len(self._fills)])
+        return self._written(self._fills[device % len(self._fills)], self._begin + device * 1e-3)
 
     def next(self, device: int, turn: int) -> bytes:
-        mine = self._pieces[device % len(self._pieces)]
+        pieces = self._pieces[device % len(self._pieces)]
         at = self._begin + device * 1e-3 + self._order.fill_s + turn * self._piece_s
-        return b'{"t%b":%.3f%b' % (b"0" * (self._order.samples > 1), at, mine[turn % len(mine)])
+        return self._written(pieces[turn % len(pieces)], at)
+
+    def _written(self, template: bytes, at: float) -> bytes:
+        if self._order.format == "json":
+            return template % at
+        times = at + np.arange(template.count(b"\n")) / self._order.rate_hz
+        return template % tuple(times.tolist())
 
     def windows(self, turns: int) -> int:
         """How many windows a device has closed after so many messages."""
-        # A window a second, from the first that is full.
+        # One every hop, from the first that is full.
         seconds = self._order.fill_s + turns * self._piece_s
-        return max(0, math.floor(round(seconds - self._order.window_s, 6)) + 1)
+        return max(0, math.floor(round((seconds - self._order.window_s) / self._order.hop_s, 6)) + 1)
 
 
 class Generator:
@@ -125,7 +136,7 @@ class Generator:
             for count, turns in ((order.devices - left, rounds), (left, rounds + 1))
         )
         self._drain(before + expected)
-        whole, own = np.array(self._latencies or [(float("nan"),) * 2]).T
+        whole, own = np.array(self._latencies or [(0.0, 0.0)]).T
         return Delivery(
             sent=total, expected=expected, labels=self._labels - before, seconds=seconds,
             p50_s=float(np.quantile(whole, 0.5)), p99_s=float(np.quantile(whole, 0.99)),
@@ -208,15 +219,14 @@ class Generator:
             stream.acknowledgements.clear()
 
 
-def _tail(xyz: np.ndarray, rate_hz: float) -> bytes:
-    """A batch's JSON from its rate on."""
-    return b',"rate":%g,"xyz":%b}' % (rate_hz, msgspec.json.encode(np.round(xyz, 3).tolist()))
-
-
-def _single(xyz: np.ndarray, rate_hz: float) -> bytes:
-    """One sample's JSON from its time on."""
-    x, y, z = xyz[0].tolist()
-    return b',"x":%.3f,"y":%.3f,"z":%.3f}' % (x, y, z)
+def _template(xyz: np.ndarray, order: Order) -> bytes:
+    """The payload of `xyz` (N, 3) in the order's format; each time of it is a `%.3f` to be filled in."""
+    values = np.round(xyz, 3).tolist()
+    if order.format == "csv":
+        return b"".join(b"%%.3f,%.3f,%.3f,%.3f\n" % tuple(row) for row in values)
+    if len(values) == 1:
+        return b'{"t":%%.3f,"x":%.3f,"y":%.3f,"z":%.3f}' % tuple(values[0])
+    return b'{"t0":%%.3f,"rate":%g,"xyz":%b}' % (order.rate_hz, msgspec.json.encode(values))
 
 
 def main() -> None:

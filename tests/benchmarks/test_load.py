@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,15 @@ def test_packets_are_found_however_the_bytes_are_cut() -> None:
         assert stream.acknowledgements == b"\x40\x02\x00\x07\x40\x02\x00\x08"
 
 
-@pytest.mark.parametrize(("samples", "turns"), [(20, 7), (1, 45), (40, 3)])
-def test_the_windows_are_as_many_as_foretold(samples: int, turns: int) -> None:
-    motions = Motions(Order(port=0, devices=2, messages_s=1, seconds=1, samples=samples))
-    made, decoder = bundle.read(), Decoder(("sensors/{device}/accel",))
-    devices = Devices(made.grid(), made.usual())
+@pytest.mark.parametrize(
+    ("order", "turns"),
+    [({}, 7), ({"samples": 1}, 45), ({"samples": 40}, 3), ({"format": "csv"}, 7), ({"hop_s": 4.0}, 12)],
+)
+def test_the_windows_are_as_many_as_foretold(order: dict[str, Any], turns: int) -> None:
+    motions = Motions(Order(port=0, devices=2, messages_s=1, seconds=1, **order))
+    made = bundle.read()
+    decoder = Decoder(("sensors/{device}/accel",), format=order.get("format", "json"))
+    devices = Devices(made.grid(hop_s=order.get("hop_s", 1.0)), made.usual())
     closed = 0
     for turn in range(-1, turns):
         payload = motions.first(1) if turn < 0 else motions.next(1, turn)
@@ -56,7 +61,7 @@ def test_the_windows_are_as_many_as_foretold(samples: int, turns: int) -> None:
 def test_the_greatest_load_is_found(bears: int) -> None:
     def run(devices: int) -> Trial:
         held = devices <= bears
-        return Trial(devices, 1.0, 10, 10 if held else 9, 0.1, 0.1, 0.1, 0, 0, 0, 0, 0, 0, 0)
+        return Trial(devices, 1.0, 10, 10 if held else 9, 0.1, 0.1, 0.1, 0, 0, 0, 0, 0, 0, 0, 0)
 
     best, tried = endtoend.greatest(run, 1000, finest=0.2)
     assert best is not None
