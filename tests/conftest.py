@@ -32,6 +32,15 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def needs_mosquitto(tmp_path: Path) -> None:
+    """Skips where mosquitto is not installed, for tests of what starts a broker of its own."""
+    try:
+        Mosquitto(tmp_path / "never-started")
+    except UsageError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A started mosquitto, stopped at the end of the test."""
     try:

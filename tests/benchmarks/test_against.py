@@ -65,6 +65,7 @@ def test_the_checkouts_take_turns(copy: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("needs_mosquitto")
 def test_a_copy_is_measured_against_its_original(copy: Path, tmp_path: Path) -> None:
     everything = against.all_benchmarks(1.0, devices_share=0.02)
     chosen = {name: everything[name] for name in ("csv", "labels-100", "classify")}
@@ -79,6 +80,7 @@ def test_a_copy_is_measured_against_its_original(copy: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("needs_mosquitto")
 @pytest.mark.parametrize("name", ["json", "one-sample", "bulk", "startup"])
 def test_every_other_figure_is_measured(name: str, tmp_path: Path) -> None:
     measured = against.all_benchmarks(1.0, devices_share=0.02)[name](against.checkout(ROOT), tmp_path / "one")
