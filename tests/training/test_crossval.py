@@ -89,7 +89,8 @@ def test_a_trial_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 def test_the_report_tells_folds_baselines_and_abstaining(tmp_path: Path) -> None:
     trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2), trial(("5",), 0.97, 3)]
-    told = {"seen_before": (), "name": "tiny", "command": "python scripts/finetune.py x --folds 3", **crossval.summary(trials)}
+    command = "python scripts/finetune.py x --folds 3"
+    told = {"seen_before": (), "name": "tiny", "command": command, **crossval.summary(trials)}
     assert told["pooled"]["windows"] == 250
     assert told["against"]["coin"]["verdict"] == "above"
     assert [fold["epoch"] for fold in told["folds"]] == [2.0, 2.0, 2.0]
