@@ -1,9 +1,9 @@
 """The journal's file: one SQLite database in the state directory, written in groups, read whole at a start.
 
-Two tables. `log`: a row a group, the messages taken in and the windows settled since the group before. `devices`: each
-device as it stood after group `id` (NULL when it was forgotten), and its windows not yet settled. In WAL mode with
-synchronous=NORMAL a written group survives the death of the process, with FULL that of the machine. Knows what bytes
-mean, not when to write them. Used by one thread at a time, but for `flush`.
+Table `log` has a row for each group: the messages taken in and the windows resolved since the group before. Table
+`devices` has each device as it stood after group `id` (NULL when it was forgotten), and its unresolved windows. In WAL
+mode with synchronous=NORMAL a written group survives the death of the process, with FULL that of the machine. This
+module knows what the bytes mean, not when to write them. One thread at a time uses it, except for `flush`.
 """
 
 from __future__ import annotations
@@ -22,25 +22,28 @@ import numpy as np
 from hard.errors import HardError
 from hard.records import DeviceState, Window
 
-FORMAT = 1
+FORMAT = 2  # SQLite's user_version; a file of another format is unreadable
 KEPT_WAL_BYTES = 16_000_000
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, messages BLOB NOT NULL, settled BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS devices (name TEXT PRIMARY KEY, id INTEGER NOT NULL, state BLOB, windows BLOB NOT NULL);
+SCHEMA = f"""
+BEGIN;
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE log (id INTEGER PRIMARY KEY, messages BLOB NOT NULL, resolved BLOB NOT NULL);
+CREATE TABLE devices (name TEXT PRIMARY KEY, id INTEGER NOT NULL, state BLOB, windows BLOB NOT NULL);
+PRAGMA user_version={FORMAT};
+COMMIT;
 """
 
 
 class StoreError(HardError):
-    """The file can't be used; `broken` when what is in it can't be read and setting it aside may help."""
+    """The file can't be used. If what is in it is `unreadable`, setting the file aside may help."""
 
-    def __init__(self, message: str, *, broken: bool = False) -> None:
+    def __init__(self, message: str, *, unreadable: bool = False) -> None:
         super().__init__(message)
-        self.broken = broken
+        self.unreadable = unreadable
 
 
-class Entry(msgspec.Struct, array_like=True, frozen=True):
-    """A message as it came, with its device."""
+class MessageEntry(msgspec.Struct, array_like=True, frozen=True):
+    """A `Message` as it came, with the device that it names."""
 
     device: str
     topic: str
@@ -65,7 +68,7 @@ class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
     clock_offset_s: float
     received_at: float
     received_wall: float
-    gait_amplitude_ms2: float = 0.0  # a file of before it was learnt has none
+    gait_amplitude_ms2: float
 
 
 class StateEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -81,20 +84,20 @@ class StateEntry(msgspec.Struct, array_like=True, frozen=True):
     used: bytes
     held_time: bytes
     held_xyz: bytes
-    newcomer: bool = False  # a file of before it was kept has none
+    newcomer: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Saved:
-    """A device after group `id`; `state` is None when it was forgotten."""
+class SavedDevice:
+    """A device as it stood after `group`, with its unresolved windows; `state` is None when it was forgotten."""
 
     device: str
-    id: int
+    group: int
     state: DeviceState | None
     windows: Sequence[Window]
 
 
-_entries = msgspec.msgpack.Decoder(list[Entry])
+_entries = msgspec.msgpack.Decoder(list[MessageEntry])
 _names = msgspec.msgpack.Decoder(list[str])
 _state = msgspec.msgpack.Decoder(StateEntry)
 _windows = msgspec.msgpack.Decoder(list[WindowEntry])
@@ -104,7 +107,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class Store:
     """The database at `path`. Every call may raise StoreError."""
 
-    def __init__(self, path: Path, synchronous: str = "normal") -> None:
+    def __init__(self, path: Path, synchronous: str) -> None:
         self.path, self._synchronous = path, synchronous
         self._db: sqlite3.Connection | None = None
         self._lock: int | None = None
@@ -114,7 +117,7 @@ class Store:
         return self._db is not None
 
     def open(self) -> None:
-        """Opens or makes the file, checks it, and keeps other processes out."""
+        """Opens or makes the file, locks it against other processes and checks it."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -133,7 +136,7 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Lets go of the file and of the lock; never raises."""
+        """Closes the file and releases the lock; never raises."""
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._db.close()
@@ -143,7 +146,7 @@ class Store:
             self._lock = None
 
     def set_aside(self) -> Path:
-        """Closes and renames the file, over one that was set aside before; gives where it is now."""
+        """Closes and renames the file, over one that was set aside before; gives its new path."""
         self.close()
         aside = self.path.with_suffix(".aside")
         wal = Path(f"{self.path}-wal")
@@ -151,21 +154,21 @@ class Store:
             Path(f"{self.path}-shm").unlink(missing_ok=True)
             Path(f"{aside}-wal").unlink(missing_ok=True)
             self.path.replace(aside)
-            if wal.exists():  # the last that was written may be there alone
+            if wal.exists():  # it may hold what was written last
                 wal.replace(f"{aside}-wal")
         except OSError as error:
             raise StoreError(f"{self.path} can't be set aside: {error.strerror}") from error
         return aside
 
     def flush(self) -> None:
-        """Moves what was written from the WAL into the file, from any thread; a failure shows at the next write."""
+        """Moves what was written from the WAL into the file. From any thread; a failure shows at the next write."""
         if self._db is not None:
             with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=0)) as other:
                 other.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
-    def together(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: what is written within is written whole or not at all."""
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """What is written within is written whole or not at all."""
         with self._translate_errors():
             db = self._database
             if db.in_transaction:
@@ -181,51 +184,56 @@ class Store:
                 raise
 
     def about(self) -> dict[str, str]:
+        """What `describe` wrote about the file, by name."""
         with self._translate_errors():
             return dict(self._database.execute("SELECT name, value FROM about"))
 
     def describe(self, **about: str) -> None:
+        """Writes facts about the file."""
         with self._translate_errors():
             self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
 
     def clear(self) -> None:
-        """Forgets the log and the devices."""
-        with self.together() as db:
+        """Deletes the log and the devices."""
+        with self.transaction() as db:
             db.execute("DELETE FROM log")
             db.execute("DELETE FROM devices")
 
     def write(
-        self, group: int, *, messages: Sequence[Entry], settled: Sequence[str], saved: Iterable[Saved],
-        gone: Sequence[str], oldest: int,
+        self, group: int, *, messages: Sequence[MessageEntry], resolved: Sequence[str], saved: Iterable[SavedDevice],
+        forgotten: Sequence[str], oldest: int,
     ) -> None:  # fmt: skip
-        """One transaction: a row of the log, devices saved, devices `gone` for good, the log before `oldest` pruned."""
-        with self.together() as db:
-            if messages or settled:
-                db.execute("INSERT INTO log VALUES (?, ?, ?)", (group, _encode(messages), _encode(settled)))
+        """One transaction: adds the log's row of `group`, saves devices, deletes the rows of devices `forgotten`, and
+        prunes the log before group `oldest`."""
+        with self.transaction() as db:
+            if messages or resolved:
+                db.execute("INSERT INTO log VALUES (?, ?, ?)", (group, _encode(messages), _encode(resolved)))
             db.executemany("INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?)", map(_row, saved))
-            db.executemany("DELETE FROM devices WHERE name = ?", ((name,) for name in gone))
+            db.executemany("DELETE FROM devices WHERE name = ?", ((name,) for name in forgotten))
             db.execute("DELETE FROM log WHERE id < ?", (oldest,))
 
-    def devices(self) -> list[Saved]:
+    def devices(self) -> list[SavedDevice]:
+        """Every row of the devices, also of those that were forgotten."""
         with self._translate_errors():
             rows = self._database.execute("SELECT name, id, state, windows FROM devices").fetchall()
             return [
-                Saved(name, group, _unpack_state(name, state) if state else None, _unpack_windows(name, windows))
+                SavedDevice(name, group, _unpack_state(name, state) if state else None, _unpack_windows(name, windows))
                 for name, group, state, windows in rows
             ]
 
     def last_group(self) -> int:
+        """The newest group in the file; 0 in a new one."""
         with self._translate_errors():
             query = "SELECT max(coalesce((SELECT max(id) FROM log), 0), coalesce((SELECT max(id) FROM devices), 0))"
             return int(self._database.execute(query).fetchone()[0])
 
-    def settled(self) -> set[str]:
-        """The windows that the log says are settled."""
+    def resolved(self) -> set[str]:
+        """The ids of the windows that the log says are resolved."""
         with self._translate_errors():
-            rows = self._database.execute("SELECT settled FROM log")
+            rows = self._database.execute("SELECT resolved FROM log")
             return {window_id for (row,) in rows for window_id in _names.decode(row)}
 
-    def messages(self) -> Iterator[tuple[int, Entry]]:
+    def messages(self) -> Iterator[tuple[int, MessageEntry]]:
         """The log's messages in order, each with its group."""
         with self._translate_errors():
             for group, row in self._database.execute("SELECT id, messages FROM log ORDER BY id"):
@@ -238,10 +246,14 @@ class Store:
         db.execute(f"PRAGMA synchronous={self._synchronous}")
         db.execute("PRAGMA wal_autocheckpoint=0")  # `flush` does it, in another thread
         db.execute(f"PRAGMA journal_size_limit={KEPT_WAL_BYTES}")
-        db.executescript(SCHEMA)
         (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
-            raise StoreError(f"{self.path} is damaged: {found.splitlines()[0]}", broken=True)
+            raise StoreError(f"{self.path} is damaged: {found.splitlines()[0]}", unreadable=True)
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version != FORMAT:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+                raise StoreError(f"{self.path} has format {version}, this version reads {FORMAT}", unreadable=True)
+            db.executescript(SCHEMA)
 
     @property
     def _database(self) -> sqlite3.Connection:
@@ -255,13 +267,14 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            broken = (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            raise StoreError(f"{self.path}: {error}", broken=broken) from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            unreadable = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            raise StoreError(f"{self.path}: {error}", unreadable=unreadable) from error
         except (msgspec.DecodeError, ValueError) as error:
-            raise StoreError(f"{self.path} holds what this version can't read: {error}", broken=True) from error
+            raise StoreError(f"{self.path} holds what this version can't read: {error}", unreadable=True) from error
 
 
-def _row(saved: Saved) -> tuple[str, int, bytes | None, bytes]:
+def _row(saved: SavedDevice) -> tuple[str, int, bytes | None, bytes]:
     windows = [
         WindowEntry(
             w.start, w.end, w.xyz.tobytes(), w.coverage, w.up.tobytes(), w.forward.tobytes(), w.calibrated,
@@ -269,7 +282,7 @@ def _row(saved: Saved) -> tuple[str, int, bytes | None, bytes]:
         )
         for w in saved.windows
     ]  # fmt: skip
-    return saved.device, saved.id, None if saved.state is None else _pack(saved.state), _encode(windows)
+    return saved.device, saved.group, None if saved.state is None else _pack(saved.state), _encode(windows)
 
 
 def _pack(state: DeviceState) -> bytes:

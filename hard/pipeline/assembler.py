@@ -1,7 +1,7 @@
-"""The assemble thread's work: decodes messages, feeds the devices, hands windows on, acknowledges what is safe.
+"""The assemble thread's work: decodes messages, feeds the devices, queues their windows, acknowledges what is safe.
 
-It takes the messages that are there together; a bad one fails alone. What an earlier process left comes first, by the
-same way. Owns the devices and the journal. Knows no model.
+It takes together the messages that are there; a bad one fails alone. What an earlier process left comes first, in the
+same way. It owns the devices and the journal, and knows no model.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from hard.pipeline.workers import FairLock, Progress
 from hard.records import CounterDelta, Message, Window
 
 log = logging.getLogger(__name__)
-Messages = queue.SimpleQueue[Message | str | None]
+Messages = queue.SimpleQueue[Message | str | None]  # None: stop
 WAKE = "wake"  # in the queue of messages: look at what is due
-AT_ONCE = 32  # messages in one turn: some 3 ms, for which labelling waits
+MAX_TOGETHER = 32  # messages taken together: some 3 ms, for which labelling waits
 
 
 class Assembler:
-    """Takes from `messages` until told to stop; calls `acknowledge` for each message that is dealt with."""
+    """Takes from `messages` until `stop`. Calls `acknowledge` for a message once its samples are in the journal, or at
+    once if it is of no use. Computes under `lock`."""
 
     def __init__(
         self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, window_queue: WindowQueue,
@@ -41,75 +42,80 @@ class Assembler:
         self._messages, self._decoder, self._devices, self._journal = messages, decoder, devices, journal
         self._window_queue, self._publisher, self._accounting = window_queue, publisher, accounting
         self._metrics, self._lock, self._acknowledge = metrics, lock, acknowledge
-        self._taken: list[Message] = []  # to be acknowledged once they are safe
-        self._repeats = Redeliveries()
+        self._unacknowledged: list[Message] = []  # assembled and not committed
+        self._redeliveries = Redeliveries()
         self._limited = RateLimitedLog(log)
         self._take_until = float("inf")  # monotonic
-        self._due: float | None = None  # a tick for this thread, so that devices need no lock
+        self._tick_at: float | None = None  # a tick for this thread, so that devices need no lock
 
     def tick(self, now: float) -> None:
-        """From the main thread: have a look at the devices, soon."""
-        self._due = now
+        """From the main thread: look for devices that fell silent or are to be forgotten, at monotonic time `now`."""
+        self._tick_at = now
         self.wake()
 
     def wake(self) -> None:
-        """From any thread: have a look at what is due."""
+        """From any thread: look at what is due."""
         self._messages.put(WAKE)
 
     def stop(self, within_s: float) -> None:
-        """From any thread: `work` ends. What is queued is taken within that time; what came at QoS 1 then stays
-        unacknowledged and so with the broker, for the next start. Nobody else has what came at QoS 0."""
+        """From any thread: `work` ends. It takes what is queued within that time. What came at QoS 1 and is left then
+        stays unacknowledged: the broker has it for the next start. What came at QoS 0 is always taken."""
         self._take_until = monotonic() + within_s
         self._messages.put(None)
 
     def work(self, progress: Progress) -> None:
-        """Until told to stop."""
-        self._restore(progress)
-        ended = False
-        while not ended:
-            items = self._next()
-            progress.begin()
-            if self._due is not None:
-                now, self._due = self._due, None
-                self._tick_devices(now, progress)
-            self._take([item for item in items if isinstance(item, Message)], progress)
-            ended = None in items
-            if self._journal.due():
-                self._commit()
-            progress.rest()
-        self._commit()
+        """Runs until `stop`."""
+        self.restore(progress)
+        while self.run_once(progress):
+            pass
 
     def close(self) -> None:
-        """Keeps what open windows hold for the next start, or lets go of it. Call when `work` has ended."""
+        """Saves the samples of open windows for the next start, or drops them. Call it when `work` has ended."""
         if not self._journal.close(self._devices):
             self._accounting.changed(self._devices.close())
 
-    def _restore(self, progress: Progress) -> None:
+    def restore(self, progress: Progress) -> None:
+        """Goes on from what an earlier process left in the journal."""
         progress.begin()
-        left = self._journal.start(self.wake)
-        delta = self._devices.restore(left.devices, left.shift_s, whole=left.whole)
-        self._accounting.restored(delta, len(left.windows))
-        self._window_queue.put(left.windows, progress.step)
+        recovered = self._journal.start(self.wake)
+        delta = self._devices.restore(recovered.devices, recovered.shift_s, whole=recovered.whole)
+        self._accounting.restored(delta, len(recovered.windows))
+        self._window_queue.put(recovered.windows, progress.step)
         messages = 0
-        for message in left.messages:
+        for message in recovered.messages:
             progress.step()
             messages += 1
             self._accounting.replayed()
             with self._lock:
-                windows = self._assemble(message, left.settled)
+                windows = self._assemble(message, recovered.resolved)
             self._window_queue.put(windows or (), progress.step)
-        if left.devices or messages:
-            log.info("restored %d devices, %d windows, %d messages", len(left.devices), len(left.windows), messages)
+        if recovered.devices or messages:
+            counts = len(recovered.devices), len(recovered.windows), messages
+            log.info("restored %d devices, %d windows, %d messages", *counts)
         self._commit()
         progress.rest()
 
-    def _next(self) -> list[Message | str | None]:
-        """Waits for one, and takes what else is there."""
+    def run_once(self, progress: Progress) -> bool:
+        """Waits for messages or a tick and works them off; False after `stop`."""
+        items = self._next_items()
+        progress.begin()
+        if self._tick_at is not None:
+            now, self._tick_at = self._tick_at, None
+            self._tick_devices(now, progress)
+        self._take([item for item in items if isinstance(item, Message)], progress)
+        stopped = None in items
+        if stopped or self._journal.is_due():
+            self._commit()
+        progress.rest()
+        return not stopped
+
+    def _next_items(self) -> list[Message | str | None]:
+        """Waits for one, and takes those that are there too."""
         try:
             items = [self._messages.get(timeout=self._journal.wait_s())]
         except queue.Empty:
             return [WAKE]
-        more = min(self._messages.qsize(), AT_ONCE - 1)  # nobody else takes
+        more = min(self._messages.qsize(), MAX_TOGETHER - 1)  # no other thread takes any
         items += [self._messages.get() for _ in range(more)]
         return items
 
@@ -124,27 +130,23 @@ class Assembler:
                 if windows is None:
                     self._acknowledge(message)
                 else:
-                    self._taken.append(message)
+                    self._unacknowledged.append(message)
                     closed += windows
         self._window_queue.put(closed, progress.step)  # may wait for room
 
-    def _commit(self) -> None:
-        begun, taken = monotonic(), self._taken
-        self._journal.commit(self._devices)
-        if taken and self._journal.writing:
+    def _commit(self, changed: Sequence[str] = ()) -> None:
+        begun, messages = monotonic(), self._unacknowledged
+        self._journal.commit(self._devices, changed)
+        if messages and self._journal.writing:
             self._metrics.stage["journal"].observe(monotonic() - begun)
-        self._taken = []
-        for message in taken:
+        self._unacknowledged = []
+        for message in messages:
             self._acknowledge(message)
 
     def _tick_devices(self, now: float, progress: Progress) -> None:
-        self._commit()
-        windows, delta, names = self._devices.release(now, time())
+        windows, delta, changed = self._devices.release(now, time())
         self._accounting.changed(delta)
-        for name in names:
-            self._journal.changed(name)
-        for window in windows:
-            self._journal.closed(window.device, [window])
+        self._journal.add_unresolved(windows)
         self._window_queue.put(windows, progress.step)
         events, delta = self._devices.tick(now)
         self._accounting.changed(delta)
@@ -152,43 +154,42 @@ class Assembler:
             log.debug("%s %s", event.device, event.kind)
             if event.kind in ("forgotten", "dismissed"):
                 self._window_queue.forget(event.device)
-                self._journal.changed(event.device)
-        self._commit()
+                changed.append(event.device)
+        self._commit(changed)
         self._publisher.device_events(events)
 
-    def _assemble(self, message: Message, settled: set[str] | None = None) -> list[Window] | None:
-        """The windows that `message` closes, or None where it is of no use. A replayed one comes with the windows
-        `settled` before."""
+    def _assemble(self, message: Message, resolved: set[str] | None = None) -> list[Window] | None:
+        """The windows that `message` closes; None if it is of no use. One from the journal comes with the ids of the
+        windows that an earlier process `resolved`."""
         begun = monotonic()
         try:
             samples = self._decoder.decode(message)
+            decoded = monotonic()
+            if self._redeliveries.seen(message):
+                n = len(samples.xyz)
+                self._accounting.decoded(CounterDelta(decoded=n, duplicate=n))
+                return []
+            windows, delta = self._devices.push(samples)
         except PayloadError as error:
             self._accounting.rejected(error.reason)
             self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
             return None
-        decoded = monotonic()
-        if self._repeats.seen(message):
-            n = len(samples.xyz)
-            self._accounting.decoded(CounterDelta(decoded=n, duplicate=n))
-            return []
-        try:
-            windows, delta = self._devices.push(samples)
-        except Exception:  # a defect of ours: it costs this message, not the daemon
+        except Exception:  # a defect of ours costs this message, not the daemon
             self._accounting.rejected("internal")
             log.exception("a message on %.80s could not be assembled", message.topic)
             return None
         self._accounting.decoded(delta)
-        if settled is None:
-            self._journal.took(message, samples.device, windows)
+        if resolved is None:
+            self._journal.record(message, samples.device, windows)
         else:
-            windows = self._again(samples.device, windows, settled)
+            windows = self._without_resolved(windows, resolved)
         self._metrics.stage["decode"].observe(decoded - begun)
         self._metrics.stage["assemble"].observe(monotonic() - decoded)
         return windows
 
-    def _again(self, device: str, windows: list[Window], settled: set[str]) -> list[Window]:
-        """Of windows closed once more, those that an earlier process didn't get through."""
-        open_ = [replace(window, replayed=True) for window in windows if window.window_id not in settled]
-        self._accounting.abandoned("published_before", len(windows) - len(open_))
-        self._journal.closed(device, open_)
-        return open_
+    def _without_resolved(self, windows: list[Window], resolved: set[str]) -> list[Window]:
+        """Of windows closed once more, those that an earlier process didn't resolve."""
+        unresolved = [replace(window, replayed=True) for window in windows if window.window_id not in resolved]
+        self._accounting.abandoned("published_before", len(windows) - len(unresolved))
+        self._journal.add_unresolved(unresolved)
+        return unresolved
