@@ -1,0 +1,281 @@
+"""The assembler: what it acknowledges when, what a failure costs, what it makes of ticks and of an earlier process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.assembly import DEFAULT_FRAME, GRID, Assembly, FakeDecoder, content, message, samples
+from support.listener import eventually
+
+from hard.formats.payloads import PayloadError
+from hard.journal.journal import GROUP_S, Journal
+from hard.journal.store import Store
+from hard.motion.devices import Devices
+from hard.pipeline.assembler import MAX_TOGETHER, WAKE
+from hard.pipeline.workers import Worker
+from hard.records import Message, Samples
+
+
+class FailingDecoder(FakeDecoder):
+    """Raises for topics that name an error."""
+
+    def decode(self, message: Message) -> Samples:
+        if message.topic == "payload":
+            raise PayloadError("fields", "x is missing")
+        if message.topic == "defect":
+            raise KeyError("x")
+        return super().decode(message)
+
+
+class FailingDevices(Devices):
+    def push(self, samples: Samples) -> Any:
+        if samples.device == "defect":
+            raise ZeroDivisionError
+        return super().push(samples)
+
+
+def counts(assembly: Assembly) -> dict[str, int]:
+    """Messages by outcome, those that are not zero; the counters add up."""
+    counters = assembly.accounting.counters()
+    assert not counters.discrepancies()
+    messages = counters.messages
+    names = ("received", "replayed", "decoded", "malformed", "queued")
+    return {name: n for name in names if (n := getattr(messages, name))}
+
+
+def wake(assembly: Assembly) -> None:
+    assembly.messages.put(WAKE)
+    assembly.run_once()
+
+
+def test_a_message_is_acknowledged_after_the_commit_that_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assembly = Assembly(tmp_path)
+    write, acknowledged_before = Store.write, list[list[Message]]()
+
+    def watched(store: Store, group: int, **what: Any) -> None:
+        acknowledged_before.append(list(assembly.acknowledged))
+        write(store, group, **what)
+
+    monkeypatch.setattr(Store, "write", watched)
+    first, second = message("a", 0), message("b", 1)
+    assembly.receive(first)
+    wake(assembly)
+    assembly.receive(second)
+    assert acknowledged_before == assembly.acknowledged == [], "others may be written with it"
+    assembly.clock.now += GROUP_S
+    wake(assembly)
+    assert acknowledged_before == [[]]
+    assert assembly.acknowledged == [first, second]
+    wake(assembly)
+    assert acknowledged_before == [[]], "nothing is left to write"
+    sent_again = assembly.kill()
+    assert sent_again == []
+    assert Assembly(tmp_path).replayed == 2
+
+
+def test_messages_that_are_there_are_taken_together(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    assembly.put(*(message("a", second) for second in range(MAX_TOGETHER + 3)))
+    assembly.run_once()
+    assert counts(assembly) == {"received": MAX_TOGETHER + 3, "decoded": MAX_TOGETHER, "queued": 3}
+    assembly.run_once()
+    assert counts(assembly) == {"received": MAX_TOGETHER + 3, "decoded": MAX_TOGETHER + 3}
+    assert len(assembly.windows) == MAX_TOGETHER
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason", "logged"),
+    [
+        ("payload", "fields", "rejected a message on payload: x is missing"),
+        ("defect", "internal", "a message on defect could not be assembled"),
+    ],
+)
+def test_a_message_that_cannot_be_decoded_fails_alone_and_is_acknowledged_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, topic: str, reason: str, logged: str
+) -> None:
+    assembly = Assembly(tmp_path, decoder=FailingDecoder())
+    bad = message(topic, 0)
+    assembly.receive(message("a", 0), bad, message("a", 1))
+    assert assembly.acknowledged == [bad]
+    assert counts(assembly) == {"received": 3, "decoded": 2, "malformed": 1}
+    assert assembly.accounting.reasons()[reason] == 1
+    assert logged in caplog.text
+    assembly.tick()
+    assert not assembly.unacknowledged
+
+
+def test_a_message_that_the_devices_cannot_take_fails_alone_and_is_acknowledged_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assembly = Assembly(tmp_path, devices=FailingDevices(GRID, DEFAULT_FRAME))
+    bad = message("defect", 0)
+    assembly.receive(message("a", 0), bad, message("a", 1))
+    assert assembly.acknowledged == [bad]
+    assert assembly.accounting.reasons()["internal"] == 1
+    assert "a message on defect could not be assembled" in caplog.text
+    assembly.kill()
+    again = Assembly(tmp_path)
+    assert "defect" not in again.devices, "it isn't in the journal"
+
+
+def test_without_a_usable_journal_messages_are_acknowledged_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assembly = Assembly(tmp_path / "file")
+    assert not assembly.journal.writing
+    assembly.receive(*(message("a", second) for second in range(4)))
+    assert not assembly.unacknowledged
+    assert len(assembly.windows) == 1
+
+
+def test_what_a_defect_of_the_journal_leaves_unwritten_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assembly = Assembly(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Journal, "commit", fail)
+    assembly.receive(message("a", 0))
+    with pytest.raises(ZeroDivisionError):
+        assembly.tick()
+    assert assembly.acknowledged == []
+
+
+def test_a_message_sent_again_is_taken_once(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    first = message("untimed", 0, timed=False)
+    assembly.receive(first)
+    assembly.receive(replace(first, again=True))
+    assembly.tick()
+    assert len(assembly.acknowledged) == 2
+    assert counts(assembly) == {"received": 2, "decoded": 2}
+    assert assembly.accounting.counters().samples.duplicate == 20
+    assert [len(state.time) for state in assembly.devices.states()] == [20]
+    assembly.kill()
+    assert Assembly(tmp_path).replayed == 1
+
+
+def test_messages_from_the_journal_come_first_and_not_again_from_the_broker(tmp_path: Path) -> None:
+    first = Assembly(tmp_path)
+    sent = [message("untimed", second, timed=False) for second in range(5)]
+    first.receive(*sent)
+    first.resolve(1)
+    first.tick()
+    first.kill()
+    again = Assembly(tmp_path)
+    assert counts(again) == {"replayed": 5, "decoded": 5}
+    assert content(again.windows) == content(first.windows[1:])
+    assert all(window.replayed for window in again.windows)
+    assert again.accounting.counters().windows.published_before == 1
+    again.receive(*(replace(message, again=True) for message in sent))
+    assert again.accounting.counters().samples.duplicate == 100
+    assert len(again.windows) == 1
+    again.receive(message("untimed", 5, timed=False))
+    assert not again.windows[-1].replayed
+
+
+def test_a_stop_takes_what_is_queued(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    assembly.put(message("a", 0), message("a", 1))
+    assembly.stop()
+    assert not assembly.unacknowledged
+    assert counts(assembly) == {"received": 2, "decoded": 2}
+
+
+def test_a_stop_without_time_leaves_to_the_broker_what_it_has(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    kept, lost_otherwise = message("a", 0), replace(message("a", 1), qos=0)
+    assembly.put(kept, lost_otherwise)
+    assembly.assembler.stop(within_s=-1.0)
+    assert not assembly.run_once()
+    assert assembly.unacknowledged == [kept]
+    assert counts(assembly) == {"received": 2, "decoded": 1, "queued": 1}
+
+
+@pytest.mark.parametrize(("durability", "unused"), [("journal", 0), ("snapshot", 0), ("none", 20)])
+def test_at_the_end_open_windows_are_saved_or_their_samples_counted(
+    tmp_path: Path, durability: str, unused: int
+) -> None:
+    assembly = Assembly(tmp_path, durability=durability)
+    assembly.receive(message("a", 0))
+    assembly.stop()
+    assert assembly.accounting.counters().samples.unused == unused
+    again = Assembly(tmp_path, durability=durability)
+    assert again.accounting.counters().samples.restored == 20 - unused
+
+
+def test_a_tick_commits_and_then_publishes_the_events_of_devices(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    assembly.receive(message("a", 0))
+    assembly.tick(30.0)
+    assert not assembly.unacknowledged
+    assembly.tick(61.0)
+    assert [(event.device, event.kind) for event in assembly.publisher.events] == [("a", "new"), ("a", "silent")]
+
+
+def test_a_forgotten_device_is_forgotten_everywhere(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path, forget_after_s=50.0)
+    assembly.receive(message("a", 0))
+    assembly.tick(60.0)
+    assert [event.kind for event in assembly.publisher.events] == ["new", "dismissed"]
+    assert assembly.accounting.counters().samples.unused == 20
+    assembly.kill()
+    assert len(Assembly(tmp_path).devices) == 0
+
+
+def test_samples_held_for_reordering_are_released_by_a_tick_and_saved_at_once(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path, reorder_s=1.0)
+    assembly.receive(*(message("a", second) for second in range(4)))
+    assert not assembly.windows
+    assembly.tick(6.0)
+    assert [window.start for window in assembly.windows] == [samples(message("a", 0)).time[0]]  # type: ignore[index]
+    assembly.kill()
+    again = Assembly(tmp_path, reorder_s=1.0)
+    assert again.replayed == 0
+    assert content(again.windows) == content(assembly.windows)
+
+
+def test_each_message_is_progress(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    before = assembly.progress.steps
+    assembly.receive(*(message("a", second) for second in range(9)))
+    assert assembly.progress.steps >= before + 9
+    assert not assembly.progress.busy
+
+
+def test_as_a_thread_it_works_until_stop_and_a_resolved_window_wakes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, resolved = Store.write, list[str]()
+
+    def watched(store: Store, group: int, **what: Any) -> None:
+        resolved.extend(what["resolved"])
+        write(store, group, **what)
+
+    monkeypatch.setattr(Store, "write", watched)
+    assembly = Assembly(tmp_path, restore=False)
+    worker = Worker("assemble", assembly.assembler.work, lambda: False)
+    worker.start()
+
+    def written_as_time_passes() -> bool:
+        assembly.clock.now += GROUP_S
+        return resolved == [window.window_id]
+
+    try:
+        eventually(lambda: assembly.journal.writing)
+        assembly.put(*(message("a", second) for second in range(4)))
+        (window,) = assembly.window_queue.take(9)
+        assembly.assembler.tick(4.0)
+        eventually(lambda: not assembly.unacknowledged)
+        assembly.journal.mark_resolved(window)
+        eventually(written_as_time_passes)
+    finally:
+        assembly.assembler.stop(60)
+        worker.join(60)
+    assert worker.finished
