@@ -200,12 +200,12 @@ def model_facts(settings: Settings, classifier: Classifier) -> ModelFacts:
 def make_journal(settings: Settings, bundle: Bundle) -> Journal:
     """The journal in the state directory. Its contents are of use only under the same grid and units."""
     ingest, window, state = settings.ingest, bundle.manifest.window, settings.state
-    kind: dict[str, object] = {
+    compatibility: dict[str, object] = {
         "length_s": window.length_s, "rate_hz": window.rate_hz, "hop_s": settings.labels.hop_s,
         "format": ingest.format, "unit": ingest.unit, "time_unit": ingest.time_unit, "topics": ingest.topics,
     }  # fmt: skip
     name = f"journal-{settings.instance}.db" if settings.instance else "journal.db"
-    return Journal(Store(state.dir / name, state.synchronous), state.durability, kind)
+    return Journal(Store(state.dir / name, state.synchronous), state.durability, compatibility)
 
 
 def session_options(settings: Settings) -> SessionOptions:

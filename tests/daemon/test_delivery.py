@@ -84,7 +84,7 @@ from hard.journal.store import Store
 write = Store.write
 def reporting(self, group, **parts):
     write(self, group, **parts)
-    if n := len(parts.get("resolved") or parts.get("settled") or ()):
+    if n := len(parts["resolved"]):
         print(n, "resolved", file=sys.stderr, flush=True)
 Store.write = reporting
 """
