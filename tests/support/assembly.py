@@ -91,7 +91,7 @@ class Assembly:
         self.devices = Devices(GRID, DEFAULT_FRAME, DeviceRules(**rules)) if devices is None else devices
         self.messages: Messages = queue.SimpleQueue()
         self.accounting, self.publisher, self.progress = Accounting(), FakePublisher(), Progress()
-        self.metrics = Metrics(CollectorRegistry(), self.accounting, lambda: None, lambda: None, [])  # type: ignore[arg-type, return-value]
+        self.metrics = Metrics(CollectorRegistry(), [])
         self.window_queue = WindowQueue(
             lambda reason, windows: self.shed.append((reason, list(windows))), max_age_s=30.0, max_per_device=1000,
             max_windows=50_000,
