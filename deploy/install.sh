@@ -4,11 +4,11 @@
 #   deploy/install.sh [--wheel FILE] [--instance NAME] [--no-start]     install, or upgrade what is there
 #   deploy/install.sh --uninstall [--purge]                             --purge: settings, state and the user too
 #
-# --dry-run shows what would be done. --instance adds hard@NAME with settings of its own, beside or instead of `hard`.
+# --dry-run shows each step and does nothing. --instance adds hard@NAME with settings of its own, beside or instead of `hard`.
 # DESTDIR=DIR puts everything below DIR and starts nothing. PYTHON (python3) makes the virtual environment.
-# Settings and state outlive an upgrade; one that fails leaves the version that runs.
+# An upgrade keeps settings and state. A failed upgrade keeps the running version.
 set -eu
-umask 022 # the service's user must be able to read what a careful root installs
+umask 022 # the service's user must be able to read what root installs, whatever root's own umask is
 
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(dirname "$here")
@@ -60,7 +60,7 @@ check() {
   esac
 }
 
-# The new version grows beside the old one and takes its place when it is complete.
+# The new version is built beside the old one and replaces it when it is complete.
 install_program() {
   new=$root$home.new
   run rm -rf "$new"
@@ -69,7 +69,7 @@ install_program() {
   run "$new/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
     --constraint "$here/constraints.txt" "$source"
   run "$new/bin/python" -m compileall -q -s "$new" -p "$home" "$new/lib"
-  say "+ (what names $new is told that it lives in $home)"
+  say "+ (replaces $new by $home in the installed files)"
   if [ -z "$dry" ]; then
     grep -lIr -F "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
       sed -i "s|$new|$home|g" "$file"
@@ -113,7 +113,7 @@ install_units() {
   run systemctl daemon-reload
   [ -n "$dry" ] || CREDENTIALS_DIRECTORY=$credentials $home/bin/hard check-config --config "$settings" >/dev/null ||
     fail "installed, and not started: mend $settings, then: systemctl enable --now $unit"
-  run systemctl try-restart hard.service 'hard@*.service' # all that run get the new version
+  run systemctl try-restart hard.service 'hard@*.service' # all running instances get the new version
   [ -z "$start" ] || run systemctl enable --now "$unit"
 }
 
