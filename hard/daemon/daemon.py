@@ -177,10 +177,7 @@ class Daemon:
         self._settings = settings
         logging.getLogger().setLevel(settings.log_level.upper())
         parts.publisher.change(settings.labels.min_confidence, settings.labels.smooth_windows)
-        parts.window_queue.change(
-            max_age_s=settings.model.max_age_s, max_per_device=settings.model.max_pending_per_device,
-            max_windows=settings.model.max_pending,
-        )  # fmt: skip
+        parts.window_queue.change(wiring.queue_bounds(settings))
         classifier = change.classifier or parts.labeller.classifier
         parts.labeller.change(classifier, settings.model.max_batch)
         if parts.discovery:

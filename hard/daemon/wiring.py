@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -22,13 +23,14 @@ from hard.monitoring.metrics import AccountingCollector, Metrics, ModelFacts
 from hard.motion.devices import DeviceRules, Devices
 from hard.motion.windows import Grid
 from hard.mqtt.broker_address import BrokerAddress, tls_context
+from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session, SessionOptions
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
 from hard.outputs.publisher import Observers, Publisher
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.labeller import Labeller
 from hard.pipeline.outcomes import WindowOutcomes
-from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Worker
 from hard.settings import Settings, SettingsError
 
@@ -68,10 +70,7 @@ def build(settings: Settings) -> Parts:
     devices = make_devices(settings, classifier.bundle)
     journal = make_journal(settings, classifier.bundle)
     outcomes = WindowOutcomes(accounting, journal)
-    window_queue = WindowQueue(
-        outcomes.abandoned, max_age_s=settings.model.max_age_s,
-        max_per_device=settings.model.max_pending_per_device, max_windows=settings.model.max_pending,
-    )  # fmt: skip
+    window_queue = WindowQueue(outcomes.abandoned, queue_bounds(settings))
     session = Session(
         session_options(settings), Topics(settings.ingest.topics).filters(), status_topic(settings), messages,
         came=accounting.received, shed=accounting.shed,
@@ -82,12 +81,8 @@ def build(settings: Settings) -> Parts:
         metrics.latency.observe(total_s)
         latencies.observe(total_s)
 
-    publisher = Publisher(
-        session.outbox.put, Observers(metrics.labelled, handed_over, outcomes.acknowledged), devices.__contains__,
-        prefix=settings.publish.prefix, qos=settings.publish.qos, expiry_s=settings.publish.expiry_s,
-        min_confidence=settings.labels.min_confidence, smooth_windows=settings.labels.smooth_windows,
-        max_devices=settings.ingest.max_devices, companion=discovery,
-    )  # fmt: skip
+    observers = Observers(metrics.labelled, handed_over, outcomes.acknowledged)
+    publisher = make_publisher(settings, session.outbox.put, observers, devices.__contains__, discovery)
     assembler = Assembler(
         messages, decoder=decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
         publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
@@ -164,6 +159,25 @@ def decoder(settings: Settings) -> Decoder:
     return Decoder(
         ingest.topics, format=ingest.format, unit=ingest.unit, time_unit=ingest.time_unit,
         max_payload_bytes=ingest.max_payload_bytes, max_rate_hz=ingest.max_rate_hz,
+    )  # fmt: skip
+
+
+def queue_bounds(settings: Settings) -> QueueBounds:
+    """The bounds of the window queue."""
+    model = settings.model
+    return QueueBounds(model.max_age_s, model.max_pending_per_device, model.max_pending)
+
+
+def make_publisher(
+    settings: Settings, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool],
+    discovery: Discovery | None,
+) -> Publisher:  # fmt: skip
+    """The publisher under the settings' topics, quality of service, thresholds and smoothing."""
+    publish, labels = settings.publish, settings.labels
+    return Publisher(
+        put, observers, known, prefix=publish.prefix, qos=publish.qos, expiry_s=publish.expiry_s,
+        min_confidence=labels.min_confidence, smooth_windows=labels.smooth_windows,
+        max_devices=settings.ingest.max_devices, companion=discovery,
     )  # fmt: skip
 
 

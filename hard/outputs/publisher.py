@@ -96,8 +96,8 @@ class Publisher:
 
     def __init__(
         self, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool], *,
-        prefix: str = "hard", qos: int = 1, expiry_s: float = 86_400.0, min_confidence: float = 0.0,
-        smooth_windows: int = 5, max_devices: int = 10_000, companion: Companion | None = None,
+        prefix: str, qos: int, expiry_s: float, min_confidence: float, smooth_windows: int, max_devices: int,
+        companion: Companion | None,
     ) -> None:  # fmt: skip
         self._put, self._observers, self._known, self._companion = put, observers, known, companion
         self._prefix, self._qos, self._expiry_s = prefix, qos, expiry_s

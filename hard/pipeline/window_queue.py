@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Condition
 from time import monotonic
 from typing import Literal
@@ -23,6 +23,15 @@ Shed = Callable[[Literal["superseded", "stale", "shutdown"], list[Window]], None
 Line = deque[tuple[float, Window]]  # one device's waiting windows, each with the time at which it began to wait
 
 
+@dataclass(frozen=True, slots=True)
+class QueueBounds:
+    """How long a window may wait, how many of one device, and how many in all."""
+
+    max_age_s: float
+    max_per_device: int
+    max_windows: int
+
+
 class WindowQueue:
     """The bounded store between assembling and labelling.
 
@@ -34,15 +43,12 @@ class WindowQueue:
     the reason and which.
     """
 
-    def __init__(
-        self, shed: Shed, *, max_age_s: float = 30.0, max_per_device: int = 64, max_windows: int = 50_000
-    ) -> None:
-        self._shed = shed
-        self._max_age_s, self._max_per_device, self._max_windows = max_age_s, max_per_device, max_windows
+    def __init__(self, shed: Shed, bounds: QueueBounds) -> None:
+        self._shed, self._bounds = shed, bounds
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
         self._degraded: dict[str, float] = {}  # devices, and when something of them was shed last
         self._shed_at = self._empty_at = float("-inf")  # when anything was shed, and when the store was empty, last
-        self._patience_s, self._taken_at = max_age_s, monotonic()
+        self._patience_s, self._taken_at = bounds.max_age_s, monotonic()
         self._size = 0
         self._closed = self._abandoned = False
         self._changed = Condition()
@@ -50,10 +56,10 @@ class WindowQueue:
     def __len__(self) -> int:
         return self._size
 
-    def change(self, *, max_age_s: float, max_per_device: int, max_windows: int) -> None:
+    def change(self, bounds: QueueBounds) -> None:
         """Other bounds from now on."""
         with self._changed:
-            self._max_age_s, self._max_per_device, self._max_windows = max_age_s, max_per_device, max_windows
+            self._bounds = bounds
             self._changed.notify_all()
 
     def put(self, windows: Sequence[Window], waited: Callable[[], None] = lambda: None) -> None:
@@ -68,7 +74,7 @@ class WindowQueue:
             for window in windows:
                 device, now = window.device, monotonic()
                 if not self._size and now - self._shed_at > SETTLED_S:
-                    self._empty_at, self._patience_s = now, min(self._max_age_s, now - self._shed_at)
+                    self._empty_at, self._patience_s = now, min(self._bounds.max_age_s, now - self._shed_at)
                     self._degraded.clear()  # also of devices that are gone
                 if crowded := not self._room(device):
                     crowded, now = not self._wait_for_room(device), monotonic()
@@ -88,7 +94,7 @@ class WindowQueue:
             while not self._size and not self._closed:
                 self._changed.wait()
             now = monotonic()
-            limit_s = min(FRESH_S, self._max_age_s) if self._overloaded(now) else self._max_age_s
+            limit_s = min(FRESH_S, self._bounds.max_age_s) if self._overloaded(now) else self._bounds.max_age_s
             batch: list[Window] = []
             while self._lines and len(batch) < most:
                 device, line = self._lines.popitem(last=False)
@@ -131,7 +137,9 @@ class WindowQueue:
 
     def _room(self, device: str) -> bool:
         line = self._lines.get(device)
-        return self._closed or (self._size < self._max_windows and (line is None or len(line) < self._max_per_device))
+        return self._closed or (
+            self._size < self._bounds.max_windows and (line is None or len(line) < self._bounds.max_per_device)
+        )
 
     def _wait_for_room(self, device: str) -> bool:
         self._changed.notify_all()
@@ -143,7 +151,7 @@ class WindowQueue:
 
     def _stood_still(self, now: float) -> bool:
         """Whether the process was stopped, or the model hung: then what waits is a backlog and no load."""
-        return now - self._taken_at > self._max_age_s
+        return now - self._taken_at > self._bounds.max_age_s
 
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         *dropped, newest = line

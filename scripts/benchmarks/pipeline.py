@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.generator import Motions, Order
+from hard.daemon import wiring
 from hard.formats.payloads import Decoder
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.publisher import Batch, Observers, Publisher
+from hard.outputs.publisher import Batch, Observers
 from hard.records import Message, Samples, Window
+from hard.settings import Settings
 
 TOPICS = ("sensors/{device}/accel",)
 DEVICES, TURNS = 256, 12
@@ -59,7 +61,7 @@ def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]
 def _publishing(classifier: Classifier, windows: Sequence[Window]) -> float:
     """From predictions to bytes: the smoothed state, the payload, the counters' calls."""
     observers = Observers(lambda *_: None, lambda _: None, lambda *_: None)
-    publisher = Publisher(_rendered, observers, lambda _: True)
+    publisher = wiring.make_publisher(Settings(), _rendered, observers, lambda _: True, None)
     predictions = classifier.classify(windows)
     batch = Batch(predictions, classifier.labels, classifier.bundle.model, 0.0, 0.0)
     return _each(lambda: publisher.publish(batch), len(windows))

@@ -9,7 +9,9 @@ import pytest
 import trustme
 
 from hard.daemon import wiring
+from hard.errors import HardError
 from hard.model import bundle
+from hard.mqtt.broker_address import BrokerAddress
 from hard.settings import Settings, SettingsError, load
 
 
@@ -69,9 +71,9 @@ def test_the_bundle_is_loaded_as_the_settings_ask() -> None:
         wiring.load_bundle(load(None, ["model.bundle=/nowhere"]))
 
 
-def test_the_broker_is_as_the_settings_say(tmp_path: Path) -> None:
+def test_the_session_is_as_the_settings_say(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
-    made = wiring.broker(
+    made = wiring.session_options(
         load(
             None,
             [
@@ -80,8 +82,8 @@ def test_the_broker_is_as_the_settings_say(tmp_path: Path) -> None:
             ],
         )
     )  # fmt: skip
-    assert (made.host, made.port, made.protocol, made.client_id) == ("h", 7, "5", "me")
-    assert (made.username, made.password, made.keepalive_s, made.max_queued) == ("u", "secret", 9, 11)
+    assert made.address == BrokerAddress("h", 7, "u", "secret")
+    assert (made.protocol, made.client_id, made.keepalive_s, made.max_queued) == ("5", "me", 9, 11)
 
 
 @pytest.mark.parametrize(
@@ -96,5 +98,6 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path, files: dict[
     (tmp_path / "text").write_text("no certificate")
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "cert"))
     overrides = [f"mqtt.{name}={tmp_path / file}" for name, file in files.items()]
-    with pytest.raises(SettingsError, match=problem):
-        wiring.broker(load(None, ["mqtt.tls=true", *overrides]))
+    with pytest.raises(HardError, match=problem) as caught:
+        wiring.session_options(load(None, ["mqtt.tls=true", *overrides]))
+    assert caught.value.exit_code == 2

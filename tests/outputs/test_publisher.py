@@ -23,7 +23,10 @@ class Broker:
         self.lives: list[tuple[str, str]] = []
         observers = Observers(lambda *_: None, lambda _: None, lambda *_: None)
         self.known = set("abcdef")
-        self.publisher = Publisher(self.put, observers, self.known.__contains__, smooth_windows=1, companion=self)
+        self.publisher = Publisher(
+            self.put, observers, self.known.__contains__, prefix="hard", qos=1, expiry_s=86_400.0, min_confidence=0.0,
+            smooth_windows=1, max_devices=100, companion=self,
+        )  # fmt: skip
 
     def put(self, outgoing: Outgoing) -> None:
         payload = outgoing.render()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from threading import Thread
 
 import numpy as np
 import pytest
 
 from hard.pipeline import window_queue as room
-from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.records import Window
 
 
@@ -37,7 +38,8 @@ def shed() -> Counter[str]:
 
 
 def make(shed: Counter[str], **bounds: float) -> WindowQueue:
-    return WindowQueue(lambda reason, windows: shed.update({reason: len(windows)}), **bounds)  # type: ignore[arg-type]
+    given = replace(QueueBounds(max_age_s=30.0, max_per_device=64, max_windows=50_000), **bounds)  # type: ignore[arg-type]
+    return WindowQueue(lambda reason, windows: shed.update({reason: len(windows)}), given)
 
 
 def ends(batch: list[Window], device: str) -> list[float]:
