@@ -1,7 +1,7 @@
-"""The frozen records that cross rooms. Knows nothing about who makes or reads them.
+"""The frozen records that cross packages. Imports none of them.
 
-Three clocks, three names: a sample's `time` is the device's own (Unix s), `received_at` is the gateway's monotonic
-clock, `received_wall` the gateway's wall clock (Unix s).
+Three clocks have three names: `time` of a sample is the device's own clock (Unix s), `received_at` is the gateway's
+monotonic clock, `received_wall` the gateway's wall clock (Unix s).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Float32Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One MQTT message as it came, time-stamped. `epoch` counts connections: an acknowledgement serves its own only;
-    `again` is the broker's mark that it may have sent it before."""
+    """One MQTT message as it came, time-stamped. `epoch` counts connections: a message can be acknowledged only on the
+    connection that it came on. `again` is the broker's mark that it may have sent the message before."""
 
     topic: str
     payload: bytes
@@ -37,7 +37,8 @@ class Message:
 class Samples:
     """Accelerations `xyz` (N, 3) in m/s² of one device at `time` (N,) in device Unix s.
 
-    `time` is None when the device sends none: then `rate_hz` spaces the samples, the last one at the time of arrival.
+    `time` is None when the device sends none: then the last sample gets the time of arrival, and `rate_hz` spaces the
+    others.
     """
 
     device: str
@@ -52,9 +53,10 @@ class Samples:
 class Window:
     """One closed window: `xyz` (T, 3) m/s² on the bundle's grid over [start, end), device clock.
 
-    `coverage` is the share of grid points that lie between real neighbours, `up` (3,) the unit vector that points up
-    while the wearer stands, `forward` (3,) the one that points where the wearer faces, `calibrated` whether these were
-    learnt from this device. `swing` is how far the wearer's walking swings it, in m/s²; before, the usual one or 0.
+    `coverage` is the share of grid points with a sample close enough on both sides. `up` (3,) is the unit vector that
+    points up while the wearer stands, `forward` (3,) the one that points where the wearer faces; `calibrated` says that
+    both were learnt from this device. `gait_amplitude_ms2` is the deviation of the vertical acceleration while this
+    wearer walks, 0 where it is not known.
     """
 
     device: str
@@ -114,27 +116,76 @@ class CounterDelta:
         return CounterDelta(*map(add, _counts(self), _counts(other)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeviceState:
-    """One device as it stands between two messages: with it a later process goes on as if it had been there.
+@dataclass(frozen=True, slots=True)
+class LateStreak:
+    """Late messages in a row: device time and gateway monotonic time of the first, device time of the newest."""
 
-    `clock` and `mounting` are those rooms' own numbers; the run's `first` time and `next` open window give the grid's
-    phase; `time` (N,), `xyz` (N, 3) and `used` (N,) are the buffer, `held_…` what waits to be overtaken;
-    a `newcomer` never closed a window.
+    device_start: float
+    gateway_start: float
+    newest: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """A device's clock between two messages. `last_stamp` is the last time that was given to a sample without one,
+    `last_stamp_wall` the gateway's wall time of its message, `step_ratio` the true spacing of samples without time over
+    the nominal one."""
+
+    offset_s: float | None
+    last_stamp: float | None
+    last_stamp_wall: float
+    step_ratio: float
+    late_streak: LateStreak | None
+
+
+@dataclass(frozen=True, slots=True)
+class MountingState:
+    """What a device's walking windows have shown. `directions` and `inconsistent_directions` (6,) are running means of
+    a vector that points up (3,) and one that points back (3,); `up` and `forward` (3,) are the present mounting.
+
+    The counts are windows: walking ones in each of the two means and in the gait amplitude, and all since the first
+    inconsistent one.
     """
 
-    device: str
-    last_received: float
-    clock: tuple[float | None, ...]
-    mounting: Float64Array
-    first: float | None
-    next: int
+    directions: tuple[float, ...]
+    inconsistent_directions: tuple[float, ...]
+    up: tuple[float, ...]
+    forward: tuple[float, ...]
+    gait_amplitude_ms2: float
+    mean_log_amplitude: float
+    windows: int
+    inconsistent_windows: int
+    amplitude_windows: int
+    windows_since_inconsistent: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BufferState:
+    """The samples of a device's open windows: `time` (N,), `xyz` (N, 3), and which of them a window has `used` (N,).
+
+    The time of the run's first sample and the index of the oldest open window give the grid's phase.
+    """
+
+    run_start: float | None
+    next_window: int
     time: Float64Array
     xyz: Float64Array
     used: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceState:
+    """One device between two messages: all that another process needs to continue. `held_time` (N,) and `held_xyz`
+    (N, 3) are the samples held for reordering."""
+
+    device: str
+    last_received: float
+    clock: ClockState
+    mounting: MountingState
+    buffer: BufferState
     held_time: Float64Array
     held_xyz: Float64Array
-    newcomer: bool
+    has_closed_window: bool
 
 
 _counts = attrgetter(*CounterDelta.__slots__)
@@ -142,9 +193,9 @@ _counts = attrgetter(*CounterDelta.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
-    """Something in a device's life. It ends `forgotten`, after long silence or to make room for another, or, where it
-    made room before it ever fell silent or closed a window, `dismissed`: nobody was told that it lived."""
+    """What happened to a device. It is `forgotten` after a long silence or where another replaced it; it is
+    `forgotten_unpublished` where it never fell silent and closed no window, so that nothing of it was published."""
 
     device: str
-    kind: Literal["new", "silent", "back", "forgotten", "dismissed", "remounted"]
+    kind: Literal["new", "silent", "back", "forgotten", "forgotten_unpublished", "remounted"]
     at: float

@@ -68,7 +68,7 @@ def label(
 
     With `streaming` a window's mounting is what the daemon would have known then, else what the whole recording shows.
     """
-    devices = Devices(classifier.bundle.grid(hop_s=hop_s), classifier.bundle.usual())
+    devices = Devices(classifier.bundle.grid(hop_s=hop_s), classifier.bundle.default_mounting())
     for batch in _batches(recordings.windows(runs, devices, streaming=streaming)):
         predictions = classifier.classify([window for window, _ in batch])
         yield from zip(predictions, (truth for _, truth in batch), strict=True)

@@ -128,6 +128,6 @@ def _check_fits(serving: Bundle, new: Bundle) -> None:
     if window != had:
         asks, has = (f"{w.length_s:g} s at {w.rate_hz:g} Hz in {w.unit}" for w in (window, had))
         raise BundleError(f"{new.path}: its windows are {asks}, those in use {has}: this needs a restart")
-    usual, before = new.usual(), serving.usual()
+    usual, before = new.default_mounting(), serving.default_mounting()
     if min(float(np.dot(usual.up, before.up)), float(np.dot(usual.forward, before.forward))) < SAME_AXES_COS:
         raise BundleError(f"{new.path}: its default mounting is not the one in use: this needs a restart")

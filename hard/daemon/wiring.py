@@ -138,7 +138,7 @@ def make_devices(settings: Settings, bundle: Bundle) -> Devices:
     rules = DeviceRules(
         ingest.max_devices, ingest.reorder_s, ingest.silent_after_s, ingest.forget_after_s, ingest.max_abs_ms2
     )
-    return Devices(grid(settings, bundle), bundle.usual(), rules)
+    return Devices(grid(settings, bundle), bundle.default_mounting(), rules)
 
 
 def grid(settings: Settings, bundle: Bundle) -> Grid:

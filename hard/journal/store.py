@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from hard.errors import HardError
-from hard.records import DeviceState, Window
+from hard.records import BufferState, ClockState, DeviceState, MountingState, Window
 
 FORMAT = 2  # SQLite's user_version; a file of another format is unreadable
 KEPT_WAL_BYTES = 16_000_000
@@ -75,16 +75,16 @@ class StateEntry(msgspec.Struct, array_like=True, frozen=True):
     """A `DeviceState`, arrays as bytes."""
 
     last_received: float
-    clock: tuple[float | None, ...]
-    mounting: bytes
-    first: float | None
-    next: int
+    clock: ClockState
+    mounting: MountingState
+    run_start: float | None
+    next_window: int
     time: bytes
     xyz: bytes
     used: bytes
     held_time: bytes
     held_xyz: bytes
-    newcomer: bool
+    has_closed_window: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,18 +286,22 @@ def _row(saved: SavedDevice) -> tuple[str, int, bytes | None, bytes]:
 
 
 def _pack(state: DeviceState) -> bytes:
+    buffer = state.buffer
+    samples = buffer.time.tobytes(), buffer.xyz.tobytes(), buffer.used.tobytes()
     held = state.held_time.tobytes(), state.held_xyz.tobytes()
-    buffer = state.first, state.next, state.time.tobytes(), state.xyz.tobytes(), state.used.tobytes()
-    entry = StateEntry(state.last_received, state.clock, state.mounting.tobytes(), *buffer, *held, state.newcomer)
+    run = buffer.run_start, buffer.next_window
+    entry = StateEntry(
+        state.last_received, state.clock, state.mounting, *run, *samples, *held, state.has_closed_window
+    )  # fmt: skip
     return _encode(entry)
 
 
 def _unpack_state(device: str, blob: bytes) -> DeviceState:
     s = _state.decode(blob)
     used = np.frombuffer(s.used, bool).copy()  # the buffer writes into it
-    buffer = s.first, s.next, np.frombuffer(s.time), np.frombuffer(s.xyz).reshape(-1, 3), used
+    buffer = BufferState(s.run_start, s.next_window, np.frombuffer(s.time), np.frombuffer(s.xyz).reshape(-1, 3), used)
     held = np.frombuffer(s.held_time), np.frombuffer(s.held_xyz).reshape(-1, 3)
-    return DeviceState(device, s.last_received, s.clock, np.frombuffer(s.mounting), *buffer, *held, s.newcomer)
+    return DeviceState(device, s.last_received, s.clock, s.mounting, buffer, *held, s.has_closed_window)
 
 
 def _unpack_windows(device: str, blob: bytes) -> list[Window]:

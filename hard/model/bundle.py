@@ -117,7 +117,7 @@ class Bundle:
         digest = self.manifest.files.get(WEIGHTS[1], "")
         return f"{self.manifest.name}-{digest[:8]}"
 
-    def usual(self) -> Frame:
+    def default_mounting(self) -> Frame:
         """The mounting assumed until a device has shown its own."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
         return Frame(up, forward, calibrated=False, gait_amplitude_ms2=self.manifest.gait_amplitude_ms2)

@@ -62,8 +62,8 @@ class Classifier:
                 self._scorer = OnnxScorer(bundle.path / used[0], threads)
             still = extract(
                 np.zeros((1, round(bundle.manifest.window.length_s * self._rate_hz), 3), np.float32),
-                bundle.usual().up[None],
-                bundle.usual().forward[None],
+                bundle.default_mounting().up[None],
+                bundle.default_mounting().forward[None],
                 self._rate_hz,
                 self._wanted,
             )

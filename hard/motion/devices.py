@@ -1,7 +1,7 @@
-"""The devices: each a clock, a hold for reordering, a window buffer, a mounting and a last sign of life.
+"""All devices: `Samples` in, `Window`s and a `CounterDelta` out; `tick` gives what happened to devices since.
 
-Takes `Samples`, gives `Window`s and a `CounterDelta`; `tick` gives the events of devices' lives. Knows no wire and no
-model. Not thread-safe: one thread owns it.
+A device has a clock, samples held for reordering, a window buffer and a mounting. Not thread-safe: one thread owns it.
+Knows no wire format and no model.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 
 from hard.motion.clock import Clock
 from hard.motion.mounting import Frame, Mounting
-from hard.motion.windows import Cut, Grid, WindowBuffer
+from hard.motion.windows import Grid, RawWindow, WindowBuffer
 from hard.records import CounterDelta, DeviceEvent, DeviceState, Float64Array, Samples, Window
 
-NOTHING = CounterDelta()
+NO_CHANGE = CounterDelta()
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRules:
-    """Bounds and times of devices; `max_abs_ms2` is the greatest acceleration on an axis taken as real."""
+    """Bounds and times of devices; `max_abs_ms2` is the greatest acceleration on an axis that is taken as real."""
 
     max_devices: int = 10_000
     reorder_s: float = 0.0
@@ -38,22 +38,23 @@ class Device:
     last_received: float
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
-    was_silent: bool = False  # ever, which was told
+    was_silent: bool = False  # ever: then that was published
     held_time: Float64Array = field(default_factory=lambda: np.empty(0))
     held_xyz: Float64Array = field(default_factory=lambda: np.empty((0, 3)))
 
 
 class Devices:
-    """All devices by name, at most `rules.max_devices`: what makes room for another is the one heard least recently, if
-    it is silent or all have closed a window; else a newcomer, so that a flood of names drives out no device that works.
+    """All devices by name, at most `rules.max_devices`. A new device replaces the least recently heard one, if that is
+    silent or all have closed a window; else the least recently heard of those that never closed one, so that a flood of
+    names evicts no device that works.
 
-    `usual` is the mounting assumed for a device whose own isn't known yet.
+    `default_mounting` holds for a device that hasn't shown its own yet.
     """
 
-    def __init__(self, grid: Grid, usual: Frame, rules: DeviceRules | None = None) -> None:
-        self.grid, self.usual, self._rules = grid, usual, rules or DeviceRules()
-        self._devices: OrderedDict[str, Device] = OrderedDict()  # heard least recently first
-        self._newcomers: OrderedDict[str, None] = OrderedDict()  # of these, who never closed a window
+    def __init__(self, grid: Grid, default_mounting: Frame, rules: DeviceRules | None = None) -> None:
+        self.grid, self.default_mounting, self._rules = grid, default_mounting, rules or DeviceRules()
+        self._devices: OrderedDict[str, Device] = OrderedDict()  # least recently heard first
+        self._without_window: OrderedDict[str, None] = OrderedDict()  # those that never closed a window
         self._events: list[DeviceEvent] = []
         self._silent = 0
 
@@ -64,17 +65,17 @@ class Devices:
         return name in self._devices
 
     def active(self) -> int:
-        """How many devices aren't silent; like `len` and `in`, safe to ask from any thread."""
+        """How many devices aren't silent; like `len` and `in`, safe to call from any thread."""
         return len(self._devices) - self._silent
 
     def push(self, samples: Samples) -> tuple[list[Window], CounterDelta]:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
         paused_s = self._paused_s(samples)
-        device, delta = self._seen(samples.device, samples.received_at)
+        device, delta = self._heard(samples.device, samples.received_at)
         if not len(samples.xyz):
             return [], delta
         time, xyz = device.clock.stamp(samples, self.grid.rate_hz, self.grid.max_gap_s), samples.xyz
-        if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # not a number is not real either
+        if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # NaN is not real either
             real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
             time, xyz = time[real], xyz[real]
             unreal = len(real) - len(time)
@@ -85,14 +86,15 @@ class Devices:
             order = np.argsort(time, kind="stable")
             time, xyz = time[order], xyz[order]
         if time[-1] >= device.buffer.late_before:
-            device.clock.on_time()
-        elif device.clock.set_back(
+            device.clock.end_late_streak()
+        elif device.clock.was_set_back(
             float(time[-1]), samples.received_at, behind_s=device.buffer.late_before - time[-1], paused_s=paused_s
         ):
             delta += self._flush(device) + device.buffer.end_run() + CounterDelta(jumps=1)
-        cuts, step = self._push_in_order(device, time, xyz)
-        device.clock.track(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
-        return [self._window(samples, device, cut) for cut in cuts], step if delta is NOTHING else delta + step
+        raw_windows, step = self._push_in_order(device, time, xyz)
+        device.clock.track_offset(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
+        windows = [self._window(samples, device, raw) for raw in raw_windows]
+        return windows, step if delta is NO_CHANGE else delta + step
 
     def tick(self, now: float) -> tuple[list[DeviceEvent], CounterDelta]:
         """Events since the last call, with devices that fell silent or are forgotten at monotonic time `now`."""
@@ -109,8 +111,8 @@ class Devices:
         return events, delta
 
     def release(self, now: float, wall: float) -> tuple[list[Window], CounterDelta, list[str]]:
-        """Lets go of samples held for reordering of devices that sent nothing for so long: what might overtake them
-        doesn't come. Gives windows, the delta, and the names of these devices."""
+        """Releases samples held for reordering of devices that sent nothing for `reorder_s`: no earlier sample comes in
+        time any more. Gives windows, the delta, and the names of these devices."""
         windows: list[Window] = []
         delta, names = CounterDelta(), []
         for name, device in self._devices.items():
@@ -119,54 +121,58 @@ class Devices:
                 continue
             time, xyz = device.held_time, device.held_xyz
             device.held_time, device.held_xyz = np.empty(0), np.empty((0, 3))
-            cuts, step = device.buffer.push(time, xyz)
-            delta += step + CounterDelta(decoded=-held, held=-held)  # they were decoded when they came
+            raw_windows, step = device.buffer.push(time, xyz)
+            delta += step + CounterDelta(decoded=-held, held=-held)  # they were counted as decoded when they came
             last = Samples(name, time, xyz, since, wall - (now - since))
-            windows += [self._window(last, device, cut) for cut in cuts]
+            windows += [self._window(last, device, raw) for raw in raw_windows]
             names.append(name)
         return windows, delta, names
 
     def end_run(self, name: str) -> CounterDelta:
-        """Ends a device's run, as a silence does: a recording's next run has its own grid. Unknown devices are fine."""
+        """Ends a device's run, as a silence does: the next run has its own grid. An unknown device has none to end."""
         device = self._devices.get(name)
         return self._flush(device) + device.buffer.end_run() if device else CounterDelta()
 
     def states(self, names: Iterable[str] | None = None) -> Iterator[DeviceState]:
-        """Those of the devices `names` that are known, or all, each as it stands now."""
+        """The present states of the devices `names` that are known, or of all."""
         for name in list(self._devices) if names is None else names:
             if device := self._devices.get(name):
-                buffer = device.buffer.state()
-                held = device.held_time, device.held_xyz
                 yield DeviceState(
-                    name, device.last_received, device.clock.state(), device.mounting.state(), *buffer, *held,
-                    name in self._newcomers,
-                )  # fmt: skip
+                    device=name,
+                    last_received=device.last_received,
+                    clock=device.clock.state(),
+                    mounting=device.mounting.state(),
+                    buffer=device.buffer.state(),
+                    held_time=device.held_time,
+                    held_xyz=device.held_xyz,
+                    has_closed_window=name not in self._without_window,
+                )
 
     def restore(self, states: Iterable[DeviceState], shift_s: float, *, whole: bool) -> CounterDelta:
-        """Goes on from `states`, whose monotonic times are `shift_s` behind; not `whole`: from the mountings alone."""
+        """Continues from `states`, whose monotonic times are `shift_s` behind; if not `whole`, from mountings alone."""
         delta = CounterDelta()
         newest = sorted(states, key=lambda state: state.last_received)[-self._rules.max_devices :]
         for state in newest:
             device = self._new(state.device, state.last_received + shift_s)
             device.mounting.restore(state.mounting)
-            device.was_silent = True  # perhaps: it wasn't saved for that
-            if state.newcomer:
-                self._newcomers[state.device] = None
+            device.was_silent = True  # perhaps: this is not part of the state
+            if not state.has_closed_window:
+                self._without_window[state.device] = None
             if whole:
                 device.clock.restore(state.clock, shift_s)
-                device.buffer.restore((state.first, state.next, state.time, state.xyz, state.used))
+                device.buffer.restore(state.buffer)
                 device.held_time, device.held_xyz = state.held_time, state.held_xyz
-                accepted, held = len(state.time), len(state.held_time)
+                accepted, held = len(state.buffer.time), len(state.held_time)
                 delta += CounterDelta(restored=accepted + held, accepted=accepted, held=held)
         return delta
 
     def close(self) -> CounterDelta:
-        """Lets go of every buffered sample, for the counters at the end."""
+        """Drops every device and gives what became of its samples, for the counters at the end."""
         delta = CounterDelta()
         for device in self._devices.values():
             delta += self._flush(device) + device.buffer.end_run()
         self._devices.clear()
-        self._newcomers.clear()
+        self._without_window.clear()
         self._silent = 0
         return delta
 
@@ -174,18 +180,18 @@ class Devices:
         device = self._devices.get(samples.device)
         return samples.received_at - device.last_received if device else 0.0
 
-    def _seen(self, name: str, now: float) -> tuple[Device, CounterDelta]:
-        delta = NOTHING
+    def _heard(self, name: str, now: float) -> tuple[Device, CounterDelta]:
+        delta = NO_CHANGE
         device = self._devices.get(name)
         if device is None:
             if len(self._devices) >= self._rules.max_devices:
-                delta = self._forget(self._dispensable(now), now)
+                delta = self._forget(self._device_to_evict(now), now)
             device = self._new(name, now)
-            self._newcomers[name] = None
+            self._without_window[name] = None
         else:
             self._devices.move_to_end(name)
-            if name in self._newcomers:
-                self._newcomers.move_to_end(name)
+            if name in self._without_window:
+                self._without_window.move_to_end(name)
             if device.silent:
                 device.silent = False
                 self._silent -= 1
@@ -193,28 +199,30 @@ class Devices:
         device.last_received = now
         return device, delta
 
-    def _dispensable(self, now: float) -> str:
+    def _device_to_evict(self, now: float) -> str:
         oldest = next(iter(self._devices))
         silent = now - self._devices[oldest].last_received > self._rules.silent_after_s
-        return oldest if silent else next(iter(self._newcomers), oldest)
+        return oldest if silent else next(iter(self._without_window), oldest)
 
     def _new(self, name: str, now: float) -> Device:
-        device = Device(WindowBuffer(self.grid), Mounting(self.usual, self.grid.rate_hz), now)
+        device = Device(WindowBuffer(self.grid), Mounting(self.default_mounting, self.grid.rate_hz), now)
         self._devices[name] = device
         self._events.append(DeviceEvent(name, "new", now))
         return device
 
     def _forget(self, name: str, now: float) -> CounterDelta:
         device = self._devices.pop(name)
-        told = device.was_silent or name not in self._newcomers
-        self._newcomers.pop(name, None)
+        published = device.was_silent or name not in self._without_window
+        self._without_window.pop(name, None)
         self._silent -= device.silent
-        self._events.append(DeviceEvent(name, "forgotten" if told else "dismissed", now))
+        self._events.append(DeviceEvent(name, "forgotten" if published else "forgotten_unpublished", now))
         return self._flush(device) + device.buffer.end_run()
 
-    def _push_in_order(self, device: Device, time: Float64Array, xyz: Float64Array) -> tuple[list[Cut], CounterDelta]:
-        """Holds samples for `reorder_s` of device time, so that the buffer meets them sorted; at 0 nothing is held, but
-        what an earlier process held may still be there."""
+    def _push_in_order(
+        self, device: Device, time: Float64Array, xyz: Float64Array
+    ) -> tuple[list[RawWindow], CounterDelta]:
+        """Holds samples for `reorder_s` of device time, so that the buffer gets them sorted. At 0 nothing is held, but
+        samples that an earlier process held may still be there."""
         if not self._rules.reorder_s and not len(device.held_time):
             return device.buffer.push(time, xyz)
         n, held, newest = len(time), len(device.held_time), time[-1]  # not of all held: one stamp may be wild
@@ -225,34 +233,33 @@ class Devices:
         released = int(np.searchsorted(time, newest - self._rules.reorder_s, side="right"))
         released = max(released, len(time) - self.grid.max_samples)
         device.held_time, device.held_xyz = time[released:], xyz[released:]
-        cuts, delta = device.buffer.push(time[:released], xyz[:released]) if released else ([], CounterDelta())
-        # The buffer counts samples as decoded when it meets them; they were when they came.
-        return cuts, delta + CounterDelta(decoded=n - released, held=len(time) - released - held)
+        windows, delta = device.buffer.push(time[:released], xyz[:released]) if released else ([], CounterDelta())
+        # The buffer counts samples as decoded when it gets them; they were decoded when they came.
+        return windows, delta + CounterDelta(decoded=n - released, held=len(time) - released - held)
 
     def _flush(self, device: Device) -> CounterDelta:
-        """Samples still held when their device goes: they were accepted in time but serve no window."""
+        """Drops samples still held when their run ends: they were accepted but no window uses them."""
         n = len(device.held_time)
         device.held_time, device.held_xyz = np.empty(0), np.empty((0, 3))
         return CounterDelta(accepted=n, unused=n, held=-n)
 
-    def _window(self, samples: Samples, device: Device, cut: Cut) -> Window:
-        self._newcomers.pop(samples.device, None)
-        if device.mounting.learn(cut.xyz):
+    def _window(self, samples: Samples, device: Device, raw: RawWindow) -> Window:
+        self._without_window.pop(samples.device, None)
+        if device.mounting.learn(raw.xyz):
             self._events.append(DeviceEvent(samples.device, "remounted", samples.received_at))
         frame = device.mounting.frame
         return Window(
             device=samples.device,
-            start=cut.start,
-            end=cut.end,
-            xyz=cut.xyz,
-            coverage=cut.coverage,
+            start=raw.start,
+            end=raw.end,
+            xyz=raw.xyz,
+            coverage=raw.coverage,
             up=frame.up,
             forward=frame.forward,
             calibrated=frame.calibrated,
             clock_offset_s=device.clock.offset_s or 0.0,
             received_at=samples.received_at,
             received_wall=samples.received_wall,
-            gait_amplitude_ms2=frame.gait_amplitude_ms2
-            if frame.calibrated
-            else 0.0,  # the usual one is the bundle's, which may be reloaded
+            # The default amplitude is the bundle's, which may be reloaded: here it counts as not known.
+            gait_amplitude_ms2=frame.gait_amplitude_ms2 if frame.calibrated else 0.0,
         )

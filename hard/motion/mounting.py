@@ -1,10 +1,9 @@
-"""One device's mounting, learnt from its wearer's own walking: which way is up, which way is forward, and how strong
-its gait is (`gait_amplitude_ms2`).
+"""One device's mounting, learnt from its wearer's walking: closed windows (T, 3) in m/s² in, a `Frame` out.
 
-Takes closed windows (T, 3) m/s², gives a `Frame`. Uses no label and no model: whoever steps is upright, so mean gravity
-is up; and in each step the push along the way follows the push upwards with the same delay, so the horizontal
-acceleration that follows the vertical one tells where the wearer faces. Turning the device turns the frame with it.
-Knows no device's life.
+A frame says which way is up, which way is forward, and how large the gait amplitude is. Uses no label and no model. A
+person who walks is upright, so mean gravity while walking gives up. In each step the forward acceleration follows the
+vertical one with the same delay, so the horizontal acceleration that follows the vertical one gives forward. Turning
+the device turns the frame with it.
 """
 
 from __future__ import annotations
@@ -17,31 +16,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hard.records import Float32Array, Float64Array, Window
+from hard.records import Float32Array, Float64Array, MountingState, Window
 
-# What counts as walking: mean gravity near 1 g, vertical deviation of a gait (jogging has more), and a rhythm, the
-# greatest autocorrelation at lags of LAGS_S. Set by eye on MotionSense: 18 people, one of whom swings up to 8.6 m/s².
+# What counts as walking: mean gravity near 1 g, a vertical deviation as of a gait (jogging has more), and a rhythm: the
+# greatest autocorrelation at lags of LAGS_S. Set by eye on MotionSense: 18 people, one of whom has up to 8.6 m/s².
 GRAVITY_MS2 = (8.0, 12.0)
 VERTICAL_STD_MS2 = (0.8, 10.0)
 LAGS_S = (0.3, 1.3)
-RHYTHM = 0.45
-FOLLOWS_S = (0.1, 0.15)  # by so much horizontal acceleration follows vertical where the sign is clearest
+MIN_RHYTHM = 0.45
+FORWARD_DELAYS_S = (0.1, 0.15)  # of horizontal after vertical acceleration: here the sign is clearest
 
-EVIDENCE = 8  # walking windows until a frame counts as calibrated
-MEMORY = 300  # walking windows: the running means of directions forget older evidence
-AMPLITUDE_MEMORY = 3000  # of the gait amplitude, which stairs and haste change for a while
-ASTRAY_COS = 0.8  # gravity further away than this (37°) speaks for another mounting
-REMOUNTED = 20  # so many more windows astray than not: the device was mounted anew
-LEAST = 0.05  # least length of a forward cue that says anything
-UP, BACK = slice(0, 3), slice(3, 6)  # of the directions that a walking window shows
-STATE = 6 + 6 + 3 + 3 + 6  # numbers of a mounting's state
+LEARNT_WINDOWS = 8  # walking windows until a mounting counts as learnt
+DIRECTION_WINDOWS = 300  # walking windows that the running means of directions span; older ones fade
+AMPLITUDE_WINDOWS = 3000  # the same of the gait amplitude, which stairs and haste change for a while
+CONSISTENT_COS = 0.8  # gravity further than this (37°) from the learnt up is inconsistent with the mounting
+REMOUNTED_WINDOWS = 20  # so many more inconsistent windows than consistent ones: the device was mounted anew
+MIN_FORWARD_CUE = 0.05  # least length of a level vector that says which way is forward
+UP, BACK = slice(0, 3), slice(3, 6)  # of the directions (6,) that a walking window shows
 
 
 class Frame(NamedTuple):
-    """Unit vectors (3,) in the device's axes; `forward` is level when the wearer stands. Assumed until `calibrated`.
+    """Unit vectors (3,) in the device's axes; `forward` is level when the wearer stands. A default until `calibrated`.
 
-    `swing` is the standard deviation in m/s² of the vertical part while walking: it differs by wearer and by where the
-    device is worn. 0 where nothing is known of it.
+    `gait_amplitude_ms2` is the standard deviation in m/s² of the vertical acceleration while walking: it differs by
+    wearer and by where the device is worn. 0 where it is not known.
     """
 
     up: Float32Array
@@ -50,125 +48,125 @@ class Frame(NamedTuple):
     gait_amplitude_ms2: float = 0.0
 
 
-class Step(NamedTuple):
-    """What one walking window says: unit gravity and a level vector that points back, together (6,); and the logarithm
+class WalkingCue(NamedTuple):
+    """What one walking window shows: unit gravity and a level vector that points back, together (6,); and the logarithm
     of the vertical deviation in m/s²."""
 
     directions: Float64Array
-    log_gait_amplitude: float
+    log_amplitude: float
 
 
 class Mounting:
-    """Running means of what walking windows say, and of those that went astray; 200 bytes of state.
+    """Running means of what walking windows show, and of those that are inconsistent with them; 200 bytes of state.
 
-    `usual` is the frame until there is enough evidence.
+    `default` is the frame until enough windows have shown walking.
     """
 
     __slots__ = (
-        "_inconsistent",
-        "_inconsistent_n",
-        "_log_gait_amplitude",
-        "_mean",
-        "_n",
-        "_rate_hz",
-        "_since",
-        "_walked",
-        "frame",
-    )
+        "_amplitude_windows", "_directions", "_inconsistent_directions", "_inconsistent_windows", "_mean_log_amplitude",
+        "_rate_hz", "_windows", "_windows_since_inconsistent", "frame",
+    )  # fmt: skip
 
-    def __init__(self, usual: Frame, rate_hz: float) -> None:
-        self.frame, self._rate_hz = usual, rate_hz
-        self._mean: Float64Array = np.zeros(6)
-        self._inconsistent: Float64Array = np.zeros(6)
-        self._n = self._inconsistent_n = self._since = self._walked = 0
-        self._log_gait_amplitude = 0.0  # a logarithm
+    def __init__(self, default: Frame, rate_hz: float) -> None:
+        self.frame, self._rate_hz = default, rate_hz
+        self._directions: Float64Array = np.zeros(6)
+        self._inconsistent_directions: Float64Array = np.zeros(6)
+        self._windows = self._inconsistent_windows = self._windows_since_inconsistent = self._amplitude_windows = 0
+        self._mean_log_amplitude = 0.0
 
     def learn(self, xyz: Float32Array) -> int:
         """Takes a window (T, 3); updates `frame` where it shows walking.
 
         Where that shows that the device was mounted anew, gives how many windows ago, this one included; else 0.
         """
-        self._since += 1
-        said = walking(xyz, self._rate_hz)
-        if said is None:
+        self._windows_since_inconsistent += 1
+        cue = walking_cue(xyz, self._rate_hz)
+        if cue is None:
             return 0
-        self._walked = min(self._walked + 1, AMPLITUDE_MEMORY)
-        self._log_gait_amplitude += (said.log_gait_amplitude - self._log_gait_amplitude) / self._walked
+        self._amplitude_windows = min(self._amplitude_windows + 1, AMPLITUDE_WINDOWS)
+        self._mean_log_amplitude += (cue.log_amplitude - self._mean_log_amplitude) / self._amplitude_windows
         remounted = 0
-        if self._n and float(said.directions[UP] @ self._mean[UP]) < ASTRAY_COS * _length(self._mean[UP]):
-            if not self._inconsistent_n:
-                self._since = 1
-            self._inconsistent_n += 1
-            self._inconsistent = self._inconsistent + (said.directions - self._inconsistent) / self._inconsistent_n
-            if self._inconsistent_n < REMOUNTED:
+        if self._windows and not self._is_consistent(cue):
+            if not self._inconsistent_windows:
+                self._windows_since_inconsistent = 1
+            self._inconsistent_windows += 1
+            change = (cue.directions - self._inconsistent_directions) / self._inconsistent_windows
+            self._inconsistent_directions = self._inconsistent_directions + change
+            if self._inconsistent_windows < REMOUNTED_WINDOWS:
                 return 0
-            self._mean, self._n, remounted = self._inconsistent, REMOUNTED, self._since
+            self._directions, self._windows = self._inconsistent_directions, REMOUNTED_WINDOWS
+            remounted = self._windows_since_inconsistent
         else:
-            self._n = min(self._n + 1, MEMORY)
-            self._mean = self._mean + (said.directions - self._mean) / self._n
-        self._inconsistent_n = 0 if remounted else max(0, self._inconsistent_n - 1)
-        if self._n >= EVIDENCE:
-            self.frame = self._learnt()
+            self._windows = min(self._windows + 1, DIRECTION_WINDOWS)
+            self._directions = self._directions + (cue.directions - self._directions) / self._windows
+        self._inconsistent_windows = 0 if remounted else max(0, self._inconsistent_windows - 1)
+        if self._windows >= LEARNT_WINDOWS:
+            self.frame = self._learnt_frame()
         return remounted
 
-    def state(self) -> Float64Array:
-        """What `restore` needs: (STATE,)."""
-        numbers = (
-            self.frame.gait_amplitude_ms2,
-            self._log_gait_amplitude,
-            self._walked,
-            self._n,
-            self._inconsistent_n,
-            self._since,
+    def state(self) -> MountingState:
+        """What `restore` needs."""
+        return MountingState(
+            directions=tuple(self._directions.tolist()),
+            inconsistent_directions=tuple(self._inconsistent_directions.tolist()),
+            up=tuple(self.frame.up.tolist()),
+            forward=tuple(self.frame.forward.tolist()),
+            gait_amplitude_ms2=self.frame.gait_amplitude_ms2,
+            mean_log_amplitude=self._mean_log_amplitude,
+            windows=self._windows,
+            inconsistent_windows=self._inconsistent_windows,
+            amplitude_windows=self._amplitude_windows,
+            windows_since_inconsistent=self._windows_since_inconsistent,
         )
-        return np.concatenate((self._mean, self._inconsistent, self.frame.up, self.frame.forward, numbers))
 
-    def restore(self, state: Float64Array) -> None:
-        """Goes on from `state`, which this version of HARD wrote. Without enough evidence the usual frame stays."""
-        if len(state) != STATE:
-            return
-        self._mean, self._inconsistent, up, forward, (gait_amplitude_ms2, self._log_gait_amplitude, *counts) = np.split(
-            state, (6, 12, 15, 18)
-        )
-        self._walked, self._n, self._inconsistent_n, self._since = (int(count) for count in counts)
-        if self._n >= EVIDENCE:
-            self.frame = Frame(up.astype(np.float32), forward.astype(np.float32), True, float(gait_amplitude_ms2))
+    def restore(self, state: MountingState) -> None:
+        """Continues from `state`. Where too few windows have shown walking, the default frame stays."""
+        self._directions = np.array(state.directions)
+        self._inconsistent_directions = np.array(state.inconsistent_directions)
+        self._mean_log_amplitude, self._amplitude_windows = state.mean_log_amplitude, state.amplitude_windows
+        self._windows, self._inconsistent_windows = state.windows, state.inconsistent_windows
+        self._windows_since_inconsistent = state.windows_since_inconsistent
+        if self._windows >= LEARNT_WINDOWS:
+            up, forward = np.array(state.up, np.float32), np.array(state.forward, np.float32)
+            self.frame = Frame(up, forward, True, state.gait_amplitude_ms2)
 
-    def _learnt(self) -> Frame:
-        up = self._mean[UP] / _length(self._mean[UP])
-        back = self._mean[BACK]
+    def _is_consistent(self, cue: WalkingCue) -> bool:
+        up = self._directions[UP]
+        return float(cue.directions[UP] @ up) >= CONSISTENT_COS * _length(up)
+
+    def _learnt_frame(self) -> Frame:
+        up = self._directions[UP] / _length(self._directions[UP])
+        back = self._directions[BACK]
         level: Float64Array = np.asarray(back - (back @ up) * up)
-        if _length(level) < LEAST:  # no cue: keep the usual forward, made level
+        if _length(level) < MIN_FORWARD_CUE:  # no cue: keep the default forward, made level
             level = np.asarray((self.frame.forward @ up) * up - self.frame.forward)
         forward = -level / max(_length(level), 1e-6)
-        return Frame(up.astype(np.float32), forward.astype(np.float32), True, exp(self._log_gait_amplitude))
+        return Frame(up.astype(np.float32), forward.astype(np.float32), True, exp(self._mean_log_amplitude))
 
 
-def settle(windows: Sequence[Window], usual: Frame, rate_hz: float) -> list[Window]:
-    """The same windows of one device, in order, under the mounting that all of them show: what a second pass knows.
+def with_learnt_mounting(windows: Sequence[Window], default: Frame, rate_hz: float) -> list[Window]:
+    """The same windows of one device, in order, under the mounting that all of them show (two-pass labelling).
 
-    A device that was mounted anew has a mounting before and one after; its wearer swings it all the same.
+    A device that was mounted anew has one mounting before and another after; its gait amplitude is one for all.
     """
-    mounting, frames, begins = Mounting(usual, rate_hz), [usual], [0]
+    mounting, frames, begins = Mounting(default, rate_hz), [default], [0]
     for i, window in enumerate(windows):
         if ago := mounting.learn(window.xyz):
             begins.append(max(begins[-1], i + 1 - ago))
             frames.append(mounting.frame)
         frames[-1] = mounting.frame
-    settled = []
-    for frame, begin, end in zip(frames, begins, [*begins[1:], len(windows)], strict=True):
-        own = {
-            "up": frame.up,
-            "forward": frame.forward,
-            "calibrated": frame.calibrated,
-            "gait_amplitude_ms2": mounting.frame.gait_amplitude_ms2,
-        }
-        settled += [replace(window, **own) for window in windows[begin:end]]  # type: ignore[arg-type]
-    return settled
+    amplitude = mounting.frame.gait_amplitude_ms2
+    return [
+        replace(
+            window, up=frame.up, forward=frame.forward, calibrated=frame.calibrated, gait_amplitude_ms2=amplitude
+        )
+        for frame, begin, end in zip(frames, begins, [*begins[1:], len(windows)], strict=True)
+        for window in windows[begin:end]
+    ]  # fmt: skip
 
 
-def walking(xyz: Float32Array, rate_hz: float) -> Step | None:
-    """What a window (T, 3) says of the mounting, or None where it shows no steady steps."""
+def walking_cue(xyz: Float32Array, rate_hz: float) -> WalkingCue | None:
+    """What a window (T, 3) shows of the mounting, or None where it shows no steady steps."""
     gravity = np.add.reduce(xyz, axis=0, dtype=np.float64) / len(xyz)
     length = _length(gravity)
     if not GRAVITY_MS2[0] < length < GRAVITY_MS2[1]:
@@ -180,27 +178,27 @@ def walking(xyz: Float32Array, rate_hz: float) -> Step | None:
     if not VERTICAL_STD_MS2[0] ** 2 < power < VERTICAL_STD_MS2[1] ** 2:
         return None
     n = len(vertical)
-    begin, products, follows = _lags(n, rate_hz)
+    begin, products, delays = _lags(n, rate_hz)
     # Each lag has n − lag products: divided by their number, a steady rhythm peaks at 1 whatever its pace.
     lags = np.correlate(vertical, vertical, "full")[n - 1 + begin : n - 1 + begin + len(products)] / products
-    if not len(lags) or lags.max() < RHYTHM * power:
+    if not len(lags) or lags.max() < MIN_RHYTHM * power:
         return None
     level = centred - vertical[:, None] * gravity
     every = level.ravel()
     spread = sqrt(float(every @ every) / n * power)
     back = np.zeros(3)
-    for lag in follows:
-        back += vertical[:-lag] @ level[lag:] / (n - lag)
-    back /= len(FOLLOWS_S) * max(spread, 1e-6)
-    return Step(np.concatenate((gravity, back)), 0.5 * log(power))
+    for delay in delays:
+        back += vertical[:-delay] @ level[delay:] / (n - delay)
+    back /= len(FORWARD_DELAYS_S) * max(spread, 1e-6)
+    return WalkingCue(np.concatenate((gravity, back)), 0.5 * log(power))
 
 
 @lru_cache(maxsize=8)
 def _lags(points: int, rate_hz: float) -> tuple[int, Float64Array, tuple[int, ...]]:
-    """The first lag of LAGS_S, the number of products of each from it on, and the lags of FOLLOWS_S."""
+    """The first lag of LAGS_S, the number of products of each from it on, and FORWARD_DELAYS_S as lags."""
     begin, stop = (round(lag * rate_hz) for lag in LAGS_S)
     products = points - np.arange(begin, min(stop + 1, points), dtype=np.float64)
-    return begin, products, tuple({max(1, round(seconds * rate_hz)) for seconds in FOLLOWS_S})
+    return begin, products, tuple({max(1, round(seconds * rate_hz)) for seconds in FORWARD_DELAYS_S})
 
 
 def _length(vector: Float64Array) -> float:

@@ -1,10 +1,10 @@
-"""One device's buffer: samples in device time → windows on the bundle's grid.
+"""One device's samples in device time in, raw windows on the bundle's grid out.
 
-The grid counts from the first sample of a run: windows start at `first + k·hop`, `end = start + length`, grid points at
-`start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends the
-run. A grid value is the mean of the interpolated samples over a grid step around its point, whatever their rate: what
-swings faster than the grid can show does not come back as something slower, and a device that is polled at the grid's
-rate gives what a faster one gives. Knows no arrival times and no other device.
+The grid starts at the first sample of a run: windows start at `run_start + k·hop`, `end = start + length`, grid points
+are at `start + i/rate`. A window closes on the sample that reaches its last grid point. A silence over `max_gap_s` ends
+the run. A grid value is the mean of the interpolated samples over a grid step around its point, whatever their rate:
+this is a low-pass filter against aliasing, and a device that samples at the grid's rate gives the same values as a
+faster one. Knows no arrival times and no other device.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.records import CounterDelta, Float32Array, Float64Array
+from hard.records import BufferState, CounterDelta, Float32Array, Float64Array
 
-SHORTEST_HOP_S = 0.001
-SAME_TIME_S = 1e-6  # two samples closer than this are one
-MOST = 100_000  # of everything about a grid: beyond lie only mistakes
-BufferState = tuple[float | None, int, Float64Array, Float64Array, NDArray[np.bool_]]  # first, next, time, xyz, used
+MIN_HOP_S = 0.001
+MAX_GRID_VALUE = 100_000  # of each length, rate and number of points: a greater one is a mistake
+SAME_TIME_S = 1e-6  # two samples closer than this are duplicates
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How windows are cut: length and hop in s, grid rate in Hz, the rules for gaps, and the bound of a buffer."""
+    """Where windows lie: length and hop in s, grid rate in Hz, the rules for gaps, and the bound of a buffer. Raises
+    ValueError for values that make no grid."""
 
     length_s: float
     rate_hz: float
@@ -38,28 +38,28 @@ class Grid:
     edges: Float64Array = field(init=False, repr=False, compare=False)  # (T - 1,) halfway between the points
     covered_step_s: float = field(init=False, repr=False, compare=False)
     max_samples: int = field(init=False, repr=False, compare=False)  # of one buffer
-    max_piece: int = field(init=False, repr=False, compare=False)  # what a buffer has room for beside an open window
+    max_chunk: int = field(init=False, repr=False, compare=False)  # samples that fit beside those of an open window
 
     def __post_init__(self) -> None:
         for name in ("length_s", "rate_hz", "hop_s", "max_gap_s", "max_rate_hz"):
-            if not 0 < getattr(self, name) <= MOST:
-                raise ValueError(f"{name} must lie above 0 and not above {MOST:,}, not at {getattr(self, name)}")
-        if self.hop_s < SHORTEST_HOP_S:  # each second of samples closes 1 / hop windows
-            raise ValueError(f"hop_s must be at least {SHORTEST_HOP_S:g} s, not {self.hop_s}")
+            if not 0 < getattr(self, name) <= MAX_GRID_VALUE:
+                raise ValueError(f"{name} must be above 0 and at most {MAX_GRID_VALUE:,}, not {getattr(self, name)}")
+        if self.hop_s < MIN_HOP_S:  # each second of samples closes 1 / hop windows
+            raise ValueError(f"hop_s must be at least {MIN_HOP_S:g} s, not {self.hop_s}")
         points = round(self.length_s * self.rate_hz)
-        if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MOST:
+        if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MAX_GRID_VALUE:
             raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
         offsets = np.arange(points) / self.rate_hz
         object.__setattr__(self, "offsets", offsets)
         object.__setattr__(self, "edges", (offsets[1:] + offsets[:-1]) / 2)
         object.__setattr__(self, "covered_step_s", COVERED_STEPS / self.rate_hz + SAME_TIME_S)
         object.__setattr__(self, "max_samples", int(self.max_rate_hz * (self.length_s + self.max_gap_s)) + 1)
-        object.__setattr__(self, "max_piece", int(self.max_rate_hz * self.max_gap_s) + 1)
+        object.__setattr__(self, "max_chunk", int(self.max_rate_hz * self.max_gap_s) + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
-    """A closed window before it knows its device: `xyz` (T, 3) over [start, end), and its coverage."""
+class RawWindow:
+    """A closed window without its device: `xyz` (T, 3) m/s² over [start, end), and its coverage (see `Window`)."""
 
     start: float
     end: float
@@ -70,12 +70,12 @@ class Cut:
 class WindowBuffer:
     """Holds one device's samples until no open window needs them. `push` takes sorted times only."""
 
-    __slots__ = ("_first", "_grid", "_next", "_time", "_used", "_xyz")
+    __slots__ = ("_grid", "_next_window", "_run_start", "_time", "_used", "_xyz")
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
-        self._first: float | None = None  # time of the run's first sample
-        self._next = 0  # index of the oldest open window
+        self._run_start: float | None = None  # time of the run's first sample
+        self._next_window = 0  # index of the oldest open window
         self._time: Float64Array
         self._xyz: Float64Array
         self._used: NDArray[np.bool_]
@@ -87,7 +87,7 @@ class WindowBuffer:
     @property
     def open_start(self) -> float:
         """Start of the oldest open window; minus infinity before the first sample."""
-        return -np.inf if self._first is None else self._first + self._next * self._grid.hop_s
+        return -np.inf if self._run_start is None else self._run_start + self._next_window * self._grid.hop_s
 
     @property
     def late_before(self) -> float:
@@ -95,56 +95,57 @@ class WindowBuffer:
         return min(self.open_start, float(self._time[-1])) if len(self._time) else -np.inf
 
     def state(self) -> BufferState:
-        """What `restore` needs."""
-        return self._first, self._next, self._time, self._xyz, self._used
+        """What `restore` needs; the arrays are the buffer's own."""
+        return BufferState(self._run_start, self._next_window, self._time, self._xyz, self._used)
 
     def restore(self, state: BufferState) -> None:
-        """Goes on from the `state` of a buffer with the same grid."""
-        self._first, self._next, self._time, self._xyz, self._used = state
+        """Continues from the `state` of a buffer with the same grid; `state.used` becomes the buffer's own."""
+        self._run_start, self._next_window = state.run_start, state.next_window
+        self._time, self._xyz, self._used = state.time, state.xyz, state.used
 
-    def push(self, time: Float64Array, xyz: Float64Array) -> tuple[list[Cut], CounterDelta]:
+    def push(self, time: Float64Array, xyz: Float64Array) -> tuple[list[RawWindow], CounterDelta]:
         """Adds samples `time` (N,) sorted, `xyz` (N, 3) m/s²; gives the windows that they close, oldest first."""
-        gap_s, piece = self._grid.max_gap_s + SAME_TIME_S, self._grid.max_piece
-        if len(time) <= piece and time[-1] - time[0] <= gap_s:
-            return self._push_part(time, xyz)
+        gap_s, chunk = self._grid.max_gap_s + SAME_TIME_S, self._grid.max_chunk
+        if len(time) <= chunk and time[-1] - time[0] <= gap_s:
+            return self._push_chunk(time, xyz)
         breaks = np.flatnonzero(time[1:] - time[:-1] > gap_s) + 1
-        cuts: list[Cut] = []
+        windows: list[RawWindow] = []
         delta = CounterDelta()
-        # A long message goes in by pieces, so that windows close in between and make room.
-        for begin, stop in pairwise(sorted({*range(0, len(time), piece), *breaks.tolist(), len(time)})):
-            closed, step = self._push_part(time[begin:stop], xyz[begin:stop])
-            cuts += closed
+        # A long message is added in chunks, so that windows close in between and free the buffer.
+        for begin, stop in pairwise(sorted({*range(0, len(time), chunk), *breaks.tolist(), len(time)})):
+            closed, step = self._push_chunk(time[begin:stop], xyz[begin:stop])
+            windows += closed
             delta += step
-        return cuts, delta
+        return windows, delta
 
     def end_run(self) -> CounterDelta:
-        """Forgets the run: what lies in the buffer leaves it. The next sample starts a new grid."""
+        """Ends the run and empties the buffer. The next sample starts a new grid."""
         used = int(np.count_nonzero(self._used))
         delta = CounterDelta(used=used, unused=len(self._used) - used)
-        self._first, self._next = None, 0
+        self._run_start, self._next_window = None, 0
         self._clear()
         return delta
 
     def _clear(self) -> None:
         self._time, self._xyz, self._used = np.empty(0), np.empty((0, 3)), np.empty(0, dtype=bool)
 
-    def _push_part(self, time: Float64Array, xyz: Float64Array) -> tuple[list[Cut], CounterDelta]:
+    def _push_chunk(self, time: Float64Array, xyz: Float64Array) -> tuple[list[RawWindow], CounterDelta]:
         """Adds samples with no gap between them."""
         n, late, ended, runs = len(time), 0, None, 0
-        if self._first is not None and time[0] - self._time[-1] > self._grid.max_gap_s + SAME_TIME_S:
+        if self._run_start is not None and time[0] - self._time[-1] > self._grid.max_gap_s + SAME_TIME_S:
             ended = self.end_run()
-        if self._first is None:
-            self._first, runs = float(time[0]), 1
+        if self._run_start is None:
+            self._run_start, runs = float(time[0]), 1
         elif time[0] < self.late_before - SAME_TIME_S:
             late = int(np.searchsorted(time, self.late_before - SAME_TIME_S))
             time, xyz = time[late:], xyz[late:]
         time, xyz = self._without_duplicates(time, xyz)
         duplicate = n - late - len(time)
-        room = max(0, self._grid.max_samples - len(self._time))
-        surplus = max(0, len(time) - room)
+        free = max(0, self._grid.max_samples - len(self._time))
+        surplus = max(0, len(time) - free)
         accepted = len(time) - surplus
         missing = self._insert(time[:accepted], xyz[:accepted]) if accepted else 0
-        cuts, low, used, unused = self._close()
+        windows, low, used, unused = self._close_windows()
         delta = CounterDelta(
             decoded=n,
             accepted=accepted,
@@ -155,10 +156,10 @@ class WindowBuffer:
             unused=unused,
             missing=missing,
             runs=runs,
-            windows_closed=len(cuts) + low,
+            windows_closed=len(windows) + low,
             windows_low_coverage=low,
         )
-        return cuts, delta + ended if ended else delta
+        return windows, delta + ended if ended else delta
 
     def _without_duplicates(self, time: Float64Array, xyz: Float64Array) -> tuple[Float64Array, Float64Array]:
         if len(time) > 1 and (time[1:] - time[:-1]).min() <= SAME_TIME_S:
@@ -172,11 +173,11 @@ class WindowBuffer:
         return time, xyz
 
     def _insert(self, time: Float64Array, xyz: Float64Array) -> int:
-        """Puts new samples in their place; gives how many the device seems to have left out before them."""
+        """Inserts new samples in order of time; gives how many samples seem to be missing before them."""
         in_order = not len(self._time) or time[0] > self._time[-1]
         missing = 0
         if in_order:
-            missing = self._left_out(time)
+            missing = self._count_missing(time)
         self._time = np.concatenate((self._time, time))
         self._xyz = np.concatenate((self._xyz, xyz))
         self._used = np.concatenate((self._used, np.zeros(len(time), dtype=bool)))
@@ -185,49 +186,50 @@ class WindowBuffer:
             self._time, self._xyz, self._used = self._time[order], self._xyz[order], self._used[order]
         return missing
 
-    def _left_out(self, time: Float64Array) -> int:
-        widest = self._grid.covered_step_s
-        apart = len(self._time) and time[0] - self._time[-1] > widest
-        if not apart and (len(time) < 2 or (time[1:] - time[:-1]).max() <= widest):
+    def _count_missing(self, time: Float64Array) -> int:
+        max_step = self._grid.covered_step_s
+        gap_before = len(self._time) and time[0] - self._time[-1] > max_step
+        if not gap_before and (len(time) < 2 or (time[1:] - time[:-1]).max() <= max_step):
             return 0
-        since = np.concatenate((self._time[-1:], time))
-        steps = since[1:] - since[:-1]
-        return int(np.sum(np.round(steps[steps > widest] * self._grid.rate_hz) - 1))
+        with_last = np.concatenate((self._time[-1:], time))
+        steps = with_last[1:] - with_last[:-1]
+        return int(np.sum(np.round(steps[steps > max_step] * self._grid.rate_hz) - 1))
 
-    def _close(self) -> tuple[list[Cut], int, int, int]:
-        """Cuts every window that is complete, then drops samples that no open window needs.
+    def _close_windows(self) -> tuple[list[RawWindow], int, int, int]:
+        """Closes every window that is complete, then drops samples that no open window needs.
 
-        Gives the cuts, the count of low coverage, and how many of the samples that left were used and unused.
+        Gives the windows, the count of those with low coverage, and how many of the dropped samples a window used, and
+        how many none did.
         """
-        grid, cuts, low, start = self._grid, [], 0, self.open_start
+        grid, windows, low, start = self._grid, [], 0, self.open_start
         reach = self._time[-1] + SAME_TIME_S - grid.offsets[-1] if len(self._time) else -np.inf
         while start <= reach:
-            cut = self._cut(start)
-            if cut.coverage >= grid.min_coverage:
-                cuts.append(cut)
+            window = self._raw_window(start)
+            if window.coverage >= grid.min_coverage:
+                windows.append(window)
                 begin, last = self._time.searchsorted((start - SAME_TIME_S, start + grid.offsets[-1] - SAME_TIME_S))
                 self._used[begin : last + 1] = True
             else:
                 low += 1
-            self._next += 1
+            self._next_window += 1
             start = self.open_start
         if len(self._time) < 2 or self._time[1] > start + SAME_TIME_S:
-            return cuts, low, 0, 0
+            return windows, low, 0, 0
         # One sample before the oldest open window stays: its first grid point may lie between two samples.
         drop = int(self._time.searchsorted(start + SAME_TIME_S, side="right")) - 1
         used = int(np.count_nonzero(self._used[:drop]))
         self._time, self._xyz, self._used = self._time[drop:], self._xyz[drop:], self._used[drop:]
-        return cuts, low, used, drop - used
+        return windows, low, used, drop - used
 
-    def _cut(self, start: float) -> Cut:
+    def _raw_window(self, start: float) -> RawWindow:
         """The window that starts at `start`: means around the grid points, at its two ends interpolated."""
         grid = self._grid
         points = start + grid.offsets
-        on_grid = self._on_grid(points)
+        on_grid = self._samples_on_grid(points)
         if on_grid is not None:
             xyz = on_grid.copy()
-            xyz[1:-1] += (on_grid[:-2] - 2 * on_grid[1:-1] + on_grid[2:]) / 8  # `_means` of samples a step apart
-            return Cut(start, start + grid.length_s, xyz.astype(np.float32), 1.0)
+            xyz[1:-1] += (on_grid[:-2] - 2 * on_grid[1:-1] + on_grid[2:]) / 8  # `_step_means` of samples a step apart
+            return RawWindow(start, start + grid.length_s, xyz.astype(np.float32), 1.0)
         right = np.minimum(np.maximum(self._time.searchsorted(points), 1), len(self._time) - 1)
         left = right - 1
         before, after = self._time[left], self._time[right]
@@ -235,15 +237,15 @@ class WindowBuffer:
         weight = np.minimum(np.maximum((points - before) / step, 0.0), 1.0)
         low = self._xyz[left]
         xyz = low + weight[:, None] * (self._xyz[right] - low)
-        xyz[1:-1] = self._means(start + grid.edges)
+        xyz[1:-1] = self._step_means(start + grid.edges)
         covered, coverage = step <= grid.covered_step_s, 1.0
         if not covered.all():
             covered |= np.minimum(np.abs(points - before), np.abs(after - points)) <= SAME_TIME_S
             coverage = float(covered.mean())
-        return Cut(start, start + grid.length_s, xyz.astype(np.float32), coverage)
+        return RawWindow(start, start + grid.length_s, xyz.astype(np.float32), coverage)
 
-    def _on_grid(self, points: Float64Array) -> Float64Array | None:
-        """The samples (T, 3) themselves where the device takes them at the grid's `points` (T,), as many do."""
+    def _samples_on_grid(self, points: Float64Array) -> Float64Array | None:
+        """The samples (T, 3) themselves where the device samples at the grid's `points` (T,), as many do; else None."""
         begin = int(self._time.searchsorted(points[0] - SAME_TIME_S))
         time = self._time[begin : begin + len(points)]
         if len(time) < len(points) or not abs(time[-1] - points[-1]) <= SAME_TIME_S:
@@ -252,7 +254,7 @@ class WindowBuffer:
             return None
         return self._xyz[begin : begin + len(points)]
 
-    def _means(self, edges: Float64Array) -> Float64Array:
+    def _step_means(self, edges: Float64Array) -> Float64Array:
         """Means (n - 1, 3) of the interpolated samples between `edges` (n,), by their integral."""
         begin, stop = self._time.searchsorted((edges[0], edges[-1]))
         time, xyz = self._time[begin - 1 : stop + 1], self._xyz[begin - 1 : stop + 1]

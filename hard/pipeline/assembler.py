@@ -152,7 +152,7 @@ class Assembler:
         self._accounting.changed(delta)
         for event in events:
             log.debug("%s %s", event.device, event.kind)
-            if event.kind in ("forgotten", "dismissed"):
+            if event.kind in ("forgotten", "forgotten_unpublished"):
                 self._window_queue.forget(event.device)
                 changed.append(event.device)
         self._commit(changed)

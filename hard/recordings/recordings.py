@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hard.motion.devices import Devices
-from hard.motion.mounting import settle
+from hard.motion.mounting import with_learnt_mounting
 from hard.recordings.file_formats import (
     SUFFIXES,
     NoRecordError,
@@ -127,7 +127,8 @@ def windows(
         for window, truth in pairs:
             found.append(window)
             truths.append(truth)
-        yield from zip(settle(found, devices.usual, devices.grid.rate_hz), truths, strict=True)
+        learnt = with_learnt_mounting(found, devices.default_mounting, devices.grid.rate_hz)
+        yield from zip(learnt, truths, strict=True)
 
 
 def _streamed(

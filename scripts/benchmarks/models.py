@@ -83,7 +83,7 @@ def _made(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Subjec
 
 def _prompts(default: bundle.Bundle) -> Ids:
     """Token ids of windows of simulated wearers."""
-    manifest, usual = default.manifest, default.usual()
+    manifest, usual = default.manifest, default.default_mounting()
     points = len(default.grid().offsets)
     xyz = np.stack([Wearer((3, i), manifest.window.rate_hz).take(points).xyz for i in range(PROMPTS)])
     up, forward = (np.tile(axis, (PROMPTS, 1)) for axis in (usual.up, usual.forward))

@@ -54,7 +54,7 @@ def _messages() -> list[Message]:
 
 
 def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]:
-    made = Devices(classifier.bundle.grid(), classifier.bundle.usual())
+    made = Devices(classifier.bundle.grid(), classifier.bundle.default_mounting())
     return [window for piece in samples for window in made.push(piece)[0]]
 
 

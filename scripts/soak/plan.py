@@ -44,7 +44,7 @@ class Plan:
     def expected(self) -> dict[str, tuple[int, int]]:
         """The windows that an undisturbed run publishes, by id, each with its device and its last second."""
         shipped = bundle.read(only=())
-        devices, decoder = Devices(shipped.grid(), shipped.usual()), Decoder((TOPIC,))
+        devices, decoder = Devices(shipped.grid(), shipped.default_mounting()), Decoder((TOPIC,))
         windows = {}
         for device, name in enumerate(self.names()):
             for second in range(self.seconds):

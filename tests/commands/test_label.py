@@ -74,10 +74,8 @@ def test_is_what_the_classifier_says_of_the_daemons_windows(
     lines, _ = label(capfdbinary, recording, "--hop", "0.5")
     classifier = load()
     runs, _ = recordings.read(recording)
-    windows = [
-        window
-        for window, _ in recordings.windows(runs, Devices(classifier.bundle.grid(hop_s=0.5), classifier.bundle.usual()))
-    ]
+    devices = Devices(classifier.bundle.grid(hop_s=0.5), classifier.bundle.default_mounting())
+    windows = [window for window, _ in recordings.windows(runs, devices)]
     assert len(lines) == len(windows) == 2 * 73
     for line, prediction in zip(lines, classifier.classify(windows), strict=True):
         assert line["start"] == pytest.approx(prediction.window.start, abs=1e-6)

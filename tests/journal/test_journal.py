@@ -157,7 +157,7 @@ def test_a_device_that_was_forgotten_does_not_come_back(folder: Path) -> None:
     again.tick()
     again.kill()
     state = next(iter(Assembly(folder).devices.states(["a"])))
-    assert state.first == START + 100
+    assert state.buffer.run_start == START + 100
 
 
 def test_a_device_that_was_forgotten_and_came_back_keeps_its_new_life(folder: Path) -> None:
@@ -242,7 +242,7 @@ def test_of_a_snapshot_mountings_outlive_any_number_of_kills(folder: Path) -> No
     for _ in range(MAX_STARTS + 2):
         process = Assembly(folder, durability="snapshot")
         assert process.journal.problem == ""
-        assert next(iter(process.devices.states(["a"]))).mounting.any()
+        assert next(iter(process.devices.states(["a"]))).mounting.windows > 0
         process.kill()
     again = Assembly(folder)  # and a change of `state.durability`
     assert again.accounting.counters().samples.restored == 0

@@ -86,32 +86,32 @@ def test_the_gateways_own_clock_set_back_is_followed() -> None:
 
 def test_the_offset_is_smoothed_within_a_run_and_fresh_in_a_new_one() -> None:
     clock = Clock()
-    clock.track(WALL + 10, WALL, new_run=True)
+    clock.track_offset(WALL + 10, WALL, new_run=True)
     assert clock.offset_s == 10
-    clock.track(WALL + 11, WALL, new_run=False)
+    clock.track_offset(WALL + 11, WALL, new_run=False)
     assert clock.offset_s == pytest.approx(10.1)
-    clock.track(WALL + 86_400, WALL, new_run=True)
+    clock.track_offset(WALL + 86_400, WALL, new_run=True)
     assert clock.offset_s == 86_400
 
 
 def test_late_messages_that_keep_pace_are_a_clock_set_back() -> None:
     clock = Clock()
-    told = [clock.set_back(1000.0 + i / 2, 50.0 + i / 2) for i in range(5)]
-    assert told == [False, False, False, False, True]
+    set_back = [clock.was_set_back(1000.0 + i / 2, 50.0 + i / 2) for i in range(5)]
+    assert set_back == [False, False, False, False, True]
 
 
 def test_a_burst_of_old_packets_is_not_a_clock_set_back() -> None:
     clock = Clock()
-    assert not any(clock.set_back(1000.0 + i, 50.0 + i / 10) for i in range(100))
+    assert not any(clock.was_set_back(1000.0 + i, 50.0 + i / 10) for i in range(100))
 
 
 def test_an_old_packet_repeated_for_ever_is_not_a_clock_set_back() -> None:
     clock = Clock()
-    assert not any(clock.set_back(1000.0, 50.0 + i) for i in range(100))
+    assert not any(clock.was_set_back(1000.0, 50.0 + i) for i in range(100))
 
 
 def test_a_message_on_time_ends_the_streak() -> None:
     clock = Clock()
     for i in range(20):
-        assert not clock.set_back(1000.0 + i, 50.0 + i)
-        clock.on_time()
+        assert not clock.was_set_back(1000.0 + i, 50.0 + i)
+        clock.end_late_streak()

@@ -339,7 +339,8 @@ def test_the_device_heard_least_recently_makes_room() -> None:
     for at, name in enumerate(["a", "b", "a", "c"]):
         feeder.push(message(second(at), name, at=at))
     events, _ = many.tick(4)
-    assert [(e.device, e.kind) for e in events] == [("a", "new"), ("b", "new"), ("b", "dismissed"), ("c", "new")]
+    found = [(event.device, event.kind) for event in events]
+    assert found == [("a", "new"), ("b", "new"), ("b", "forgotten_unpublished"), ("c", "new")]
     assert len(many) == 2
     assert feeder.close().decoded == 80
 

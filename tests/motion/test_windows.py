@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hard.motion.windows import Cut, Grid, WindowBuffer
+from hard.motion.windows import Grid, RawWindow, WindowBuffer
 from hard.records import CounterDelta, Float64Array
 
 NOW = 1_700_000_000.0
@@ -51,7 +51,7 @@ def batches(time: Float64Array, sizes: list[int]) -> list[Float64Array]:
     return [part for part in np.split(time, edges) if len(part)]
 
 
-def cut(grid: Grid, messages: list[Float64Array]) -> tuple[list[Cut], CounterDelta]:
+def cut(grid: Grid, messages: list[Float64Array]) -> tuple[list[RawWindow], CounterDelta]:
     """Pushes messages of `wave`; checks the total after each."""
     buffer, cuts, total = WindowBuffer(grid), [], CounterDelta()
     for message in messages:
@@ -71,7 +71,7 @@ def assert_balanced(total: CounterDelta, buffered: int) -> None:
     assert min(getattr(total, name) for name in CounterDelta.__slots__) >= 0
 
 
-def assert_same(some: list[Cut], others: list[Cut]) -> None:
+def assert_same(some: list[RawWindow], others: list[RawWindow]) -> None:
     assert [c.start for c in some] == [c.start for c in others]
     assert [c.coverage for c in some] == [c.coverage for c in others]
     for a, b in zip(some, others, strict=True):
@@ -287,7 +287,7 @@ def test_books_balance_whatever_comes(chunks: list[tuple[int, int]], grid: Grid)
     ],
 )
 def test_a_grid_refuses_what_would_never_end(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must lie above 0"):
+    with pytest.raises(ValueError, match="must be above 0"):
         Grid(**{"length_s": 4.0, "rate_hz": 20.0, **wrong})
 
 

@@ -156,7 +156,7 @@ def test_a_message_sent_again_is_taken_once(tmp_path: Path) -> None:
     assert len(assembly.acknowledged) == 2
     assert counts(assembly) == {"received": 2, "decoded": 2}
     assert assembly.accounting.counters().samples.duplicate == 20
-    assert [len(state.time) for state in assembly.devices.states()] == [20]
+    assert [len(state.buffer.time) for state in assembly.devices.states()] == [20]
     assembly.kill()
     assert Assembly(tmp_path).replayed == 1
 
@@ -223,7 +223,7 @@ def test_a_forgotten_device_is_forgotten_everywhere(tmp_path: Path) -> None:
     assembly = Assembly(tmp_path, forget_after_s=50.0)
     assembly.receive(message("a", 0))
     assembly.tick(60.0)
-    assert [event.kind for event in assembly.publisher.events] == ["new", "dismissed"]
+    assert [event.kind for event in assembly.publisher.events] == ["new", "forgotten_unpublished"]
     assert assembly.accounting.counters().samples.unused == 20
     assembly.kill()
     assert len(Assembly(tmp_path).devices) == 0

@@ -39,7 +39,7 @@ BATCH = 256
 
 def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
     """A prediction for every window, in batches that bound the memory; the bundle's mounting where none was shown."""
-    windows = labelled.under(classifier.bundle.usual()).windows
+    windows = labelled.under(classifier.bundle.default_mounting()).windows
     found: list[Prediction] = []
     for i in range(0, len(windows), BATCH):
         found += classifier.classify(windows[i : i + BATCH])
