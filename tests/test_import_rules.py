@@ -46,7 +46,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "hard.cli": ("hard.__version__", *VALUES),
     "hard.commands": (
-        "numpy", "msgspec", "paho", "amqtt", "rich", "hard.__version__", *VALUES, "hard.settings", "hard.simulator",
+        "numpy", "msgspec", "amqtt", "rich", "hard.__version__", *VALUES, "hard.settings", "hard.simulator",
         "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.recordings", "hard.formats", "hard.daemon",
         "hard.cli",
     ),
@@ -62,7 +62,7 @@ ONLY_IN = {
     "onnxruntime": ("hard/model/scorer_onnx.py", "scripts/training/", "scripts/benchmarks/"),
     "sentencepiece": ("hard/model/tokens.py", "scripts/training/"),
     "pyarrow": ("hard/recordings/file_formats.py", "scripts/training/"),
-    "paho": ("hard/mqtt/", "hard/commands/", "scripts/benchmarks/", "scripts/soak/"),
+    "paho": ("hard/mqtt/", "scripts/benchmarks/", "scripts/soak/"),
 }  # fmt: skip
 UNSAFE = ("pickle", "shelve", "marshal", "joblib")  # what is read with these can run code
 
