@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.formats": ("numpy", "msgspec", *VALUES),
     "hard.outputs": ("msgspec", *VALUES, "hard.mqtt.outbox"),
     "hard.pipeline": (
-        *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal", "hard.formats",
+        "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal", "hard.formats",
         "hard.outputs",
     ),
     "hard.daemon": (

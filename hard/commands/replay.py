@@ -23,8 +23,8 @@ import numpy as np
 from hard.commands.label import read_recording, tell_rejected
 from hard.commands.progress import progress
 from hard.errors import UsageError
-from hard.formats.native_json import encode_batch
-from hard.formats.payloads import usable
+from hard.formats import native_json
+from hard.formats.topics import is_device_name
 from hard.mqtt.broker_address import parse_address
 from hard.mqtt.simple_client import SimpleClient
 from hard.recordings.recordings import Recording
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
     runs, rejected = read_recording(args)
     tell_rejected(args.file, rejected)
     for run in runs:
-        if not usable(run.subject):
+        if not is_device_name(run.subject):
             raise UsageError(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
     samples = sum(len(run.time) for run in runs)
     sent = 0
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
                 if args.speed:
                     time.sleep(max(0.0, begin + part.due_s / args.speed - time.monotonic()))
                 client.publish(
-                    args.topic.replace("{device}", part.subject), encode_batch(part.time, part.xyz, part.rate_hz)
+                    args.topic.replace("{device}", part.subject), native_json.write(part.time, part.xyz, part.rate_hz)
                 )
                 sent += len(part.time)
                 advance(len(part.time))

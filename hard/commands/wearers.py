@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hard.formats.native_json import encode_batch
+from hard.formats import native_json
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
@@ -45,7 +45,9 @@ class Wearers:
                     return
                 if n:
                     motion = wearer.take(n)
-                    client.publish(topic.replace("{device}", name), encode_batch(motion.time, motion.xyz, self.rate_hz))
+                    client.publish(
+                        topic.replace("{device}", name), native_json.write(motion.time, motion.xyz, self.rate_hz)
+                    )
                     self.counts.messages += 1
                     self.counts.samples += n
                     self.counts.behind_s = max(self.counts.behind_s, -wait_s)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from hard import __version__
 from hard.daemon import systemd
 from hard.daemon.watchdog import Watchdog
-from hard.formats.payloads import Decoder, Topics
+from hard.formats.topics import Topics
 from hard.journal.journal import Journal
 from hard.journal.store import Store
 from hard.model.bundle import Bundle
@@ -28,6 +28,7 @@ from hard.mqtt.session import Session, SessionOptions
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
 from hard.outputs.publisher import Observers, Publisher
 from hard.pipeline.assembler import Assembler, Messages
+from hard.pipeline.decoder import Decoder
 from hard.pipeline.labeller import Labeller
 from hard.pipeline.outcomes import WindowOutcomes
 from hard.pipeline.window_queue import QueueBounds, WindowQueue

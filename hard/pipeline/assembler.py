@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic, time
 
-from hard.formats.payloads import Decoder, PayloadError
+from hard.formats.raw_samples import PayloadError
 from hard.journal.journal import Journal
 from hard.monitoring.accounting import Accounting
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import RateLimitedLog
 from hard.motion.devices import Devices
 from hard.outputs.publisher import Publisher
+from hard.pipeline.decoder import Decoder
 from hard.pipeline.redeliveries import Redeliveries
 from hard.pipeline.window_queue import WindowQueue
 from hard.pipeline.workers import FairLock, Progress

@@ -11,7 +11,6 @@ import numpy as np
 
 from benchmarks.generator import Motions, Order
 from hard.daemon import wiring
-from hard.formats.payloads import Decoder
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.mqtt.outbox import Outgoing
@@ -28,7 +27,7 @@ def stages(folder: Path, batch: int) -> dict[str, float]:
     """CPU ms a window of each stage, alone on one thread, with messages of a second and `batch` windows at once."""
     classifier = load(folder)
     messages = _messages()
-    decoder = Decoder(TOPICS)
+    decoder = wiring.decoder(Settings())
     samples = [decoder.decode(message) for message in messages]
     windows = _windows(classifier, samples)
     some = windows[-batch:]

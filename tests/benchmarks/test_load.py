@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.decoder import decoder as make_decoder
 
 pytest.importorskip("psutil", reason="psutil is not installed (extra bench)")
 from benchmarks import endtoend, pipeline, wire
 from benchmarks.endtoend import Trial
 from benchmarks.generator import Motions, Order
 
-from hard.formats.payloads import Decoder
 from hard.model import bundle
 from hard.motion.devices import Devices
 from hard.records import Message
@@ -45,7 +45,7 @@ def test_packets_are_found_however_the_bytes_are_cut() -> None:
 def test_the_windows_are_as_many_as_foretold(order: dict[str, Any], turns: int) -> None:
     motions = Motions(Order(port=0, devices=2, messages_s=1, seconds=1, **order))
     made = bundle.read()
-    decoder = Decoder(("sensors/{device}/accel",), format=order.get("format", "json"))
+    decoder = make_decoder(format=order.get("format", "json"))
     devices = Devices(made.grid(hop_s=order.get("hop_s", 1.0)), made.default_mounting())
     closed = 0
     for turn in range(-1, turns):

@@ -17,7 +17,7 @@ from support.mosquitto import Mosquitto
 
 from hard.commands.demo import CounterDelta
 from hard.commands.live import Label, Latency
-from hard.formats.native_json import encode_batch
+from hard.formats import native_json
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
@@ -105,7 +105,7 @@ def test_on_a_broker_in_use_it_touches_nobody_and_leaves_nothing(mosquitto: Mosq
         first_label(process)
         motion = Wearer(0, 50.0, start=time.time()).take(300)
         with SimpleClient(mosquitto.address) as others:  # a real device; the daemon that it belongs to is not here
-            others.publish("sensors/belt/accel", encode_batch(motion.time, motion.xyz, 50.0))
+            others.publish("sensors/belt/accel", native_json.write(motion.time, motion.xyz, 50.0))
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert CLOSING.fullmatch(out.splitlines()[-1])

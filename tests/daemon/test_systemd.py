@@ -99,7 +99,7 @@ def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_proces
         ("label", STUCK_LABEL),
         (
             "assemble",
-            "import threading\nfrom hard.formats.payloads import Decoder\n"
+            "import threading\nfrom hard.pipeline.decoder import Decoder\n"
             "Decoder.decode = lambda *_: threading.Event().wait()",
         ),
         (

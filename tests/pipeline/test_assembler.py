@@ -10,7 +10,7 @@ import pytest
 from support.assembly import DEFAULT_FRAME, GRID, Assembly, FakeDecoder, content, message, samples
 from support.listener import eventually
 
-from hard.formats.payloads import PayloadError
+from hard.formats.raw_samples import PayloadError
 from hard.journal.journal import GROUP_S, Journal
 from hard.journal.store import Store
 from hard.motion.devices import Devices

@@ -1,36 +1,30 @@
-"""Payload bytes and topics → samples, and everything that must be refused."""
+"""Messages → samples: device, format, units and limits, and everything that must be refused."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.decoder import T, decoder, message
 
-from hard.formats.payloads import Decoder, PayloadError, Topics
-from hard.records import Message
+from hard.formats.raw_samples import PayloadError
+from hard.pipeline.decoder import FORMATS
+from hard.settings import IngestSection
 
-T = 1_700_000_000.0
 FIELDS = ["t", "t0", "x", "y", "z", "xyz", "rate"]
-TOPICS = ("sensors/{device}/accel",)
-
-
-def message(payload: Any, topic: str = "sensors/a/accel", content_type: str | None = None) -> Message:
-    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return Message(topic, data, 5.0, T, content_type=content_type)
 
 
 def reason(payload: Any, topic: str = "sensors/a/accel", content_type: str | None = None, **options: Any) -> str:
     with pytest.raises(PayloadError) as caught:
-        Decoder(TOPICS, **options).decode(message(payload, topic, content_type))
+        decoder(**options).decode(message(payload, topic, content_type))
     return caught.value.reason
 
 
 def test_a_batch_is_spaced_by_its_rate() -> None:
-    samples = Decoder(TOPICS).decode(message({"t0": T, "rate": 50, "xyz": [[1, 2, 3], [4, 5, 6]]}))
+    samples = decoder().decode(message({"t0": T, "rate": 50, "xyz": [[1, 2, 3], [4, 5, 6]]}))
     assert samples.device == "a"
     assert samples.time is not None
     np.testing.assert_allclose(samples.time, [T, T + 0.02])
@@ -38,38 +32,23 @@ def test_a_batch_is_spaced_by_its_rate() -> None:
     assert (samples.received_at, samples.received_wall) == (5.0, T)
 
 
-def test_columns_and_a_single_sample_mean_the_same() -> None:
-    decoder = Decoder(TOPICS)
-    columns = decoder.decode(message({"t": [T], "x": [1], "y": [2.5], "z": [3]}))
-    single = decoder.decode(message({"t": T, "x": 1, "y": 2.5, "z": 3}))
-    np.testing.assert_array_equal(columns.xyz, single.xyz)
-    np.testing.assert_array_equal(columns.time, single.time)  # type: ignore[arg-type]
-
-
-def test_csv_lines() -> None:
-    samples = Decoder(TOPICS, format="csv").decode(message(f"{T},1,2,3\r\n{T + 1}, 4,5,6\n\n".encode()))
-    np.testing.assert_array_equal(samples.xyz, [[1, 2, 3], [4, 5, 6]])
-
-
 def test_units_are_settings() -> None:
-    decoder = Decoder(TOPICS, unit="g", time_unit="ms")
-    samples = decoder.decode(message({"t": [T * 1e3], "x": [0], "y": [1], "z": [0]}))
+    decoding = decoder(unit="g", time_unit="ms")
+    samples = decoding.decode(message({"t": [T * 1e3], "x": [0], "y": [1], "z": [0]}))
     np.testing.assert_allclose(samples.xyz, [[0, 9.80665, 0]])
     np.testing.assert_allclose(samples.time, [T])  # type: ignore[arg-type]
-    batch = decoder.decode(message({"t0": T * 1e3, "rate": 10, "xyz": [[0, 0, 1]] * 2}))
+    batch = decoding.decode(message({"t0": T * 1e3, "rate": 10, "xyz": [[0, 0, 1]] * 2}))
     np.testing.assert_allclose(batch.time, [T, T + 0.1])  # type: ignore[arg-type]
 
 
 def test_samples_without_time_keep_their_rate() -> None:
-    samples = Decoder(TOPICS).decode(message({"rate": 25, "xyz": [[0, 0, 9]]}))
+    samples = decoder().decode(message({"rate": 25, "xyz": [[0, 0, 9]]}))
     assert samples.time is None
     assert samples.rate_hz == 25
 
 
 def test_the_content_type_beats_the_setting() -> None:
-    samples = Decoder(TOPICS, format="json").decode(
-        message(f"{T},1,2,3".encode(), content_type="text/csv; charset=utf-8")
-    )
+    samples = decoder(format="json").decode(message(f"{T},1,2,3".encode(), content_type="text/csv; charset=utf-8"))
     assert len(samples.xyz) == 1
     assert reason({"t": T, "x": 1, "y": 2, "z": 3}, content_type="application/cbor") == "content_type"
 
@@ -115,22 +94,7 @@ def test_bad_payloads_are_refused_by_reason(payload: Any, expected: str) -> None
     assert reason(payload) == expected
 
 
-def test_what_the_shapes_do_not_name_is_passed_over() -> None:
-    """Fields of a device's own, a null where another shape has a field, and a rate beside times."""
-    decoder = Decoder(TOPICS)
-    batch = decoder.decode(message({"t0": T, "rate": 50, "xyz": [[1, 2, 3]], "t": None, "x": None, "battery": 0.7}))
-    columns = decoder.decode(message({"t": [T], "x": [1], "y": [2], "z": [3], "rate": 50, "t0": None, "seq": [1]}))
-    np.testing.assert_array_equal(batch.time, [T])  # type: ignore[arg-type]
-    np.testing.assert_array_equal(columns.time, [T])  # type: ignore[arg-type]
-    assert columns.rate_hz == 50
-
-
-@pytest.mark.parametrize("text", ["a,b,c,d", "1,2,3", f"{T},1,2,3,4", f"{T},1,2,", "é"])
-def test_bad_csv_is_refused(text: str) -> None:
-    assert reason(text.encode(), format="csv") == "csv"
-
-
-def test_csv_knows_words_for_what_is_not_finite() -> None:
+def test_csv_numbers_that_are_not_finite_are_refused() -> None:
     assert reason(f"{T},nan,0,0".encode(), format="csv") == "not_finite"
     assert reason(b"inf,0,0,0", format="csv") == "time_unit"
 
@@ -143,30 +107,15 @@ def test_bad_topics_are_refused(topic: str) -> None:
     assert reason({"t": T, "x": 1, "y": 2, "z": 3}, topic) == "topic"
 
 
-@pytest.mark.parametrize(
-    ("pattern", "filter_", "topic"),
-    [
-        ("{device}", "+", "d"),
-        ("plant/+/s/{device}/accel", "plant/+/s/+/accel", "plant/x/s/d/accel"),
-        ("{device}/#", "+/#", "d/accel/raw"),
-        ("$share/g/sensors/{device}", "$share/g/sensors/+", "sensors/d"),
-        ("a.b/{device}", "a.b/+", "a.b/d"),
-    ],
-)
-def test_topic_patterns(pattern: str, filter_: str, topic: str) -> None:
-    assert Topics([pattern]).filters() == [filter_]
-    assert Decoder([pattern]).decode(message({"t": T, "x": 1, "y": 2, "z": 3}, topic)).device == "d"
-
-
 def test_one_of_several_patterns_matches() -> None:
-    decoder = Decoder(["a/{device}", "b/{device}/c"])
-    assert decoder.decode(message({"t": T, "x": 1, "y": 2, "z": 3}, "b/d/c")).device == "d"
+    decoding = decoder(topics=("a/{device}", "b/{device}/c"))
+    assert decoding.decode(message({"t": T, "x": 1, "y": 2, "z": 3}, "b/d/c")).device == "d"
 
 
 @given(payload=st.binary(max_size=300), kind=st.sampled_from(["json", "csv"]))
-def test_bytes_are_decoded_or_refused_never_worse(payload: bytes, kind: str) -> None:
+def test_bytes_are_decoded_or_refused(payload: bytes, kind: str) -> None:
     try:
-        samples = Decoder(TOPICS, format=kind).decode(message(payload))
+        samples = decoder(format=kind).decode(message(payload))
     except PayloadError:
         return
     assert np.isfinite(samples.xyz).all()
@@ -180,10 +129,14 @@ json_values = st.recursive(
 
 
 @given(value=st.dictionaries(st.sampled_from(FIELDS), json_values))
-def test_any_json_is_decoded_or_refused_never_worse(value: Any) -> None:
+def test_any_json_is_decoded_or_refused(value: Any) -> None:
     try:
-        samples = Decoder(TOPICS).decode(message(value))
+        samples = decoder().decode(message(value))
     except PayloadError:
         return
     assert samples.xyz.shape == (len(samples.xyz), 3)
     assert samples.time is None or samples.time.shape == (len(samples.xyz),)
+
+
+def test_every_format_can_be_set() -> None:
+    assert get_args(IngestSection.model_fields["format"].annotation) == tuple(format_.name for format_ in FORMATS)
