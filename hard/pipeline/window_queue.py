@@ -1,8 +1,6 @@
-"""WindowQueue windows → batches: first in, first out a device, fair across devices, bounded by age and number.
+"""Windows → batches: first in, first out for each device, in turn across devices, bounded by age and number.
 
-Knows no model: whoever labels takes what piled up while it was busy, so batch size follows load without a timer.
-Burst and overload are told apart as in B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015: a burst is got through in
-time and leaves the store empty, an overload never does.
+Knows no model: the labeller takes what piled up while it was busy, so the batch size follows the load without a timer.
 """
 
 from __future__ import annotations
@@ -14,11 +12,10 @@ from threading import Condition
 from time import monotonic
 from typing import Literal
 
+from hard.pipeline.overload import RECOVERY_S, OverloadDetector
 from hard.records import Window
 
-FRESH_S = 0.5  # how long a window may wait under overload
-SETTLED_S = 6.0  # all is well again where nothing had to be shed for so long
-HOLD_S = 4.0  # how long `put` waits for room; a stage without progress for 5 s would be told as stalled
+HOLD_S = 4.0  # how long `put` waits for room; a stage without progress for 5 s is reported as stalled
 Shed = Callable[[Literal["superseded", "stale", "shutdown"], list[Window]], None]
 Line = deque[tuple[float, Window]]  # one device's waiting windows, each with the time at which it began to wait
 
@@ -33,22 +30,21 @@ class QueueBounds:
 
 
 class WindowQueue:
-    """The bounded store between assembling and labelling.
+    """The bounded queue between the assembler and the labeller.
 
-    A window may wait for `max_age_s`, and where its device's line or the store is full, `put` waits for room, which
-    holds a burst back in the message queue and at the broker. A store that has not been empty for `max_age_s`, or for
-    as long as nothing had been shed before, is overloaded: a window may wait for FRESH_S and `put` doesn't wait at all,
-    until the store is empty and nothing was shed for SETTLED_S. A device whose oldest window has waited too long, or
-    that finds no room, keeps its newest window only, and labels say `degraded` until SETTLED_S later. `shed` is told
-    the reason and which.
+    A window may wait for `max_age_s`. If its device's line or the queue is full, `put` waits for room, which holds a
+    burst back in the message queue and at the broker. Under overload (see `OverloadDetector`) a window may wait for
+    FRESH_S and `put` doesn't wait. A device whose oldest window has waited too long, or that gets no room, keeps its
+    newest window only, and its windows are `degraded` until RECOVERY_S later. `shed` gets the others with the reason.
     """
 
-    def __init__(self, shed: Shed, bounds: QueueBounds) -> None:
-        self._shed, self._bounds = shed, bounds
+    def __init__(
+        self, shed: Shed, bounds: QueueBounds, *, hold_s: float = HOLD_S, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._shed, self._bounds, self._hold_s, self._clock = shed, bounds, hold_s, clock
+        self._overload = OverloadDetector(bounds.max_age_s, clock())
         self._lines: OrderedDict[str, Line] = OrderedDict()  # devices with something waiting, next in turn first
-        self._degraded: dict[str, float] = {}  # devices, and when something of them was shed last
-        self._shed_at = self._empty_at = float("-inf")  # when anything was shed, and when the store was empty, last
-        self._patience_s, self._taken_at = bounds.max_age_s, monotonic()
+        self._degraded: dict[str, float] = {}  # devices, and when one of their windows was shed last
         self._size = 0
         self._closed = self._abandoned = False
         self._changed = Condition()
@@ -56,15 +52,21 @@ class WindowQueue:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def degraded(self) -> int:
+        """How many devices are remembered as degraded."""
+        return len(self._degraded)
+
     def change(self, bounds: QueueBounds) -> None:
         """Other bounds from now on."""
         with self._changed:
             self._bounds = bounds
+            self._overload.change(bounds.max_age_s)
             self._changed.notify_all()
 
     def put(self, windows: Sequence[Window], waited: Callable[[], None] = lambda: None) -> None:
-        """Adds closed windows, oldest first. For each it waits up to HOLD_S for room, though not under overload, and
-        then tells `waited`."""
+        """Adds closed windows, oldest first. For each it waits up to HOLD_S for room, except under overload, and then
+        calls `waited`."""
         if not windows:
             return
         with self._changed:
@@ -72,12 +74,11 @@ class WindowQueue:
                 self._shed("shutdown", list(windows))
                 return
             for window in windows:
-                device, now = window.device, monotonic()
-                if not self._size and now - self._shed_at > SETTLED_S:
-                    self._empty_at, self._patience_s = now, min(self._bounds.max_age_s, now - self._shed_at)
-                    self._degraded.clear()  # also of devices that are gone
-                if crowded := not self._room(device):
-                    crowded, now = not self._wait_for_room(device), monotonic()
+                device, now = window.device, self._clock()
+                if not self._size and self._overload.empty(now):
+                    self._degraded.clear()  # also of devices that are forgotten
+                if crowded := not self._has_room(device):
+                    crowded, now = not self._wait_for_room(device), self._clock()
                     waited()
                 line = self._lines.setdefault(device, deque())
                 line.append((now, window))
@@ -87,46 +88,45 @@ class WindowQueue:
             self._changed.notify_all()
 
     def take(self, most: int) -> list[Window]:
-        """Waits for windows; gives at most `most`, one a device in turn. Empty only once closed and drained."""
+        """Waits for windows. Gives at most `most`, one of each device in turn; none only when closed and drained."""
         with self._changed:
-            if self._stood_still(now := monotonic()):
-                self._empty_at = now
+            self._overload.resume(self._clock())
             while not self._size and not self._closed:
                 self._changed.wait()
-            now = monotonic()
-            limit_s = min(FRESH_S, self._bounds.max_age_s) if self._overloaded(now) else self._bounds.max_age_s
+            now = self._clock()
+            max_wait_s = self._overload.max_wait_s(now)
             batch: list[Window] = []
             while self._lines and len(batch) < most:
                 device, line = self._lines.popitem(last=False)
-                if now - line[0][0] > limit_s:
+                if now - line[0][0] > max_wait_s:
                     self._keep_newest(device, line, "stale")
                 since, window = line.popleft()
                 self._size -= 1
                 if device in self._degraded:
-                    if since <= self._degraded[device] + SETTLED_S:
+                    if since <= self._degraded[device] + RECOVERY_S:
                         window = replace(window, degraded=True)
                     else:
                         del self._degraded[device]
                 batch.append(window)
                 if line:
                     self._lines[device] = line
-            self._taken_at = monotonic()
+            self._overload.taken(self._clock())
             self._changed.notify_all()
             return batch
 
     def forget(self, device: str) -> None:
-        """The device is gone: if it returns, it is well."""
+        """The device is forgotten. If it returns, it is not degraded."""
         with self._changed:
             self._degraded.pop(device, None)
 
     def close(self) -> None:
-        """Nothing more comes; `take` gives what is left, then empty batches."""
+        """Nothing more comes. `take` gives what is left, then empty batches."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Sheds all that waits, and all that still comes."""
+        """Sheds all that waits, and all that is still put."""
         with self._changed:
             self._abandoned = True
             waiting = [window for line in self._lines.values() for _, window in line]
@@ -135,7 +135,7 @@ class WindowQueue:
         if waiting:
             self._shed("shutdown", waiting)
 
-    def _room(self, device: str) -> bool:
+    def _has_room(self, device: str) -> bool:
         line = self._lines.get(device)
         return self._closed or (
             self._size < self._bounds.max_windows and (line is None or len(line) < self._bounds.max_per_device)
@@ -143,22 +143,16 @@ class WindowQueue:
 
     def _wait_for_room(self, device: str) -> bool:
         self._changed.notify_all()
-        self._changed.wait_for(lambda: self._room(device) or self._overloaded(monotonic()), HOLD_S)
-        return self._room(device)
-
-    def _overloaded(self, now: float) -> bool:
-        return now - self._empty_at > self._patience_s and not self._stood_still(now)
-
-    def _stood_still(self, now: float) -> bool:
-        """Whether the process was stopped, or the model hung: then what waits is a backlog and no load."""
-        return now - self._taken_at > self._bounds.max_age_s
+        self._changed.wait_for(
+            lambda: self._has_room(device) or self._overload.is_overloaded(self._clock()), self._hold_s
+        )
+        return self._has_room(device)
 
     def _keep_newest(self, device: str, line: Line, reason: Literal["superseded", "stale"]) -> None:
         *dropped, newest = line
         if dropped:
-            self._degraded[device] = now = monotonic()
-            if reason == "stale" or now - line[0][0] > FRESH_S or not self._overloaded(now):
-                self._shed_at = now  # but a message longer than a line says nothing of the load
+            self._degraded[device] = now = self._clock()
+            self._overload.shed(now, now - line[0][0], stale=reason == "stale")
             line.clear()
             line.append(newest)
             self._size -= len(dropped)

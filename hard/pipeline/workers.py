@@ -1,5 +1,4 @@
-"""A thread that remembers why it died, how far it came, and whether it has work; and threads that take turns. Knows
-nothing of the work."""
+"""Threads that report their progress, and a lock that they take in turn. Knows nothing of the work."""
 
 from __future__ import annotations
 
@@ -13,55 +12,61 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One stage at one tick. `steps` is any number that changes with each item dealt with."""
+    """One stage at one tick. `steps` is any number that changes with each item done."""
 
     stage: str
     steps: int
     has_work: bool
-    patience_s: float  # with work and without progress for so long, it is stuck
+    patience_s: float  # a stage that has work and makes no progress for so long is stuck
 
 
 class Progress:
-    """How far a worker is. Written by it, read by any."""
+    """How far a worker is. The worker writes it, any thread reads it."""
 
     def __init__(self) -> None:
         self.steps = 0
         self.busy = False
 
     def begin(self) -> None:
-        """A piece of work is in hand."""
+        """The worker starts a piece of work."""
         self.busy = True
 
     def step(self) -> None:
-        """A part of a long piece is done."""
+        """A part of the piece is done."""
         self.steps += 1
 
     def rest(self) -> None:
-        """It is done."""
+        """The whole piece is done, and the worker waits for the next."""
         self.steps += 1
         self.busy = False
 
 
 class FairLock:
-    """`with turns:` one thread at a time, and who waits comes before who was just there.
+    """A lock for which a thread that waits comes before the thread that held it last.
 
-    For what is Python or numpy: there Python's own lock lets one thread run anyway, but numpy gives it up in each call
-    on more than 500 numbers, and gets it back from a busy thread only after 5 ms. Not for what waits for others.
+    Held for Python and numpy code, which the interpreter's lock lets only one thread run anyway. numpy gives that up in
+    each call on more than 500 numbers, and gets it back from a busy thread only after 5 ms. Don't hold it while waiting
+    for another thread.
     """
 
     def __init__(self) -> None:
-        self._here, self._next = Lock(), Lock()
+        self._held, self._next = Lock(), Lock()
 
     def __enter__(self) -> None:
         with self._next:
-            self._here.acquire()
+            self._held.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._here.release()
+        self._held.release()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a thread waits for the lock."""
+        return self._next.locked()
 
 
 class Worker(Thread):
-    """Runs `work` once, to its end. `waiting` says whether work waits for it."""
+    """Runs `work` once, to its end. `waiting` says whether there is work that it hasn't started."""
 
     def __init__(self, name: str, work: Callable[[Progress], None], waiting: Callable[[], bool]) -> None:
         super().__init__(name=name, daemon=True)
@@ -73,7 +78,7 @@ class Worker(Thread):
         try:
             self._work(self._progress)
             self.finished = True
-        except BaseException as error:  # whatever it is, the main thread must hear of it
+        except BaseException as error:  # the main thread ends the process, whatever it is
             self.error = error
             log.exception("the %s thread died", self.name)
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hard.pipeline import redeliveries as room
-from hard.pipeline.redeliveries import Redeliveries
+from hard.pipeline.redeliveries import MAX_PACKET_IDS, Redeliveries
 from hard.records import Message
 
 MESSAGE = Message("sensors/a/accel", b"1", 0.0, 0.0, mid=7, qos=1)
 
 
-def test_only_what_is_marked_and_the_same_is_a_repeat() -> None:
-    repeats = Redeliveries()
+def test_only_a_message_that_is_marked_and_the_same_is_a_redelivery() -> None:
+    redeliveries = Redeliveries()
     again = replace(MESSAGE, again=True)
-    assert not repeats.seen(again), "an earlier process may have taken it, and it may not"
-    assert repeats.seen(again)
-    assert not repeats.seen(MESSAGE), "the id is used anew"
-    assert not repeats.seen(replace(again, payload=b"2"))
-    assert not repeats.seen(replace(again, topic="sensors/b/accel"))
-    assert not repeats.seen(replace(again, qos=0))
+    assert not redeliveries.seen(again), "an earlier process may have taken it, and it may not"
+    assert redeliveries.seen(again)
+    assert not redeliveries.seen(MESSAGE), "the id is used anew"
+    assert not redeliveries.seen(replace(again, payload=b"2"))
+    assert not redeliveries.seen(replace(again, topic="sensors/b/accel"))
+    assert not redeliveries.seen(replace(again, qos=0))
 
 
 def test_its_memory_is_bounded() -> None:
-    repeats = Redeliveries()
-    for mid in range(room.MOST + 100):
-        repeats.seen(replace(MESSAGE, mid=mid))
-    assert len(repeats._last) == room.MOST
+    redeliveries = Redeliveries()
+    for mid in range(MAX_PACKET_IDS + 1):
+        redeliveries.seen(replace(MESSAGE, mid=mid))
+    assert redeliveries.seen(replace(MESSAGE, mid=MAX_PACKET_IDS, again=True))
+    assert redeliveries.seen(replace(MESSAGE, mid=1, again=True))
+    assert not redeliveries.seen(replace(MESSAGE, mid=0, again=True))

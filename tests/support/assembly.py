@@ -22,7 +22,7 @@ from hard.motion.devices import DeviceRules, Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.pipeline.assembler import Assembler, Messages
-from hard.pipeline.window_queue import WindowQueue
+from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Progress
 from hard.records import DeviceEvent, Message, Samples, Window
 
@@ -93,9 +93,8 @@ class Assembly:
         self.accounting, self.publisher, self.progress = Accounting(), FakePublisher(), Progress()
         self.metrics = Metrics(CollectorRegistry(), [])
         self.window_queue = WindowQueue(
-            lambda reason, windows: self.shed.append((reason, list(windows))), max_age_s=30.0, max_per_device=1000,
-            max_windows=50_000,
-        )  # fmt: skip
+            lambda reason, windows: self.shed.append((reason, list(windows))), QueueBounds(30.0, 1000, 50_000)
+        )
         self.shed: list[tuple[str, list[Window]]] = []
         self.newest = 0.0  # when the newest message came, monotonic
         self.unacknowledged: list[Message] = []  # what the broker would send again
