@@ -1,4 +1,4 @@
-"""The label thread's work: takes whatever is pending, labels it as one batch, publishes. Knows no device's life."""
+"""The label thread's work: takes the windows that wait, labels them as one batch and publishes the predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 
 class Labeller:
-    """Windows → predictions → publisher, with no timer: busy time is batching time. `failed` is told what can't be."""
+    """There is no timer: the next batch is what came while this one was labelled. A window that can't be labelled goes
+    to `failed`. Publishing and the Python part of labelling hold `lock`."""
 
     def __init__(
         self, classifier: Classifier, *, window_queue: WindowQueue, publisher: Publisher, metrics: Metrics,
@@ -30,18 +31,18 @@ class Labeller:
 
     @property
     def classifier(self) -> Classifier:
-        """What labels the next batch."""
+        """The classifier of the next batch."""
         return self._classifier
 
     def work(self, progress: Progress) -> None:
-        """Until the queue is closed and drained."""
+        """Runs until the queue is closed and drained."""
         while windows := self._window_queue.take(self._max_batch):
             progress.begin()
             self._label(windows, progress)
             progress.rest()
 
     def change(self, classifier: Classifier, max_batch: int) -> None:
-        """From the next batch on."""
+        """Holds from the next batch on; a batch in work is finished as it was begun."""
         self._classifier, self._max_batch = classifier, max_batch
 
     def _label(self, windows: Sequence[Window], progress: Progress) -> None:
@@ -58,7 +59,7 @@ class Labeller:
         self._metrics.stage["publish"].observe(monotonic() - ended)
 
     def _classify(self, classifier: Classifier, windows: Sequence[Window], progress: Progress) -> list[Prediction]:
-        """A batch that raises is tried again one by one, so that a poisonous window fails alone."""
+        """One prediction for each window that can be labelled. If a batch raises, its windows are tried one by one."""
         try:
             return classifier.classify(windows, self._lock)
         except Exception:
