@@ -1,4 +1,4 @@
-"""What must survive a crash. In come messages, windows and devices; a restart gets them back as `RecoveredState`.
+"""Keeps what must survive a crash: messages, unresolved windows and devices. A restart gets a `RecoveredState` of them.
 
 Messages are kept as they came, and a restart sends them through the same decoder and devices again: what comes out is
 what an undisturbed process would have made. So that there is little to send again, each device that was heard is saved

@@ -1,5 +1,5 @@
-"""Tells an overload from a burst. In come times at which the window queue was empty, served and shed; out comes how
-long a window may wait. Pure: time is passed in.
+"""Tells an overload from a burst by the times at which the window queue was empty, served and shed, and gives how long
+a window may wait. Pure: time is passed in.
 
 A burst is worked off in time and leaves the queue empty, an overload never does: B. Maurer, "Fail at Scale", ACM Queue
 13 (8), 2015.

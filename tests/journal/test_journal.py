@@ -160,9 +160,9 @@ def test_a_device_that_was_forgotten_does_not_come_back(folder: Path) -> None:
     assert state.buffer.run_start == START + 100
 
 
-def test_a_device_that_was_forgotten_and_came_back_keeps_its_new_life(folder: Path) -> None:
+def test_a_device_that_was_forgotten_and_came_back_keeps_its_new_run(folder: Path) -> None:
     process = Assembly(folder, max_devices=1)
-    for device, second in (("a", 0), ("b", 1), ("a", 50)):  # b makes a leave before anybody has told the journal
+    for device, second in (("a", 0), ("b", 1), ("a", 50)):  # b takes the place of a before a tick reports it
         process.receive(message(device, second))
     process.tick(51.0)
     for second in range(51, 55):

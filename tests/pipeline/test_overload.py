@@ -1,4 +1,4 @@
-"""What tells an overload from a burst."""
+"""The difference between an overload and a burst."""
 
 from __future__ import annotations
 
