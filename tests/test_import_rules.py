@@ -36,8 +36,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.formats": ("numpy", "msgspec", *VALUES),
     "hard.outputs": ("msgspec", *VALUES, "hard.mqtt.outbox"),
     "hard.pipeline": (
-        "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal", "hard.formats",
-        "hard.outputs",
+        "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal",
+        "hard.formats", "hard.outputs",
     ),
     "hard.daemon": (
         "numpy", "msgspec", "prometheus_client", "pydantic", "hard.__version__", *VALUES, "hard.settings",

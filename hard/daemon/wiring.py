@@ -26,7 +26,7 @@ from hard.mqtt.broker_address import BrokerAddress, tls_context
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session, SessionOptions
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
-from hard.outputs.publisher import Observers, Publisher
+from hard.outputs.publisher import PublishCallbacks, Publisher
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.decoder import Decoder
 from hard.pipeline.labeller import Labeller
@@ -82,8 +82,8 @@ def build(settings: Settings) -> Parts:
         metrics.latency.observe(total_s)
         latencies.observe(total_s)
 
-    observers = Observers(metrics.labelled, handed_over, outcomes.acknowledged)
-    publisher = make_publisher(settings, session.outbox.put, observers, devices.__contains__, discovery)
+    callbacks = PublishCallbacks(metrics.labelled, handed_over, outcomes.acknowledged)
+    publisher = make_publisher(settings, session.outbox.put, callbacks, devices.__contains__, discovery)
     assembler = Assembler(
         messages, decoder=decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
         publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
@@ -170,15 +170,15 @@ def queue_bounds(settings: Settings) -> QueueBounds:
 
 
 def make_publisher(
-    settings: Settings, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool],
+    settings: Settings, put: Callable[[Outgoing], None], callbacks: PublishCallbacks, known: Callable[[str], bool],
     discovery: Discovery | None,
 ) -> Publisher:  # fmt: skip
     """The publisher under the settings' topics, quality of service, thresholds and smoothing."""
     publish, labels = settings.publish, settings.labels
     return Publisher(
-        put, observers, known, prefix=publish.prefix, qos=publish.qos, expiry_s=publish.expiry_s,
+        put, callbacks, known, prefix=publish.prefix, qos=publish.qos, expiry_s=publish.expiry_s,
         min_confidence=labels.min_confidence, smooth_windows=labels.smooth_windows,
-        max_devices=settings.ingest.max_devices, companion=discovery,
+        max_devices=settings.ingest.max_devices, device_observer=discovery,
     )  # fmt: skip
 
 

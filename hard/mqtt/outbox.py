@@ -7,141 +7,142 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event, Lock
 
-MORE_IF_OPEN = 5  # times as many may wait while the broker is there: it has not gone, its acknowledgements are late
+CONNECTED_FACTOR = 5  # times as many may wait while connected: the broker is there, only its acknowledgements are late
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to publish. `render` makes its bytes at hand-over, so that a latency in it is the true one.
+    """A message to publish. `render` makes its bytes when it is sent, so that a latency in it is the true one.
 
-    `settled` is told once whether the broker took it. With MQTT 5 the broker keeps it for absent subscribers until
-    `expires_at` (Unix s), where there is one.
+    `on_ack` is called once: with True when the broker has acknowledged the message, with False when it was dropped.
+    With MQTT 5 the broker keeps it for absent subscribers until `expires_at` (Unix s), where there is one.
     """
 
     topic: str
     render: Callable[[], bytes]
     qos: int = 1
     retain: bool = False
-    settled: Callable[[bool], None] | None = None
+    on_ack: Callable[[bool], None] | None = None
     expires_at: float | None = None
 
 
 class Outbox:
-    """At most `most` messages wait while the broker is away, MORE_IF_OPEN times as many while it is there; beyond, the
-    oldest is dropped. Of what `send` was given, so many are in flight as `open` says.
+    """At most `max_queued` messages wait while there is no connection, CONNECTED_FACTOR times as many while there is
+    one; beyond, the oldest is dropped. At most as many are in flight as `connected` says.
 
-    A broker that works off a queue has its acknowledgements of labels wait behind all of it: a long backlog is labelled
-    before the first of them is read.
+    A broker that works off a queue acknowledges labels only after all of that queue. So a long backlog is labelled
+    before the first acknowledgement is read.
 
-    `send` hands a message to the client, which keeps one of QoS 1 over a reconnect; it gives the message's id, or None
-    where the client refused it. Any thread may call any method.
+    `send` gives a message to the client, which keeps one of QoS 1 over a reconnect. It returns the message's id, or
+    None where the client refused it. Any thread may call any method.
     """
 
-    def __init__(self, send: Callable[[Outgoing], int | None], most: int) -> None:
-        self._send, self._most = send, most
+    def __init__(self, send: Callable[[Outgoing], int | None], max_queued: int) -> None:
+        self._send, self._max_queued = send, max_queued
         self._queue: deque[Outgoing] = deque()
         self._in_flight: dict[int, Outgoing] = {}
-        self._settled: deque[tuple[int, bool]] = deque()  # id, and whether the broker took it
-        self._room_for = self._moving = 0
-        self._pumping, self._putting = Lock(), Lock()
+        self._acks: deque[tuple[int, bool]] = deque()  # id, and whether the broker has acknowledged it
+        self._max_in_flight = self._sending = 0
+        self._advance_lock, self._put_lock = Lock(), Lock()
         self._drained = Event()
         self._abandoned = False
 
     def __len__(self) -> int:
-        """Messages that the broker hasn't taken."""
-        return len(self._queue) + self._moving + len(self._in_flight)
+        """Messages that the broker hasn't acknowledged."""
+        return len(self._queue) + self._sending + len(self._in_flight)
 
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
 
     @property
-    def room_for(self) -> int:
+    def max_in_flight(self) -> int:
         """How many may be in flight; 0 without a connection."""
-        return self._room_for
+        return self._max_in_flight
 
-    def open(self, room_for: int) -> None:
-        """There is a connection again, and the client has sent again what it kept: what comes now comes after it. What
-        was in flight at QoS 0 went with the last connection, and nobody tells."""
-        self._settled.extend((mid, False) for mid, outgoing in list(self._in_flight.items()) if not outgoing.qos)
-        self._room_for = room_for
-        self._pump()
+    def connected(self, max_in_flight: int) -> None:
+        """Call when there is a connection and the client has sent again what it kept: newer messages come after it.
+        Messages of QoS 0 that were in flight are lost with the last connection, and count as dropped."""
+        self._acks.extend((mid, False) for mid, outgoing in list(self._in_flight.items()) if not outgoing.qos)
+        self._max_in_flight = max_in_flight
+        self._advance()
 
-    def shut(self) -> None:
-        """The connection is gone; what comes waits."""
-        self._room_for = 0
+    def disconnected(self) -> None:
+        """Call when the connection is lost: messages wait from now on."""
+        self._max_in_flight = 0
 
     def put(self, outgoing: Outgoing) -> None:
         """Queues a message; when the queue is full the oldest is dropped. Never blocks on the network."""
-        with self._putting:
-            if self._abandoned and outgoing.settled:
+        with self._put_lock:
+            if self._abandoned and outgoing.on_ack:
                 dropped: Outgoing | None = outgoing
             else:
-                most = self._most * (MORE_IF_OPEN if self._room_for else 1)
+                most = self._max_queued * (CONNECTED_FACTOR if self._max_in_flight else 1)
                 dropped = self._queue.popleft() if len(self._queue) >= most else None
                 self._queue.append(outgoing)
-        if dropped and dropped.settled:
-            dropped.settled(False)
-        self._pump()
+        if dropped and dropped.on_ack:
+            dropped.on_ack(False)
+        self._advance()
 
-    def taken(self, mid: int) -> None:
-        """The broker has taken the message with the id `mid`."""
-        self._settled.append((mid, True))
-        self._pump()
+    def acknowledged(self, mid: int) -> None:
+        """The broker has acknowledged the message with the id `mid`."""
+        self._acks.append((mid, True))
+        self._advance()
 
     def drain(self, timeout_s: float) -> bool:
-        """Waits until the broker has taken everything; False when it hasn't in time."""
+        """Waits until the broker has acknowledged everything; False when it hasn't in time."""
         self._drained.clear()
-        self._pump()
+        self._advance()
         return not len(self) or self._drained.wait(timeout_s)
 
     def abandon(self) -> None:
-        """Gives up what the broker hasn't taken, and from now on whatever is in a book, for these end."""
-        with self._pumping, self._putting:
+        """Drops what the broker hasn't acknowledged, and from now on each message that has an `on_ack`."""
+        with self._advance_lock, self._put_lock:
             left = [*self._in_flight.values(), *self._queue]
             self._queue.clear()
             self._in_flight.clear()
             self._abandoned = True
         for outgoing in left:
-            if outgoing.settled:
-                outgoing.settled(False)
+            if outgoing.on_ack:
+                outgoing.on_ack(False)
 
-    def _pump(self) -> None:
-        """Counters what was taken and hands over while there is room.
+    def _advance(self) -> None:
+        """Handles acknowledgements and sends while more may be in flight.
 
-        One thread at a time pumps: whoever finds the lock taken leaves its work to the holder, which looks again after
-        letting go. Waiting here would deadlock, since paho calls back with its own lock held.
+        Only one thread does this at a time. A thread that finds the lock taken leaves its work to the thread that has
+        it, which looks again after it has released the lock. Waiting here would deadlock, since paho calls back with
+        its own lock held.
         """
-        while self._settled or (self._queue and self._room()):
-            if not self._pumping.acquire(blocking=False):
+        while self._acks or (self._queue and self._may_send()):
+            if not self._advance_lock.acquire(blocking=False):
                 return
             try:
-                self._settle()
-                self._hand_over()
+                self._handle_acks()
+                self._send_queued()
             finally:
-                self._pumping.release()
+                self._advance_lock.release()
         if not len(self):
             self._drained.set()
 
-    def _room(self) -> bool:
-        return len(self._in_flight) < self._room_for
+    def _may_send(self) -> bool:
+        return len(self._in_flight) < self._max_in_flight
 
-    def _settle(self) -> None:
-        while self._settled:
-            mid, taken = self._settled.popleft()
+    def _handle_acks(self) -> None:
+        while self._acks:
+            mid, taken = self._acks.popleft()
             outgoing = self._in_flight.pop(mid, None)
-            if outgoing and outgoing.settled:  # the session's own status is in no book
-                outgoing.settled(taken)
+            if outgoing and outgoing.on_ack:
+                outgoing.on_ack(taken)
 
-    def _hand_over(self) -> None:
-        while self._room():
-            with self._putting:
+    def _send_queued(self) -> None:
+        while self._may_send():
+            with self._put_lock:
                 if not self._queue:
                     return
-                outgoing, self._moving = self._queue.popleft(), 1
+                outgoing, self._sending = self._queue.popleft(), 1
             mid = self._send(outgoing)
             if mid is not None:
                 self._in_flight[mid] = outgoing
-            elif outgoing.settled:
-                outgoing.settled(False)
-            self._moving = 0
+            elif outgoing.on_ack:
+                outgoing.on_ack(False)
+            self._sending = 0

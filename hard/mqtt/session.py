@@ -69,7 +69,7 @@ class Session:
         self._came, self._shed = came, shed
         self._connected = self._taking = False
         self.outbox = Outbox(self._publish, options.max_outbox)
-        self._room_for = options.max_inflight
+        self._max_in_flight = options.max_inflight
         self._backoff = Backoff(options.reconnect_max_s)
         self._limited = RateLimitedLog(log)
         self.connections = self.reconnects = self._looks = 0
@@ -192,7 +192,7 @@ class Session:
         client.publish(self._status_topic, b"online", qos=1, retain=True)
         most = self._options.max_inflight
         bears = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT) - 1  # MQTT 5; one is the status
-        self._room_for = max(1, min(most, bears))
+        self._max_in_flight = max(1, min(most, bears))
         log.info("connected to %s", self._options.address)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
@@ -202,7 +202,7 @@ class Session:
         self.subscribed = not refused
         self.tried.set()
         # Not sooner: paho sends again what was in flight after `on_connect`, and nothing newer must overtake it.
-        self.outbox.open(self._room_for)
+        self.outbox.connected(self._max_in_flight)
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         # paho calls from within its except block, and gives no reason of its own.
@@ -213,7 +213,7 @@ class Session:
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         was, self._connected, self.subscribed = self._connected, False, False
-        self.outbox.shut()
+        self.outbox.disconnected()
         self._acks.reset()  # what is acknowledged from now on was this connection's
         if was and self._taking:
             self._limited.warning("lost", "lost the connection: %s", reason)
@@ -255,7 +255,7 @@ class Session:
         return self._incoming.qsize() >= self._options.max_queued
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
-        self.outbox.taken(mid)
+        self.outbox.acknowledged(mid)
 
     def _publish(self, outgoing: Outgoing) -> int | None:
         info = self._client.publish(

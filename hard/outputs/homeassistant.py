@@ -1,5 +1,5 @@
 """Home Assistant's MQTT device discovery: one retained message a device that makes it appear there with its activity,
-confidence, last seen and availability. Told of devices' lives by the publisher; knows no sample and no model.
+confidence, last seen and availability. The publisher calls it; it knows no sample and no model.
 
 Keys: Home Assistant's documentation of the MQTT integration, "Device discovery payload" and "MQTT sensor".
 """
@@ -18,7 +18,7 @@ import msgspec
 from hard.mqtt.outbox import Outgoing
 
 BIRTH_TOPIC = "homeassistant/status"  # Home Assistant says `online` here when it has started
-ANNOUNCED_A_TICK = 100  # so that a fleet's discovery doesn't push labels out of the outbox
+ANNOUNCEMENTS_PER_TICK = 100  # so that a fleet's discovery doesn't push labels out of the outbox
 ACTIVITY = "{{ None if value_json.label == 'unknown' else value_json.label }}"  # None is Home Assistant's own `unknown`
 CONFIDENCE = "{{ (100 * value_json.confidence) | round(1) }}"
 # To the minute, on the gateway's clock: Home Assistant stores every change of a state.
@@ -27,7 +27,7 @@ LAST_SEEN = "{{ ((value_json.end - value_json.clock_offset_s) // 60 * 60) | as_d
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is said of every device: the model's name and labels, and HARD's version."""
+    """What every announcement contains: the model's name and labels, and HARD's version."""
 
     model: str
     labels: tuple[str, ...]
@@ -35,14 +35,14 @@ class Facts:
 
 
 class Discovery:
-    """Announces devices that have labels, at most those; thread-safe. `tick` is the main thread's, once a second."""
+    """Announces devices that have labels, and no others. Thread-safe; the main thread calls `tick` once a second."""
 
     def __init__(self, put: Callable[[Outgoing], None], facts: Facts, *, prefix: str, status_topic: str) -> None:
         self._put, self._facts, self._prefix, self._status_topic = put, facts, prefix, status_topic
-        self._available: dict[str, bool] = {}  # devices announced, and whether they are heard
+        self._available: dict[str, bool] = {}  # devices announced, and whether they send
         self._due: dict[str, None] = {}  # devices to be announced again, in order
         self._announced: tuple[int, Facts] | None = None
-        self._asked = False
+        self._restarted = False
         self._lock = Lock()
 
     def change(self, facts: Facts) -> None:
@@ -50,18 +50,18 @@ class Discovery:
         self._facts = facts
 
     def birth(self, payload: bytes) -> None:
-        """Home Assistant's own status: when it comes online, it wants to hear of everyone."""
-        self._asked = self._asked or payload == b"online"
+        """Home Assistant's own status: when it comes online, all devices are announced again."""
+        self._restarted = self._restarted or payload == b"online"
 
     def tick(self, connections: int) -> None:
-        """Announces again who is due: all, where Home Assistant asked, the broker was connected anew (`connections`
-        counts), for it may have forgotten, or another model labels."""
+        """Announces devices again, some at each call: all of them after Home Assistant has started, after a new
+        connection (`connections` counts; the broker may have lost the messages), and when another model labels."""
         now = connections, self._facts
         with self._lock:
-            if self._asked or now != self._announced:
-                self._asked, self._announced = False, now
+            if self._restarted or now != self._announced:
+                self._restarted, self._announced = False, now
                 self._due = dict.fromkeys(self._available)
-            devices = [(device, self._available[device]) for device in list(self._due)[:ANNOUNCED_A_TICK]]
+            devices = [(device, self._available[device]) for device in list(self._due)[:ANNOUNCEMENTS_PER_TICK]]
             for device, available in devices:
                 del self._due[device]
                 self._announce(device, available)
@@ -77,14 +77,14 @@ class Discovery:
                 self._retain(self._availability_topic(device), b"online")
 
     def silent(self, device: str) -> None:
-        """The device is heard no more. One that an earlier process announced is no exception."""
+        """The device sends no more; an earlier process may have announced it."""
         with self._lock:
             if device in self._available:
                 self._available[device] = False
             self._retain(self._availability_topic(device), b"offline")
 
     def forgotten(self, device: str) -> None:
-        """The device goes from Home Assistant."""
+        """Removes the device from Home Assistant."""
         with self._lock:
             self._available.pop(device, None)
             self._due.pop(device, None)
@@ -105,7 +105,7 @@ class Discovery:
         return f"{self._prefix}/{device}/availability"
 
     def _id(self, device: str) -> str:
-        """Of letters, digits, _ and - only, as Home Assistant wants it; one to one."""
+        """The device as Home Assistant names it: letters, digits, _ and - only, different for each device."""
         if self._prefix == "hard" and re.fullmatch("[A-Za-z0-9_-]+", device):
             return f"hard_{device}"
         topic = f"{self._prefix}/{device}"

@@ -1,6 +1,6 @@
-"""Predictions and device events → topics: `{device}/activity`, retained `{device}/state`. Knows no model.
+"""Predictions and device events → messages on `{device}/activity` and, retained, on `{device}/state`. Knows no model.
 
-Thread-safe: the label thread brings predictions, the assemble thread events.
+Thread-safe: the label thread publishes predictions, the assemble thread device events.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Protocol
 import msgspec
 
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.state import UNKNOWN, Activity, State
+from hard.outputs.state import UNKNOWN, State, StateSmoother
 from hard.records import DeviceEvent, Prediction, Window
 
-AGAIN_A_TICK = 200
+STATES_PER_TICK = 200
 
 
 class Latency(msgspec.Struct):
-    """Seconds: waiting for the batch, labelling it, and from receipt of the closing message to hand-over."""
+    """Seconds: waiting for the batch, labelling it, and from receipt of the closing message until it is sent."""
 
     queue: float
     infer: float
@@ -61,7 +61,7 @@ class StatePayload(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one call of the classifier gave: predictions over `labels`, the model's name, monotonic begin and end."""
+    """What a call of the classifier returned: predictions over `labels`, the model's name, monotonic begin and end."""
 
     predictions: Sequence[Prediction]
     labels: Sequence[str]
@@ -71,17 +71,20 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Observers:
-    """Who is told: each prediction and whether it is accepted, the label's total latency in s unless it is replayed,
-    and whether the broker took it."""
+class PublishCallbacks:
+    """What the publisher calls for each label.
 
-    labelled: Callable[[Prediction, bool], None]
-    handed_over: Callable[[float], None]
-    settled: Callable[[Window, bool], None]
+    `on_label`: the prediction, and whether it is accepted. `on_sent`: the total latency in s, unless it is replayed.
+    `on_ack`: the window, and whether the broker has acknowledged its label.
+    """
+
+    on_label: Callable[[Prediction, bool], None]
+    on_sent: Callable[[float], None]
+    on_ack: Callable[[Window, bool], None]
 
 
-class Companion(Protocol):
-    """Publishes something of its own for each device, and is told of the devices' lives."""
+class DeviceObserver(Protocol):
+    """Publishes something of its own for each device; the publisher calls it when a device's state begins or ends."""
 
     def live(self, device: str) -> None:
         """The device has its first label, or one after a silence."""
@@ -92,25 +95,26 @@ class Companion(Protocol):
 
 
 class Publisher:
-    """Makes messages and hands them to `put`. A device no longer `known` gets no state: nobody would end it."""
+    """Makes messages and gives them to `put`. A device that is no longer `known` gets no state: its retained state
+    would never be cleared."""
 
     def __init__(
-        self, put: Callable[[Outgoing], None], observers: Observers, known: Callable[[str], bool], *,
+        self, put: Callable[[Outgoing], None], callbacks: PublishCallbacks, known: Callable[[str], bool], *,
         prefix: str, qos: int, expiry_s: float, min_confidence: float, smooth_windows: int, max_devices: int,
-        companion: Companion | None,
+        device_observer: DeviceObserver | None,
     ) -> None:  # fmt: skip
-        self._put, self._observers, self._known, self._companion = put, observers, known, companion
+        self._put, self._callbacks, self._known, self._device_observer = put, callbacks, known, device_observer
         self._prefix, self._qos, self._expiry_s = prefix, qos, expiry_s
         self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
-        self._activities: OrderedDict[str, Activity] = OrderedDict()
-        self._silent: dict[str, float] = {}  # devices that are, and since when on the monotonic clock
+        self._smoothers: OrderedDict[str, StateSmoother] = OrderedDict()
+        self._silent: dict[str, float] = {}  # silent devices, and since when on the monotonic clock
         self._connections = 0
         self._due: list[str] = []  # devices whose state is to be sent again
         self._encoder = msgspec.json.Encoder()
         self._lock = Lock()
 
     def change(self, min_confidence: float, smooth_windows: int) -> None:
-        """From the next label on, and for devices not labelled yet."""
+        """The threshold holds from the next label on, the smoothing for devices that have no label yet."""
         self._min_confidence, self._smooth_windows = min_confidence, smooth_windows
 
     def publish(self, batch: Batch) -> None:
@@ -118,72 +122,73 @@ class Publisher:
         for prediction in batch.predictions:
             window = prediction.window
             accepted = prediction.confidence >= self._min_confidence
-            self._observers.labelled(prediction, accepted)
+            self._callbacks.on_label(prediction, accepted)
             self._put(
                 Outgoing(
                     f"{self._prefix}/{window.device}/activity",
                     self._activity(prediction, accepted, batch),
                     self._qos,
-                    settled=partial(self._observers.settled, window),
+                    on_ack=partial(self._callbacks.on_ack, window),
                     expires_at=window.received_wall + self._expiry_s,
                 )
             )
             self._update(prediction, accepted)
 
     def _update(self, prediction: Prediction, accepted: bool) -> None:
-        """The device's state. A window from before its device fell silent changes none: nobody would take it back."""
+        """Sends the device's state where it changed. A window from before the device fell silent changes nothing:
+        its label would stay."""
         window = prediction.window
         with self._lock:
             late = not window.replayed and window.received_at <= self._silent.get(window.device, 0.0)
             if late or not self._known(window.device):
                 return
             self._silent.pop(window.device, None)
-            new = window.device not in self._activities
-            activity = self._activity_of(window.device)
-            state = activity.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
+            new = window.device not in self._smoothers
+            smoother = self._smoother(window.device)
+            state = smoother.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
             if state:
                 self._put_state(window.device, state)
-            if new and self._companion:
-                self._companion.live(window.device)
+            if new and self._device_observer:
+                self._device_observer.live(window.device)
 
     def tick(self, connections: int) -> None:
-        """Sends the states again after a new connection (`connections` counts), for the broker may have forgotten them;
-        some at each call, so that they don't push labels out of the outbox."""
+        """Sends the states again after a new connection (`connections` counts), since the broker may have lost them; at
+        most STATES_PER_TICK at each call, so that they don't push labels out of the outbox."""
         with self._lock:
             if connections != self._connections:
-                self._connections, self._due = connections, list(self._activities)
-            due, self._due = self._due[:AGAIN_A_TICK], self._due[AGAIN_A_TICK:]
+                self._connections, self._due = connections, list(self._smoothers)
+            due, self._due = self._due[:STATES_PER_TICK], self._due[STATES_PER_TICK:]
             for device in due:
-                activity = self._activities.get(device)
-                if activity and activity.state:
-                    self._put_state(device, activity.state)
+                smoother = self._smoothers.get(device)
+                if smoother and smoother.state:
+                    self._put_state(device, smoother.state)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
-        """A silent device's state becomes unknown, for its last label must not stay as if it were live; a forgotten
-        device's retained state is removed."""
+        """A silent device's state becomes unknown, since its last label is no longer true; the retained state of a
+        forgotten device is removed."""
         for event in events:
             if event.kind not in ("silent", "forgotten"):
                 continue
             with self._lock:
-                self._activities.pop(event.device, None)
+                self._smoothers.pop(event.device, None)
                 if event.kind == "silent":
                     self._silent[event.device] = event.at
                     self._put_state(event.device, State(UNKNOWN, round(time(), 3), 0.0))
                 else:
                     self._silent.pop(event.device, None)
                     self._put(Outgoing(f"{self._prefix}/{event.device}/state", bytes, self._qos, retain=True))
-                if self._companion:
-                    (self._companion.silent if event.kind == "silent" else self._companion.forgotten)(event.device)
+                if observer := self._device_observer:
+                    (observer.silent if event.kind == "silent" else observer.forgotten)(event.device)
 
-    def _activity_of(self, device: str) -> Activity:
-        activity = self._activities.get(device)
-        if activity is None:
-            if len(self._activities) >= self._max_devices:
-                self._activities.popitem(last=False)
-            activity = self._activities[device] = Activity(self._smooth_windows)
+    def _smoother(self, device: str) -> StateSmoother:
+        smoother = self._smoothers.get(device)
+        if smoother is None:
+            if len(self._smoothers) >= self._max_devices:
+                self._smoothers.popitem(last=False)
+            smoother = self._smoothers[device] = StateSmoother(self._smooth_windows)
         else:
-            self._activities.move_to_end(device)
-        return activity
+            self._smoothers.move_to_end(device)
+        return smoother
 
     def _activity(self, prediction: Prediction, accepted: bool, batch: Batch) -> Callable[[], bytes]:
         def render() -> bytes:
@@ -191,7 +196,7 @@ class Publisher:
             # A replayed window was received by an earlier process: only the wall clock still means something.
             total = time() - window.received_wall if window.replayed else monotonic() - window.received_at
             if not window.replayed:
-                self._observers.handed_over(total)
+                self._callbacks.on_sent(total)
             return self._encoder.encode(
                 ActivityPayload(
                     device=window.device,

@@ -1,4 +1,4 @@
-"""One device's labels → a smoothed state with the time since which it holds. Pure: no clock, no wire."""
+"""One device's labels → a smoothed state and the time since which it holds. Pure: no clock, no MQTT."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class State:
     confidence: float
 
 
-class Activity:
+class StateSmoother:
     """Majority of the last `n` windows; a tie keeps the state that holds, else takes the newest label."""
 
     __slots__ = ("_last", "_state")
@@ -28,7 +28,7 @@ class Activity:
 
     @property
     def state(self) -> State | None:
-        """What holds; None before the first window."""
+        """The state now; None before the first window."""
         return self._state
 
     def update(self, label: str, confidence: float, start: float) -> State | None:

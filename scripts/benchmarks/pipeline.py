@@ -14,7 +14,7 @@ from hard.daemon import wiring
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.publisher import Batch, Observers
+from hard.outputs.publisher import Batch, PublishCallbacks
 from hard.records import Message, Samples, Window
 from hard.settings import Settings
 
@@ -59,8 +59,8 @@ def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]
 
 def _publishing(classifier: Classifier, windows: Sequence[Window]) -> float:
     """From predictions to bytes: the smoothed state, the payload, the counters' calls."""
-    observers = Observers(lambda *_: None, lambda _: None, lambda *_: None)
-    publisher = wiring.make_publisher(Settings(), _rendered, observers, lambda _: True, None)
+    callbacks = PublishCallbacks(lambda *_: None, lambda _: None, lambda *_: None)
+    publisher = wiring.make_publisher(Settings(), _rendered, callbacks, lambda _: True, None)
     predictions = classifier.classify(windows)
     batch = Batch(predictions, classifier.labels, classifier.bundle.model, 0.0, 0.0)
     return _each(lambda: publisher.publish(batch), len(windows))

@@ -140,34 +140,34 @@ def test_it_starts_without_a_broker_and_connects_when_one_comes(mosquitto: Mosqu
 
 
 def test_labels_made_while_the_broker_is_away_wait(mosquitto: Mosquitto) -> None:
-    settled: list[bool] = []
+    acks: list[bool] = []
     with session(mosquitto) as made:
         eventually(lambda: made.subscribed)
         mosquitto.stop()
         eventually(lambda: not made.connected)
         for i in range(50):
-            made.outbox.put(Outgoing(f"out/{i}", lambda: b"x", settled=settled.append))
-        assert settled == []
+            made.outbox.put(Outgoing(f"out/{i}", lambda: b"x", on_ack=acks.append))
+        assert acks == []
         mosquitto.start()
         with Listener(mosquitto, "out/#") as listener:
             assert made.outbox.drain(60)
-            eventually(lambda: settled == [True] * 50)
+            eventually(lambda: acks == [True] * 50)
             assert len(listener.all) <= 50
 
 
 def test_qos_0_messages_that_a_broken_connection_left_unsent_are_given_up(mosquitto: Mosquitto) -> None:
-    told: Counter[bool] = Counter()
+    acks: Counter[bool] = Counter()
     with session(mosquitto, max_inflight=300) as made:
         eventually(lambda: made.subscribed)
         mosquitto.send_signal(signal.SIGSTOP)
         for _ in range(300):
-            made.outbox.put(Outgoing("t", lambda: bytes(100_000), qos=0, settled=lambda taken: told.update([taken])))
+            made.outbox.put(Outgoing("t", lambda: bytes(100_000), qos=0, on_ack=lambda taken: acks.update([taken])))
         time.sleep(0.5)  # the kernel takes some of it
         mosquitto.stop(kill=True)
         mosquitto.start()
         eventually(lambda: made.subscribed and not len(made.outbox))
-    assert told[False] > 0
-    assert told.total() == 300
+    assert acks[False] > 0
+    assert acks.total() == 300
 
 
 def test_no_more_is_in_flight_than_an_mqtt_5_broker_bears(mosquitto: Mosquitto) -> None:
@@ -176,7 +176,7 @@ def test_no_more_is_in_flight_than_an_mqtt_5_broker_bears(mosquitto: Mosquitto) 
     mosquitto.start()
     with session(mosquitto, protocol="5") as made:
         eventually(lambda: made.subscribed)
-        assert made.outbox.room_for == 4  # and its own status
+        assert made.outbox.max_in_flight == 4  # and its own status
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -232,16 +232,16 @@ def test_an_mqtt_5_broker_drops_what_has_expired_and_keeps_what_is_retained(mosq
 
 def test_at_most_max_inflight_messages_are_out_and_all_arrive_in_order(mosquitto: Mosquitto) -> None:
     mosquitto.reconfigure("max_queued_messages 10000")  # by default it drops what a slow listener has not read
-    settled: list[bool] = []
+    acks: list[bool] = []
     with Listener(mosquitto, "out/#") as listener, session(mosquitto, max_inflight=5) as made:
         eventually(lambda: made.connected)
         for i in range(2000):
-            made.outbox.put(Outgoing("out/x", lambda i=i: str(i).encode(), settled=settled.append))  # type: ignore[misc]
+            made.outbox.put(Outgoing("out/x", lambda i=i: str(i).encode(), on_ack=acks.append))  # type: ignore[misc]
             assert made.outbox.in_flight <= 5
         assert made.outbox.drain(60)
         eventually(lambda: len(listener.all) == 2000)
         assert [int(payload) for _, payload in listener.all] == list(range(2000))
-        eventually(lambda: settled == [True] * 2000)
+        eventually(lambda: acks == [True] * 2000)
 
 
 def test_a_full_queue_sheds_at_qos_0_and_counts_it(mosquitto: Mosquitto) -> None:

@@ -16,7 +16,7 @@ from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.homeassistant import ANNOUNCED_A_TICK, Discovery, Facts
+from hard.outputs.homeassistant import ANNOUNCEMENTS_PER_TICK, Discovery, Facts
 
 LABELS = ("Walking", "Sitting")
 CONFIG = "homeassistant/device/hard_a/config"
@@ -180,7 +180,7 @@ def test_a_fleet_is_announced_by_and_by() -> None:
     for i in range(250):
         retained.discovery.live(f"d{i}")
     retained.discovery.birth(b"online")
-    assert [len(retained.again()) for _ in range(4)] == [2 * ANNOUNCED_A_TICK, 2 * ANNOUNCED_A_TICK, 100, 0]
+    assert [len(retained.again()) for _ in range(4)] == [2 * ANNOUNCEMENTS_PER_TICK, 2 * ANNOUNCEMENTS_PER_TICK, 100, 0]
 
 
 def test_off_by_default(mosquitto: Mosquitto) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.publisher import Batch, Observers, Publisher
+from hard.outputs.publisher import Batch, PublishCallbacks, Publisher
 from hard.records import DeviceEvent, Prediction, Window
 
 LABELS = ("Walking", "Sitting")
@@ -21,11 +21,11 @@ class Broker:
     def __init__(self) -> None:
         self.retained: dict[str, bytes] = {}
         self.lives: list[tuple[str, str]] = []
-        observers = Observers(lambda *_: None, lambda _: None, lambda *_: None)
+        callbacks = PublishCallbacks(lambda *_: None, lambda _: None, lambda *_: None)
         self.known = set("abcdef")
         self.publisher = Publisher(
-            self.put, observers, self.known.__contains__, prefix="hard", qos=1, expiry_s=86_400.0, min_confidence=0.0,
-            smooth_windows=1, max_devices=100, companion=self,
+            self.put, callbacks, self.known.__contains__, prefix="hard", qos=1, expiry_s=86_400.0, min_confidence=0.0,
+            smooth_windows=1, max_devices=100, device_observer=self,
         )  # fmt: skip
 
     def put(self, outgoing: Outgoing) -> None:
