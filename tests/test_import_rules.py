@@ -61,7 +61,7 @@ ONLY_IN = {
     ),
     "onnxruntime": ("hard/model/scorer_onnx.py", "scripts/training/", "scripts/benchmarks/"),
     "sentencepiece": ("hard/model/tokens.py", "scripts/training/"),
-    "pyarrow": ("hard/recordings/file_formats.py", "scripts/training/"),
+    "pyarrow": ("hard/recordings/parquet.py", "scripts/training/"),
     "paho": ("hard/mqtt/", "scripts/benchmarks/", "scripts/soak/"),
 }  # fmt: skip
 UNSAFE = ("pickle", "shelve", "marshal", "joblib")  # what is read with these can run code

@@ -21,8 +21,8 @@ from hard.model import leakage
 from hard.model.classifier import Classifier, load
 from hard.motion.devices import Devices
 from hard.recordings import recordings, scores
-from hard.recordings.file_formats import NoTimesError
 from hard.recordings.recordings import Recording
+from hard.recordings.tables import NoTimesError
 from hard.records import Prediction, Window
 
 BATCH = 256  # windows a scorer call: large enough that the call costs nothing, small enough that the bar moves

@@ -1,6 +1,6 @@
 """Labelled recordings on disk → runs of samples with truth, and their windows.
 
-For training, `hard label` and `hard replay`. Knows no file's format and no model.
+For training, `hard label` and `hard replay`. Knows no file format and no model.
 """
 
 from __future__ import annotations
@@ -15,23 +15,16 @@ from numpy.typing import NDArray
 
 from hard.motion.devices import Devices
 from hard.motion.mounting import with_learnt_mounting
-from hard.recordings.file_formats import (
-    SUFFIXES,
-    NoRecordError,
-    NoTimesError,
-    RecordingError,
-    Table,
-    UnitError,
-    read_table,
-)
+from hard.recordings.file_formats import SUFFIXES, read_table
+from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, Table, UnitError
 from hard.records import Float64Array, Samples, Window
 from hard.units import TIME_UNITS, UNITS
 
-GRAVITY_MS2 = 3.0, 30.0  # the median acceleration of whoever lives on Earth lies between, whatever they do
-JUDGED = 20  # records, at least, from which a unit is judged
+MEDIAN_MS2 = 3.0, 30.0  # plausible median acceleration of a recording with gravity, whatever the activities
+MIN_CHECKED_RECORDS = 20  # a shorter file's unit and subjects aren't checked
 RUN_GAP_S = 1.0  # a jump of more than this, forward or back, ends a run
 MAX_ABS_MS2 = 320.0
-MAX_ABS_TIME_S = 1e11  # 3,000 years: a number of 64 bits still tells a sample from the next
+MAX_ABS_TIME_S = 1e11  # 3,000 years: in float64 consecutive samples still differ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,28 +47,29 @@ def read(
 ) -> tuple[list[Recording], Counter[str]]:
     """The runs of a recording, by subject in the file's order, and rejected records by reason.
 
-    The time unit, where `time_unit` doesn't name it, follows from the median step: below 1 it is s, below 1,000 ms,
-    below 1,000,000 µs, else ns; right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
-    Accelerations are m/s² where `unit` doesn't say otherwise, and refused where gravity says otherwise. `columns` names
-    the columns that aren't called as usual. Raises RecordingError.
+    Where `time_unit` doesn't name the unit of times, the median step decides: below 1 it is s, below 1,000 ms, below
+    1,000,000 µs, else ns; this is right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
+    Accelerations are in `unit`, by default m/s², and refused where their median fits another unit. `columns` names the
+    columns that HARD doesn't recognise, by what they hold (see `tables.COLUMNS`). Raises RecordingError.
     """
     path = Path(path)
     table = read_table(path, columns)
     if not len(table.xyz):
-        raise NoRecordError(f"{path}: no record could be read ({_told(table.rejected)})")
-    if len(table.xyz) < 2 * len(set(table.subject)) and len(table.xyz) > JUDGED:
+        raise NoRecordError(path, f"no record could be read ({_reasons(table.rejected)})")
+    if len(table.xyz) < 2 * len(set(table.subject)) and len(table.xyz) > MIN_CHECKED_RECORDS:
         raise RecordingError(
-            f"{path}: its subjects have a record each, so that column numbers records: "
-            "say which names people with --columns subject=NAME, or rename it"
+            path,
+            "its subjects have a record each, so that column numbers records: "
+            "say which names people with --columns subject=NAME, or rename it",
         )
     _check_unit(table.xyz, path, unit)
     runs = _runs(table, path, time_unit, rate_hz, UNITS[unit or "m/s2"])
     if not runs:
-        raise RecordingError(f"{path}: no record could be used ({_told(table.rejected)})")
+        raise RecordingError(path, f"no record could be used ({_reasons(table.rejected)})")
     return runs, table.rejected
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
+def find_files(paths: Sequence[Path]) -> list[Path]:
     """Every file named, and of each folder named the files that can be recordings, by name, but no gyroscope's. Raises
     RecordingError."""
     found: list[Path] = []
@@ -83,23 +77,23 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [file for file in _inside(path) if not of_gyroscope(file, path)]
+        inside = [file for file in _inside(path) if not is_gyroscope_file(file, path)]
         if not inside:
-            if gyroscopes([path]):
-                raise RecordingError(f"{path}: holds a gyroscope's files alone, by their names")
-            raise RecordingError(f"{path}: holds no recording; their names end in {', '.join(SUFFIXES)}")
+            if count_gyroscope_files([path]):
+                raise RecordingError(path, "holds a gyroscope's files alone, by their names")
+            raise RecordingError(path, f"holds no recording; their names end in {', '.join(SUFFIXES)}")
         found += inside
     return found
 
 
-def of_gyroscope(file: Path, folder: Path) -> bool:
+def is_gyroscope_file(file: Path, folder: Path) -> bool:
     """Whether the name of `file` in `folder`, or of a folder between, says that it holds no accelerations."""
     return "gyro" in str(file.relative_to(folder)).lower()
 
 
-def gyroscopes(paths: Sequence[Path]) -> int:
-    """How many files `files_of` passes over."""
-    return sum(of_gyroscope(file, path) for path in paths if path.is_dir() for file in _inside(path))
+def count_gyroscope_files(paths: Sequence[Path]) -> int:
+    """How many files of the folders in `paths` `find_files` leaves out."""
+    return sum(is_gyroscope_file(file, path) for path in paths if path.is_dir() for file in _inside(path))
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -111,9 +105,9 @@ def windows(
 ) -> Iterator[tuple[Window, str | None]]:
     """The windows of `recordings`, each with its truth: None where the file has none or the window holds more than one.
 
-    One device a subject, subjects in the order in which they first come: all runs of one, from whichever file, stand
-    together. Its mounting is what all of them show, for a recording can be read twice; with `streaming` it is what the
-    daemon would have known at the time.
+    Each subject is one device, with all its runs from all files; subjects come in the order of their first run. Its
+    mounting is the one that all its windows show (a second pass); with `streaming` it is what the daemon would have
+    known when the window closed. Samples are sent in messages of `message_s`.
     """
     by_subject: dict[str, list[Recording]] = {}
     for recording in recordings:
@@ -134,15 +128,15 @@ def windows(
 def _streamed(
     recordings: Iterable[Recording], devices: Devices, message_s: float
 ) -> Iterator[tuple[Window, str | None]]:
-    """Pushes recordings through `devices` as a wearer would send them, a message every `message_s`."""
+    """Pushes recordings through `devices` as a live device sends samples, a message every `message_s`."""
     for recording in recordings:
         time, truth = recording.time, recording.truth
         devices.end_run(recording.subject)
         codes = np.zeros(len(time), dtype=np.int64)
         if truth is not None and len(time) > 1:
             codes[1:] = np.cumsum(truth[1:] != truth[:-1])
-        cuts = np.searchsorted(time, np.arange(time[0] + message_s, time[-1], message_s))
-        for part in np.split(np.arange(len(time)), np.unique(cuts[cuts > 0])):
+        begins = np.searchsorted(time, np.arange(time[0] + message_s, time[-1], message_s))
+        for part in np.split(np.arange(len(time)), np.unique(begins[begins > 0])):
             if not len(part):
                 continue
             last = float(time[part[-1]])
@@ -150,67 +144,61 @@ def _streamed(
             closed, _ = devices.push(samples)
             for window in closed:
                 begin, stop = np.searchsorted(time, (window.start - 1e-6, window.end - 1e-6))
-                single = truth is not None and stop > begin and codes[begin] == codes[stop - 1]
-                yield window, str(truth[begin]) or None if single and truth is not None else None
+                one_truth = truth is not None and stop > begin and codes[begin] == codes[stop - 1]
+                yield window, str(truth[begin]) or None if one_truth and truth is not None else None
 
 
 def _check_unit(xyz: Float64Array, path: Path, unit: str | None) -> None:
-    """Raises UnitError where the size of `xyz` (N, 3) says another unit. A stated one is believed where it makes
-    too little of gravity: that may have been taken out."""
-    real = xyz[np.isfinite(xyz).all(axis=1)]
-    if len(real) < JUDGED:
+    """Raises UnitError where the median of `xyz` (N, 3) fits another unit. A stated `unit` is accepted where the median
+    is too small for gravity: gravity may have been taken out."""
+    finite = xyz[np.isfinite(xyz).all(axis=1)]
+    if len(finite) < MIN_CHECKED_RECORDS:
         return
     with np.errstate(over="ignore"):
-        median = float(np.median(np.linalg.norm(real, axis=1)))
-    least, most = GRAVITY_MS2
-    if least <= median * UNITS[unit or "m/s2"] <= most or (unit and median * UNITS[unit] < least):
+        median = float(np.median(np.linalg.norm(finite, axis=1)))
+    low, high = MEDIAN_MS2
+    if low <= median * UNITS[unit or "m/s2"] <= high or (unit and median * UNITS[unit] < low):
         return
-    if likely := next((name for name, scale in UNITS.items() if least <= median * scale <= most), None):
-        raise UnitError(
-            f"{path}: its median acceleration is {median:.4g}, which looks like {likely}, not {unit or 'm/s2'}: "
-            f"say --unit {likely}" + ("" if unit else ", or --unit m/s2 where gravity was taken out")
-        )
+    if likely := next((name for name, scale in UNITS.items() if low <= median * scale <= high), None):
+        raise UnitError(path, median, unit=unit or "m/s2", likely_unit=likely, stated=bool(unit))
 
 
 def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None, scale: float) -> list[Recording]:
     """Splits by subject and at jumps; sorts small steps back; drops repeated times and impossible values."""
     xyz = table.xyz * scale
     truth = np.array(table.truth) if table.truth is not None else None
-    place = {subject: i for i, subject in enumerate(dict.fromkeys(table.subject))}
-    codes = np.array([place[subject] for subject in table.subject])
-    real = np.isfinite(xyz).all(axis=1) & (np.abs(xyz) <= MAX_ABS_MS2).all(axis=1)
-    table.rejected["out of range"] += int((~real).sum())
-    rows = np.flatnonzero(real)
+    order = {subject: i for i, subject in enumerate(dict.fromkeys(table.subject))}
+    codes = np.array([order[subject] for subject in table.subject])
+    possible = np.isfinite(xyz).all(axis=1) & (np.abs(xyz) <= MAX_ABS_MS2).all(axis=1)
+    table.rejected["out of range"] += int((~possible).sum())
+    rows = np.flatnonzero(possible)
     rows = rows[np.argsort(codes[rows], kind="stable")]
     if table.time is not None:
-        time, near = _seconds(np.array(table.time, dtype=float), rows, table.time_unit or time_unit)
-        table.rejected["time out of range"] += int((~near[rows]).sum())
-        rows = rows[near[rows]]
+        time, plausible = _seconds(np.array(table.time, dtype=float), rows, table.time_unit or time_unit)
+        table.rejected["time out of range"] += int((~plausible[rows]).sum())
+        rows = rows[plausible[rows]]
     elif rate_hz is not None:
         time = np.zeros(len(codes))
         time[rows] = (np.arange(len(rows)) - np.searchsorted(codes[rows], codes[rows])) / rate_hz
     else:
-        raise NoTimesError(f"{path}: has no times, so the sample rate must be given")
+        raise NoTimesError(path, "has no times, so the sample rate must be given")
     runs: list[Recording] = []
     for own in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1) if len(rows) else ():
-        at = time[own]
-        jumps = np.flatnonzero(np.abs(np.diff(at)) > RUN_GAP_S) + 1
-        for part in np.split(np.arange(len(own)), jumps):
-            part = part[np.argsort(at[part], kind="stable")]  # noqa: PLW2901
-            fresh = np.concatenate(([True], np.diff(at[part]) > 1e-6))
-            table.rejected["repeated time"] += int((~fresh).sum())
-            kept = own[part[fresh]]
-            runs.append(
-                Recording(table.subject[own[0]], at[part[fresh]], xyz[kept], None if truth is None else truth[kept])
-            )
+        jumps = np.flatnonzero(np.abs(np.diff(time[own])) > RUN_GAP_S) + 1
+        for part in np.split(own, jumps):
+            run = part[np.argsort(time[part], kind="stable")]
+            is_new = np.concatenate(([True], np.diff(time[run]) > 1e-6))
+            table.rejected["repeated time"] += int((~is_new).sum())
+            run = run[is_new]
+            runs.append(Recording(table.subject[own[0]], time[run], xyz[run], None if truth is None else truth[run]))
     return runs
 
 
 def _seconds(time: Float64Array, rows: NDArray[np.int64], unit: str | None) -> tuple[Float64Array, NDArray[np.bool_]]:
-    """`time` (N,) in s, and which of it a clock can show; the unit, where none is stated, follows from `rows`."""
-    near = np.abs(time) <= MAX_ABS_TIME_S * max(TIME_UNITS.values())  # not a number is no time either
-    divisor = TIME_UNITS[unit or time_unit_of(time[rows][near[rows]])]
-    return time / divisor, near & (np.abs(time) <= MAX_ABS_TIME_S * divisor)
+    """`time` (N,) in s, and which of it are plausible; where no unit is stated, it follows from the times at `rows`."""
+    plausible = np.abs(time) <= MAX_ABS_TIME_S * max(TIME_UNITS.values())  # false for NaN too
+    divisor = TIME_UNITS[unit or time_unit_of(time[rows][plausible[rows]])]
+    return time / divisor, plausible & (np.abs(time) <= MAX_ABS_TIME_S * divisor)
 
 
 def time_unit_of(time: Float64Array) -> str:
@@ -223,5 +211,5 @@ def time_unit_of(time: Float64Array) -> str:
     return "s" if step < 1 else "ms" if step < 1e3 else "us" if step < 1e6 else "ns"
 
 
-def _told(rejected: Counter[str]) -> str:
+def _reasons(rejected: Counter[str]) -> str:
     return ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common() if n) or "it is empty"

@@ -15,8 +15,8 @@ from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import recordings
-from hard.recordings.file_formats import RecordingError
 from hard.recordings.recordings import read, windows
+from hard.recordings.tables import RecordingError
 
 UP = np.array([0, 1, 0], dtype=np.float32)
 FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)

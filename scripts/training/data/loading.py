@@ -18,8 +18,8 @@ from hard.motion.gain import gains
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import recordings
-from hard.recordings.file_formats import NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.recordings.recordings import Recording
+from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.records import Float32Array, Window
 from hard.units import UNITS
 from training.errors import RefusedError
@@ -101,7 +101,7 @@ def load(
     recording has.
     """
     runs: list[Recording] = []
-    rejected = Counter({"file of a gyroscope": recordings.gyroscopes(paths)})
+    rejected = Counter({"file of a gyroscope": recordings.count_gyroscope_files(paths)})
     named = units(unit, files(paths))
     for path, own in named.items():
         try:
@@ -109,8 +109,8 @@ def load(
                 path, time_unit=time_unit, rate_hz=recorded_hz, unit=own, columns=dict(columns)
             )
         except UnitError as error:  # of several files it may be the only one in that unit
-            alone = f"--unit {path.name}=" if len(named) > 1 else "--unit "
-            raise RefusedError(str(error).replace("--unit ", alone)) from error
+            advice = error.advice(path.name if len(named) > 1 else "")
+            raise RefusedError(f"{path}: {error.measure}: {advice}") from error
         except NoTimesError as error:
             raise RefusedError(f"{error} (--recorded-hz)") from error
         except NoRecordError as error:
@@ -132,7 +132,7 @@ def load(
 def files(paths: Sequence[Path]) -> list[Path]:
     """Every file named, and of each folder those in it that can be recordings, each once. Raises RefusedError."""
     try:
-        found = recordings.files_of(paths)
+        found = recordings.find_files(paths)
     except RecordingError as error:
         raise RefusedError(str(error)) from error
     if missing := [path for path in found if not path.is_file()]:
