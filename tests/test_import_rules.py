@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "numpy", "msgspec", "sentencepiece", "onnxruntime", "torch", "transformers", *VALUES,
         "hard.motion.features", "hard.motion.gain", "hard.motion.mounting", "hard.motion.windows",
     ),
-    "hard.recordings": ("numpy", "pyarrow", *VALUES, "hard.motion"),
+    "hard.recordings": ("numpy", "pyarrow", *VALUES, "hard.settings", "hard.motion", "hard.model.bundle"),
     "hard.journal": ("numpy", "msgspec", *VALUES, "hard.motion.devices"),
     "hard.formats": ("numpy", "msgspec", *VALUES),
     "hard.outputs": ("msgspec", *VALUES, "hard.mqtt.outbox"),

@@ -19,8 +19,8 @@ from hard.commands.progress import progress
 from hard.errors import UsageError
 from hard.model import leakage
 from hard.model.classifier import Classifier, load
-from hard.motion.devices import Devices
 from hard.recordings import recordings, scores
+from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import Recording
 from hard.recordings.tables import NoTimesError
 from hard.records import Prediction, Window
@@ -62,13 +62,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 def label(
-    classifier: Classifier, runs: Iterable[Recording], hop_s: float = 1.0, *, streaming: bool = False
+    classifier: Classifier, runs: Iterable[Recording], hop_s: float, *, streaming: bool = False
 ) -> Iterator[tuple[Prediction, str | None]]:
     """Each window of `runs` at `hop_s`, under the daemon's default rules, with its prediction and its truth.
 
     With `streaming` a window's mounting is what the daemon would have known then, else what the whole recording shows.
     """
-    devices = Devices(classifier.bundle.grid(hop_s=hop_s), classifier.bundle.default_mounting())
+    devices = bundle_devices(classifier.bundle, hop_s)
     for batch in _batches(recordings.windows(runs, devices, streaming=streaming)):
         predictions = classifier.classify([window for window, _ in batch])
         yield from zip(predictions, (truth for _, truth in batch), strict=True)
@@ -119,7 +119,7 @@ def tell_rejected(file: str, rejected: Counter[str]) -> None:
 def _classifier(args: argparse.Namespace) -> Classifier:
     classifier = load(args.bundle, args.backend)
     try:
-        classifier.bundle.grid(hop_s=args.hop)
+        bundle_devices(classifier.bundle, args.hop)
     except ValueError as error:
         raise UsageError(f"--hop: {error}") from error
     return classifier

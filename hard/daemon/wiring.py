@@ -137,18 +137,19 @@ def make_devices(settings: Settings, bundle: Bundle) -> Devices:
     """No devices yet, under the bundle's grid and the settings' rules. Raises SettingsError."""
     ingest = settings.ingest
     rules = DeviceRules(
-        ingest.max_devices, ingest.reorder_s, ingest.silent_after_s, ingest.forget_after_s, ingest.max_abs_ms2
-    )
+        max_devices=ingest.max_devices, reorder_s=ingest.reorder_s, silent_after_s=ingest.silent_after_s,
+        forget_after_s=ingest.forget_after_s, max_abs_ms2=ingest.max_abs_ms2,
+    )  # fmt: skip
     return Devices(grid(settings, bundle), bundle.default_mounting(), rules)
 
 
 def grid(settings: Settings, bundle: Bundle) -> Grid:
     """The grid of the bundle's windows under the settings' rules. Raises SettingsError."""
-    ingest, labels = settings.ingest, settings.labels
+    ingest, labels, window = settings.ingest, settings.labels, bundle.manifest.window
     try:
-        return bundle.grid(
-            hop_s=labels.hop_s, max_gap_s=ingest.max_gap_s, min_coverage=labels.min_coverage,
-            max_rate_hz=ingest.max_rate_hz,
+        return Grid(
+            window.length_s, window.rate_hz, hop_s=labels.hop_s, max_gap_s=ingest.max_gap_s,
+            min_coverage=labels.min_coverage, max_rate_hz=ingest.max_rate_hz,
         )  # fmt: skip
     except ValueError as error:
         raise SettingsError(f"labels, ingest: {error}") from error

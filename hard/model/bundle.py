@@ -18,7 +18,7 @@ from hard.errors import HardError
 from hard.model.prompts import PromptSpec, prompt_style
 from hard.motion import features
 from hard.motion.mounting import Frame
-from hard.motion.windows import Grid
+from hard.motion.windows import grid_points
 
 FORMAT = 3
 MANIFEST = "hard.json"
@@ -44,6 +44,11 @@ class WindowSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length_s: float
     rate_hz: float
     unit: str = "m/s2"
+
+    @property
+    def points(self) -> int:
+        """How many samples a window has."""
+        return grid_points(self.length_s, self.rate_hz)
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,10 +126,6 @@ class Bundle:
         """The mounting assumed until a device has shown its own."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
         return Frame(up, forward, calibrated=False, gait_amplitude_ms2=self.manifest.gait_amplitude_ms2)
-
-    def grid(self, **rules: float) -> Grid:
-        """The grid of the bundle's windows under the given rules."""
-        return Grid(self.manifest.window.length_s, self.manifest.window.rate_hz, **rules)
 
 
 def find(where: Path | str | None = None) -> Path:
@@ -232,7 +233,7 @@ def _check(path: Path, manifest: Manifest) -> None:
     else:
         try:
             prompt_style(manifest.prompt)
-            Grid(manifest.window.length_s, manifest.window.rate_hz)
+            grid_points(manifest.window.length_s, manifest.window.rate_hz)
         except ValueError as error:
             problem = str(error)
     if problem:

@@ -24,11 +24,11 @@ NO_CHANGE = CounterDelta()
 class DeviceRules:
     """Bounds and times of devices; `max_abs_ms2` is the greatest acceleration on an axis that is taken as real."""
 
-    max_devices: int = 10_000
-    reorder_s: float = 0.0
-    silent_after_s: float = 60.0
-    forget_after_s: float = 86_400.0
-    max_abs_ms2: float = 320.0
+    max_devices: int
+    reorder_s: float
+    silent_after_s: float
+    forget_after_s: float
+    max_abs_ms2: float
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +51,8 @@ class Devices:
     `default_mounting` holds for a device that hasn't shown its own yet.
     """
 
-    def __init__(self, grid: Grid, default_mounting: Frame, rules: DeviceRules | None = None) -> None:
-        self.grid, self.default_mounting, self._rules = grid, default_mounting, rules or DeviceRules()
+    def __init__(self, grid: Grid, default_mounting: Frame, rules: DeviceRules) -> None:
+        self.grid, self.default_mounting, self._rules = grid, default_mounting, rules
         self._devices: OrderedDict[str, Device] = OrderedDict()  # least recently heard first
         self._without_window: OrderedDict[str, None] = OrderedDict()  # those that never closed a window
         self._events: list[DeviceEvent] = []

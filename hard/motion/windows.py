@@ -23,6 +23,21 @@ SAME_TIME_S = 1e-6  # two samples closer than this are duplicates
 COVERED_STEPS = 3.0  # a grid point is covered where its neighbouring samples lie within so many steps of the grid
 
 
+def grid_points(length_s: float, rate_hz: float) -> int:
+    """How many grid points a window of `length_s` at `rate_hz` has. Raises ValueError where these fit no grid."""
+    _check_value("length_s", length_s)
+    _check_value("rate_hz", rate_hz)
+    points = round(length_s * rate_hz)
+    if abs(points - length_s * rate_hz) > 1e-6 or not 2 <= points <= MAX_GRID_VALUE:
+        raise ValueError(f"{length_s} s at {rate_hz} Hz is not a whole number of grid points")
+    return points
+
+
+def _check_value(name: str, value: float) -> None:
+    if not 0 < value <= MAX_GRID_VALUE:
+        raise ValueError(f"{name} must be above 0 and at most {MAX_GRID_VALUE:,}, not {value}")
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Where windows lie: length and hop in s, grid rate in Hz, the rules for gaps, and the bound of a buffer. Raises
@@ -30,10 +45,10 @@ class Grid:
 
     length_s: float
     rate_hz: float
-    hop_s: float = 1.0
-    max_gap_s: float = 1.0
-    min_coverage: float = 0.8
-    max_rate_hz: float = 1000.0
+    hop_s: float
+    max_gap_s: float
+    min_coverage: float
+    max_rate_hz: float
     offsets: Float64Array = field(init=False, repr=False, compare=False)
     edges: Float64Array = field(init=False, repr=False, compare=False)  # (T - 1,) halfway between the points
     covered_step_s: float = field(init=False, repr=False, compare=False)
@@ -41,14 +56,11 @@ class Grid:
     max_chunk: int = field(init=False, repr=False, compare=False)  # samples that fit beside those of an open window
 
     def __post_init__(self) -> None:
-        for name in ("length_s", "rate_hz", "hop_s", "max_gap_s", "max_rate_hz"):
-            if not 0 < getattr(self, name) <= MAX_GRID_VALUE:
-                raise ValueError(f"{name} must be above 0 and at most {MAX_GRID_VALUE:,}, not {getattr(self, name)}")
+        points = grid_points(self.length_s, self.rate_hz)
+        for name in ("hop_s", "max_gap_s", "max_rate_hz"):
+            _check_value(name, getattr(self, name))
         if self.hop_s < MIN_HOP_S:  # each second of samples closes 1 / hop windows
             raise ValueError(f"hop_s must be at least {MIN_HOP_S:g} s, not {self.hop_s}")
-        points = round(self.length_s * self.rate_hz)
-        if abs(points - self.length_s * self.rate_hz) > 1e-6 or not 2 <= points <= MAX_GRID_VALUE:
-            raise ValueError(f"{self.length_s} s at {self.rate_hz} Hz is not a whole number of grid points")
         offsets = np.arange(points) / self.rate_hz
         object.__setattr__(self, "offsets", offsets)
         object.__setattr__(self, "edges", (offsets[1:] + offsets[:-1]) / 2)

@@ -84,7 +84,7 @@ def _made(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Subjec
 def _prompts(default: bundle.Bundle) -> Ids:
     """Token ids of windows of simulated wearers."""
     manifest, usual = default.manifest, default.default_mounting()
-    points = len(default.grid().offsets)
+    points = default.manifest.window.points
     xyz = np.stack([Wearer((3, i), manifest.window.rate_hz).take(points).xyz for i in range(PROMPTS)])
     up, forward = (np.tile(axis, (PROMPTS, 1)) for axis in (usual.up, usual.forward))
     features = extract(xyz.astype(np.float32), up, forward, manifest.window.rate_hz, manifest.prompt.features)

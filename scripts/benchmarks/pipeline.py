@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.generator import Motions, Order
 from hard.daemon import wiring
 from hard.model.classifier import Classifier, load
-from hard.motion.devices import Devices
 from hard.mqtt.outbox import Outgoing
 from hard.outputs.publisher import Batch, PublishCallbacks
+from hard.recordings.default_rules import bundle_devices
 from hard.records import Message, Samples, Window
 from hard.settings import Settings
 
@@ -53,7 +53,7 @@ def _messages() -> list[Message]:
 
 
 def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]:
-    made = Devices(classifier.bundle.grid(), classifier.bundle.default_mounting())
+    made = bundle_devices(classifier.bundle)
     return [window for piece in samples for window in made.push(piece)[0]]
 
 

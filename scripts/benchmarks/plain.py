@@ -30,7 +30,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model: Any = T5ForConditionalGeneration.from_pretrained(folder).eval()
     ours = load(folder)
-    usual, points = ours.bundle.default_mounting(), len(ours.bundle.grid().offsets)
+    usual, points = ours.bundle.default_mounting(), ours.bundle.manifest.window.points
     last: dict[str, deque[list[float]]] = defaultdict(lambda: deque(maxlen=points))
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="plain")
 

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from hard.daemon.wiring import decoder as make_decoder
 from hard.model import bundle
-from hard.motion.devices import Devices
+from hard.recordings.default_rules import bundle_devices
 from hard.records import Message
 from hard.settings import Settings
 
@@ -45,7 +45,7 @@ class Plan:
     def expected(self) -> dict[str, tuple[int, int]]:
         """The windows that an undisturbed run publishes, by id, each with its device and its last second."""
         shipped = bundle.read(only=())
-        devices, decoder = Devices(shipped.grid(), shipped.default_mounting()), make_decoder(Settings())
+        devices, decoder = bundle_devices(shipped), make_decoder(Settings())
         windows = {}
         for device, name in enumerate(self.names()):
             for second in range(self.seconds):

@@ -17,7 +17,7 @@ from benchmarks.endtoend import Trial
 from benchmarks.generator import Motions, Order
 
 from hard.model import bundle
-from hard.motion.devices import Devices
+from hard.recordings.default_rules import bundle_devices
 from hard.records import Message
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def test_the_windows_are_as_many_as_foretold(order: dict[str, Any], turns: int) 
     motions = Motions(Order(port=0, devices=2, messages_s=1, seconds=1, **order))
     made = bundle.read()
     decoder = make_decoder(format=order.get("format", "json"))
-    devices = Devices(made.grid(hop_s=order.get("hop_s", 1.0)), made.default_mounting())
+    devices = bundle_devices(made, order.get("hop_s"))
     closed = 0
     for turn in range(-1, turns):
         payload = motions.first(1) if turn < 0 else motions.next(1, turn)

@@ -15,8 +15,8 @@ import pytest
 
 from hard import cli
 from hard.model.classifier import load
-from hard.motion.devices import Devices
 from hard.recordings import recordings
+from hard.recordings.default_rules import bundle_devices
 from hard.simulator import Wearer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def test_is_what_the_classifier_says_of_the_daemons_windows(
     lines, _ = label(capfdbinary, recording, "--hop", "0.5")
     classifier = load()
     runs, _ = recordings.read(recording)
-    devices = Devices(classifier.bundle.grid(hop_s=0.5), classifier.bundle.default_mounting())
+    devices = bundle_devices(classifier.bundle, 0.5)
     windows = [window for window, _ in recordings.windows(runs, devices)]
     assert len(lines) == len(windows) == 2 * 73
     for line, prediction in zip(lines, classifier.classify(windows), strict=True):

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.assembly import COMPATIBILITY, DEFAULT_FRAME, GRID, START, Assembly, FakeClock, content, message, samples
+from support.motion import make_devices
 
 from hard.journal.journal import MAX_STARTS, RETRY_S, Journal
 from hard.journal.store import Store, StoreError
-from hard.motion.devices import Devices
 from hard.records import Window
 
 
@@ -44,7 +44,7 @@ STEPS = st.lists(
 def test_killed_anywhere_it_makes_what_an_undisturbed_process_makes(
     steps: list[tuple[str, Any]], save_every_s: float
 ) -> None:
-    undisturbed, expected, made = Devices(GRID, DEFAULT_FRAME), list[Window](), list[Window]()
+    undisturbed, expected, made = make_devices(GRID, DEFAULT_FRAME), list[Window](), list[Window]()
     seconds = {"a": 0, "b": 0, "untimed": 0}
     resolved, written = set[str](), set[str]()
     with tempfile.TemporaryDirectory() as name:
@@ -82,7 +82,7 @@ def test_killed_anywhere_it_makes_what_an_undisturbed_process_makes(
 
 
 def test_what_was_learnt_of_the_mounting_and_half_a_window_outlive_a_kill(folder: Path) -> None:
-    undisturbed = Devices(GRID, DEFAULT_FRAME)
+    undisturbed = make_devices(GRID, DEFAULT_FRAME)
     expected = [w for second in range(40) for w in undisturbed.push(samples(message("a", second)))[0]]
     assert expected[-1].calibrated
     made = []

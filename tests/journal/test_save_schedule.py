@@ -7,22 +7,22 @@ from itertools import islice
 
 import pytest
 from support.assembly import DEFAULT_FRAME, GRID, message, samples
+from support.motion import make_devices
 
 from hard.journal.save_schedule import SaveSchedule
 from hard.journal.store import SavedDevice
-from hard.motion.devices import Devices
 from hard.records import DeviceState, Window
 
 
 def states(*names: str) -> list[DeviceState]:
-    devices = Devices(GRID, DEFAULT_FRAME)
+    devices = make_devices(GRID, DEFAULT_FRAME)
     for name in names:
         devices.push(samples(message(name, 0)))
     return list(devices.states())
 
 
 def windows(device: str, n: int) -> list[Window]:
-    devices, found = Devices(GRID, DEFAULT_FRAME), []
+    devices, found = make_devices(GRID, DEFAULT_FRAME), []
     for second in range(n + 3):
         found += devices.push(samples(message(device, second)))[0]
     return list(islice(found, n))

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 from support.assembly import DEFAULT_FRAME, GRID, START, message, samples
+from support.motion import make_devices
 
 from hard.journal.store import MessageEntry, SavedDevice, Store, StoreError
-from hard.motion.devices import Devices
 
 ENTRY = MessageEntry("a", "sensors/a/accel", b"\0\1", 7.0, START, 3, 1, "text/csv")
 
@@ -43,7 +43,7 @@ def test_a_group_is_read_as_it_was_written(store: Store) -> None:
 
 
 def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> None:
-    devices, windows = Devices(GRID, DEFAULT_FRAME), []
+    devices, windows = make_devices(GRID, DEFAULT_FRAME), []
     for second in range(6):
         windows += devices.push(samples(message("a", second)))[0]
     (state,) = devices.states()
@@ -54,7 +54,7 @@ def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> N
     assert [w.window_id for w in saved.windows] == [w.window_id for w in windows]
     assert all(window.replayed for window in saved.windows)
     np.testing.assert_array_equal(saved.windows[-1].xyz, windows[-1].xyz)
-    again = Devices(GRID, DEFAULT_FRAME)
+    again = make_devices(GRID, DEFAULT_FRAME)
     again.restore([saved.state], 0.0, whole=True)
     (expected,), (got,) = (d.push(samples(message("a", 6)))[0] for d in (devices, again))
     assert (got.window_id, got.xyz.tobytes()) == (expected.window_id, expected.xyz.tobytes())

@@ -63,8 +63,7 @@ def test_what_is_written_is_read(folder: Path) -> None:
     assert msgspec.structs.replace(read.manifest, files={}) == MANIFEST
     assert set(read.manifest.files) == set(PARTS)
     assert bundle.verify(folder) == []
-    assert read.grid(hop_s=2.0).hop_s == 2.0
-    assert len(read.grid().offsets) == 80
+    assert read.manifest.window.points == 80
 
 
 def test_files_in_folders_are_sealed_too(folder: Path) -> None:

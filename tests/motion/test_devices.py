@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.motion import make_devices, make_grid
 
-from hard.motion.devices import DeviceRules, Devices
+from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.records import CounterDelta, Float64Array, Samples, Window
@@ -17,11 +18,11 @@ from hard.records import CounterDelta, Float64Array, Samples, Window
 NOW = 1_700_000_000.0
 UP = np.array([0, 1, 0], dtype=np.float32)
 FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)
-GRID = Grid(4.0, 20.0)
+GRID = make_grid(4.0, 20.0)
 
 
 def devices(grid: Grid = GRID, **rules: float) -> Devices:
-    return Devices(grid, FRAME, replace(DeviceRules(), **rules))
+    return make_devices(grid, FRAME, **rules)
 
 
 def message(time: Float64Array, device: str = "d", at: float | None = None) -> Samples:
@@ -185,7 +186,7 @@ def test_what_was_held_is_released_when_nothing_is_held_after_a_restart(heard_ag
 
 
 def test_what_is_held_is_bounded() -> None:
-    grid = Grid(4.0, 20.0, max_rate_hz=50.0)
+    grid = make_grid(4.0, 20.0, max_rate_hz=50.0)
     feeder = Feeder(devices(grid, reorder_s=600.0))
     feeder.push(*(message(second(i, 50.0)) for i in range(60)))
     assert feeder.delta.held <= grid.max_samples
@@ -224,7 +225,7 @@ def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
         max_size=30,
     ),
     st.sampled_from([0.0, 0.5]),
-    st.sampled_from([Grid(4.0, 20.0), Grid(1.0, 20.0, hop_s=2.5)]),
+    st.sampled_from([make_grid(4.0, 20.0), make_grid(1.0, 20.0, hop_s=2.5)]),
 )
 def test_no_sample_is_lost_or_doubled_whatever_comes(
     steps: list[tuple[str, float, int, float]], reorder_s: float, grid: Grid
@@ -409,7 +410,7 @@ def test_a_newcomer_that_was_told_as_silent_is_told_as_forgotten() -> None:
 
 def test_a_device_that_showed_no_walking_has_no_gait_amplitude() -> None:
     """Not the usual one: a bundle that is loaded later may have another, and would even out what isn't known."""
-    feeder = Feeder(Devices(GRID, FRAME._replace(gait_amplitude_ms2=3.0)))
+    feeder = Feeder(make_devices(GRID, FRAME._replace(gait_amplitude_ms2=3.0)))
     feeder.push(*(message(second(i), at=float(i)) for i in range(5)))
     assert [(w.calibrated, w.gait_amplitude_ms2) for w in feeder.windows] == [(False, 0.0)] * 2
 

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.motion import make_grid
 
 from hard.motion.windows import Grid, RawWindow, WindowBuffer
 from hard.records import CounterDelta, Float64Array
 
 NOW = 1_700_000_000.0
-GRID = Grid(4.0, 20.0)
+GRID = make_grid(4.0, 20.0)
 GRIDS = [
     GRID,
-    Grid(4.0, 20.0, hop_s=4.0),  # windows side by side
-    Grid(2.0, 20.0, hop_s=5.0, max_gap_s=0.5),  # windows with room between
-    Grid(4.0, 20.0, hop_s=0.73),  # not a multiple of the grid's step
-    Grid(2.0, 50.0, hop_s=1 / 3, min_coverage=0.0),
+    make_grid(4.0, 20.0, hop_s=4.0),  # windows side by side
+    make_grid(2.0, 20.0, hop_s=5.0, max_gap_s=0.5),  # windows with room between
+    make_grid(4.0, 20.0, hop_s=0.73),  # not a multiple of the grid's step
+    make_grid(2.0, 50.0, hop_s=1 / 3, min_coverage=0.0),
 ]
 
 
@@ -159,7 +160,7 @@ def test_a_window_closes_on_the_sample_that_reaches_its_last_grid_point(start: f
 
 @pytest.mark.parametrize("start", [NOW + 0.1, NOW + 1 / 3, 1.0e9 + 0.7])
 def test_rounding_of_times_delays_no_window(start: float) -> None:
-    grid = Grid(4.0, 20.0, hop_s=0.35)
+    grid = make_grid(4.0, 20.0, hop_s=0.35)
     buffer = WindowBuffer(grid)
     closed = [i for i in range(1000) if buffer.push(np.array([start + i / 20]), np.zeros((1, 3)))[0]]
     assert closed == list(range(79, 1000, 7))
@@ -175,7 +176,7 @@ def test_a_silence_over_max_gap_starts_a_new_grid() -> None:
 @pytest.mark.parametrize("max_gap_s", [0.7, 1.0])
 @pytest.mark.parametrize("size", [1, 100])
 def test_a_gap_of_exactly_max_gap_goes_on_however_it_is_rounded(max_gap_s: float, size: int) -> None:
-    _, total = cut(Grid(4.0, 20.0, max_gap_s=max_gap_s), batches(NOW + 0.1 + np.arange(100) * max_gap_s, [size]))
+    _, total = cut(make_grid(4.0, 20.0, max_gap_s=max_gap_s), batches(NOW + 0.1 + np.arange(100) * max_gap_s, [size]))
     assert total.runs == 1
 
 
@@ -241,7 +242,7 @@ def test_repeated_times_in_one_message_count_once() -> None:
 
 @pytest.mark.parametrize("hop_s", [4.0, 10.0, 60.0])
 def test_samples_between_windows_are_accepted_and_let_go(hop_s: float) -> None:
-    grid = Grid(4.0, 20.0, hop_s=hop_s)
+    grid = make_grid(4.0, 20.0, hop_s=hop_s)
     time = NOW + np.arange(130 * 50) / 50
     cuts, total = cut(grid, batches(time, [7]))
     assert [c.start - NOW for c in cuts] == [k * hop_s for k in range(len(cuts))]
@@ -288,10 +289,10 @@ def test_books_balance_whatever_comes(chunks: list[tuple[int, int]], grid: Grid)
 )
 def test_a_grid_refuses_what_would_never_end(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be above 0"):
-        Grid(**{"length_s": 4.0, "rate_hz": 20.0, **wrong})
+        make_grid(**{"length_s": 4.0, "rate_hz": 20.0, **wrong})
 
 
 @pytest.mark.parametrize(("length_s", "rate_hz"), [(4.01, 20.0), (0.05, 20.0), (1e5, 1e5)])
 def test_a_grid_must_have_whole_points(length_s: float, rate_hz: float) -> None:
     with pytest.raises(ValueError, match="whole number of grid points"):
-        Grid(length_s, rate_hz)
+        make_grid(length_s, rate_hz)

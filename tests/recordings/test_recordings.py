@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hard.motion.devices import Devices
 from hard.motion.mounting import Frame
-from hard.motion.windows import Grid
 from hard.recordings import recordings
+from hard.recordings.default_rules import default_devices, default_grid
 from hard.recordings.recordings import read, windows
 from hard.recordings.tables import RecordingError
 
@@ -172,15 +171,15 @@ def test_windows_know_their_truth_when_they_hold_one_only(tmp_path: Path) -> Non
     text = wisdm(500) + wisdm(500, truth="Sitting", start_ns=change_ns)
     runs, _ = read(file(tmp_path, text))
     assert len(runs) == 1
-    found = list(windows(runs, Devices(Grid(4.0, 20.0), FRAME)))
+    found = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME)))
     assert [truth for _, truth in found] == ["Walking"] * 7 + [None] * 3 + ["Sitting"] * 7
     assert [window.start for window, _ in found] == pytest.approx(list(range(1000, 1017)))
 
 
 def test_windows_do_not_depend_on_how_messages_are_cut(tmp_path: Path) -> None:
     runs, _ = read(file(tmp_path, wisdm(700) + wisdm(300, start_ns=5 * 10**11)))
-    first = list(windows(runs, Devices(Grid(4.0, 20.0), FRAME), message_s=1.0))
-    second = list(windows(runs, Devices(Grid(4.0, 20.0), FRAME), message_s=3.7))
+    first = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME), message_s=1.0))
+    second = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME), message_s=3.7))
     assert len(first) == len(second) == 11 + 3
     for (a, _), (b, _) in zip(first, second, strict=True):
         assert a.start == b.start
@@ -190,7 +189,7 @@ def test_windows_do_not_depend_on_how_messages_are_cut(tmp_path: Path) -> None:
 def test_an_empty_truth_is_no_truth(tmp_path: Path) -> None:
     text = "t,x,y,z,label\n" + "".join(f"{i / 20},1,2,3,\n" for i in range(100))
     runs, _ = read(file(tmp_path, text, "x.csv"))
-    assert {truth for _, truth in windows(runs, Devices(Grid(4.0, 20.0), FRAME))} == {None}
+    assert {truth for _, truth in windows(runs, default_devices(default_grid(4.0, 20.0), FRAME))} == {None}
 
 
 @pytest.mark.slow
@@ -209,7 +208,7 @@ def test_a_time_that_no_clock_shows_is_rejected_and_breaks_no_run(tmp_path: Path
     runs, rejected = read(file(tmp_path, "\n".join(lines)))
     assert +rejected == {"time out of range": 1}
     assert [len(run.time) for run in runs] == [200]
-    assert list(windows(runs, Devices(Grid(2.0, 20.0), FRAME)))
+    assert list(windows(runs, default_devices(default_grid(2.0, 20.0), FRAME)))
 
 
 def test_times_in_another_unit_than_stated_are_refused(tmp_path: Path) -> None:
@@ -223,4 +222,4 @@ def test_times_in_another_unit_than_stated_are_refused(tmp_path: Path) -> None:
 def test_the_latest_time_that_is_taken_can_be_cut(tmp_path: Path) -> None:
     text = "t,x,y,z\n" + "".join(f"{recordings.MAX_ABS_TIME_S - 30 + i / 50!r},{i % 5},9.8,0\n" for i in range(1500))
     runs, _ = read(file(tmp_path, text, "late.csv"), time_unit="s")
-    assert len(list(windows(runs, Devices(Grid(4.0, 20.0), FRAME)))) == 27
+    assert len(list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME)))) == 27

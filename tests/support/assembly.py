@@ -18,15 +18,14 @@ from hard.journal.journal import SAVE_EVERY_S, Journal
 from hard.journal.store import Store
 from hard.monitoring.accounting import Accounting
 from hard.monitoring.metrics import Metrics
-from hard.motion.devices import DeviceRules, Devices
 from hard.motion.mounting import Frame
-from hard.motion.windows import Grid
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Progress
 from hard.records import DeviceEvent, Message, Samples, Window
+from support.motion import make_devices, make_grid
 
-GRID = Grid(4.0, 20.0)
+GRID = make_grid(4.0, 20.0)
 DEFAULT_FRAME = Frame(np.array([0, 1, 0], np.float32), np.array([0, 0, 1], np.float32), calibrated=False)
 COMPATIBILITY: dict[str, object] = {"length_s": 4.0}
 START = 1_700_000_000.0
@@ -88,7 +87,7 @@ class Assembly:
         self.journal = Journal(
             self.store, durability, compatibility, clock=self.clock.gateway, save_every_s=save_every_s
         )
-        self.devices = Devices(GRID, DEFAULT_FRAME, DeviceRules(**rules)) if devices is None else devices
+        self.devices = make_devices(GRID, DEFAULT_FRAME, **rules) if devices is None else devices
         self.messages: Messages = queue.SimpleQueue()
         self.accounting, self.publisher, self.progress = Accounting(), FakePublisher(), Progress()
         self.metrics = Metrics(CollectorRegistry(), [])

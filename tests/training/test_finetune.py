@@ -17,8 +17,8 @@ from training.results.promises import promises
 
 from hard.model import bundle
 from hard.model.classifier import load
-from hard.motion.devices import Devices
 from hard.recordings import recordings
+from hard.recordings.default_rules import bundle_devices
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MOTIONSENSE = REPOSITORY.parent / "shared" / "data" / "motionsense" / "motionsense_50hz_raw.txt.xz"
@@ -31,7 +31,7 @@ def check_serves(out: Path, recording: Path, at_least: float, hop_s: float = 1.0
     assert bundle.verify(out) == []
     found, manifest = [], bundle.read(out).manifest
     runs = [run for run in recordings.read(recording)[0] if run.subject in ("5", "6")]
-    devices = Devices(bundle.read(out).grid(hop_s=hop_s), bundle.read(out).default_mounting())
+    devices = bundle_devices(bundle.read(out), hop_s)
     windows, truth = zip(*((w, t) for w, t in recordings.windows(runs, devices) if t), strict=True)
     for backend in ("onnx", "torch"):
         predictions = load(str(out), backend).classify(windows)  # type: ignore[arg-type]

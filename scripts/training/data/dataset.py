@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hard.model import leakage
 from hard.motion.mounting import Frame
-from hard.motion.windows import Grid
+from hard.recordings.default_rules import default_grid
 from hard.recordings.recordings import Recording
 from training.data import augment, loading, split
 from training.data.loading import Labelled
@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, console: Console) -> Dataset:
     runs, rejected = read(recipe)
     display.show_rejected(console, rejected)
     try:
-        grid = Grid(recipe.length_s, recipe.rate_hz, hop_s=recipe.hop_s)
+        grid = default_grid(recipe.length_s, recipe.rate_hz, recipe.hop_s)
     except ValueError as error:
         raise RefusedError(f"{error}: choose another --length-s or --rate") from error
     base = base_of(recipe)
@@ -94,7 +94,7 @@ def _usual(recipe: Recipe, learnt: Labelled) -> Frame:
 
 def _stretches(recipe: Recipe, runs: list[Recording], parts: split.Split, points: int) -> Labelled:
     """Stretches of all whom some training of `recipe` learns from."""
-    room = Grid(augment.room_points(points) / recipe.rate_hz, recipe.rate_hz, hop_s=recipe.hop_s)
+    room = default_grid(augment.room_points(points) / recipe.rate_hz, recipe.rate_hz, recipe.hop_s)
     if recipe.split == "time":
         return split.in_time(runs, room)[0]
     if recipe.split == "random":

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hard.model.tokens import Ids
-from hard.motion.devices import Devices
 from hard.motion.gain import gains
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings import recordings
+from hard.recordings.default_rules import default_devices
 from hard.recordings.recordings import Recording
 from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.records import Float32Array, Window
@@ -177,7 +177,7 @@ def renamed(runs: Sequence[Recording], labels: Pairs) -> list[Recording]:
 
 def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
-    pairs = [(w, truth) for w, truth in recordings.windows(runs, Devices(grid, ANY)) if truth is not None]
+    pairs = [(w, truth) for w, truth in recordings.windows(runs, default_devices(grid, ANY)) if truth is not None]
     if not pairs:
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
         raise RefusedError(

@@ -16,6 +16,7 @@ from rich.console import Console
 from hard.model import leakage
 from hard.model.bundle import Bundle, Manifest
 from hard.model.classifier import Backend, Classifier, load
+from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import Recording
 from hard.records import Prediction
 from training.data import loading
@@ -134,7 +135,7 @@ def evaluate(
     wanted = present if subjects is None else list(subjects)
     if unknown := [subject for subject in wanted if subject not in present]:
         raise RefusedError(f"subject {unknown[0]!r} is not in the data; there are {', '.join(present)}")
-    runs, grid = [run for run in runs if run.subject in wanted], classifier.bundle.grid(hop_s=hop_s)
+    runs, grid = [run for run in runs if run.subject in wanted], bundle_devices(classifier.bundle, hop_s).grid
 
     def outcome_on(runs: list[Recording]) -> Outcome:
         labelled = loading.cut(runs, grid)

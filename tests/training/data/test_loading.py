@@ -7,7 +7,7 @@ import pytest
 from training.data import loading
 from training.errors import RefusedError
 
-from hard.motion.windows import Grid
+from hard.recordings.default_rules import default_grid
 
 STEP_NS = 50_000_000  # 20 Hz
 
@@ -45,7 +45,7 @@ def test_a_window_of_two_truths_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "change.txt"
     path.write_text("\n".join(line(i, "Walking" if i < 200 else "Sitting") for i in range(400)))
     runs, _ = loading.load([path], None, None, "m/s2")
-    labelled = loading.cut(runs, Grid(4.0, 20.0))
+    labelled = loading.cut(runs, default_grid(4.0, 20.0))
     assert loading.ordered(labelled.truth) == ("Walking", "Sitting")
     assert labelled.truth.tolist() == ["Walking"] * 7 + ["Sitting"] * 7
     assert labelled.xyz.shape == (14, 80, 3)
@@ -62,7 +62,7 @@ def test_several_files_are_one_set_of_subjects(recording: Path, tmp_path: Path) 
 
 def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Path) -> None:
     runs, _ = loading.load([recording], None, None, "m/s2")
-    labelled = loading.cut(runs, Grid(4.0, 20.0))
+    labelled = loading.cut(runs, default_grid(4.0, 20.0))
     usual = loading.usual(labelled)
     expected = np.array([0, 9.6, 1.5]) / np.hypot(9.6, 1.5)
     np.testing.assert_allclose(usual.up, expected, atol=0.05)
@@ -74,7 +74,7 @@ def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Pat
 def test_the_usual_mounting_stands_in_for_subjects_who_never_walk(recording: Path) -> None:
     runs, _ = loading.load([recording], None, None, "m/s2")
     labelled = loading.cut(
-        [run for run in runs if run.truth is not None and run.truth[0] != "Walking"], Grid(4.0, 20.0)
+        [run for run in runs if run.truth is not None and run.truth[0] != "Walking"], default_grid(4.0, 20.0)
     )
     usual = loading.usual(labelled)
     for window in labelled.under(usual).windows:
@@ -101,4 +101,4 @@ def test_recordings_too_short_for_a_window_are_refused(tmp_path: Path) -> None:
     path.write_text("\n".join(line(i) for i in range(40)))
     runs, _ = loading.load([path], None, None, "m/s2")
     with pytest.raises(RefusedError, match=r"no recording holds 4 s .*; the longest run has 1\.95 s"):
-        loading.cut(runs, Grid(4.0, 20.0))
+        loading.cut(runs, default_grid(4.0, 20.0))

@@ -11,7 +11,7 @@ from training.evaluation import evaluate
 
 from hard import cli
 from hard.model.classifier import load
-from hard.motion.windows import Grid
+from hard.recordings.default_rules import bundle_devices, default_grid
 
 N = 100
 TIME = np.arange(N) * 0.02
@@ -145,7 +145,7 @@ def test_a_person_is_one_device_however_the_lines_are_laid_out(recording: Path, 
     """Only walking shows the mounting, and it is there for the windows of the other files too."""
     whole, _ = loading.load([recording], None, None, "m/s2")
     parted, _ = loading.load(split_by_activity(recording, tmp_path), None, None, "m/s2")
-    expected, found = (loading.cut(runs, Grid(4.0, 20.0)) for runs in (whole, parted))
+    expected, found = (loading.cut(runs, default_grid(4.0, 20.0)) for runs in (whole, parted))
     assert all(window.calibrated for window in expected.windows)
     assert (found.subject == expected.subject).all()
     assert (found.truth == expected.truth).all()
@@ -158,7 +158,7 @@ def test_a_person_is_one_device_however_the_lines_are_laid_out(recording: Path, 
 
 
 def test_files_by_activity_change_no_label(recording: Path, tmp_path: Path) -> None:
-    grid = load().bundle.grid(hop_s=1.0)
+    grid = bundle_devices(load().bundle, 1.0).grid
     labels = []
     for paths in ([recording], split_by_activity(recording, tmp_path)):
         labelled = loading.cut(loading.load(paths, None, None, "m/s2")[0], grid)

@@ -22,7 +22,7 @@ from training.report import model_card
 from hard.model import bundle
 from hard.model.classifier import load
 from hard.model.leakage import SEEN_BEFORE
-from hard.motion.windows import Grid
+from hard.recordings.default_rules import default_grid
 
 
 def recipe(tmp_path: Path, **options: object) -> Recipe:
@@ -61,7 +61,7 @@ def test_a_new_label_gets_a_piece_of_its_own_and_the_old_ids_stay() -> None:
 
 def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) -> None:
     runs, _ = loading.load([recording], None, None, "m/s2")
-    labelled, parts = split.in_time([run for run in runs if run.subject == "1"], Grid(2.0, 20.0, hop_s=0.5))
+    labelled, parts = split.in_time([run for run in runs if run.subject == "1"], default_grid(2.0, 20.0, 0.5))
     assert parts.parts() == {"train": ["1"], "validation": ["1"], "test": ["1"]}
     assert parts.kind == "time"
     assert parts.mark("test") == "same people, later"

@@ -9,13 +9,13 @@ from rich.console import Console
 from training.data import loading, split
 from training.report import console as display
 
-from hard.motion.windows import Grid
+from hard.recordings.default_rules import default_grid
 
 
 @pytest.mark.parametrize("way", ["subject", "random"])
 def test_the_data_are_told_before_training(recording: Path, way: str) -> None:
     runs, _ = loading.load([recording], None, None, "m/s2")
-    labelled = loading.cut(runs, Grid(4.0, 20.0, hop_s=1.0))
+    labelled = loading.cut(runs, default_grid(4.0, 20.0, 1.0))
     labels = loading.ordered(labelled.truth)
     if way == "random":
         labelled, parts = split.at_random(labelled, 0)
