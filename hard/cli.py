@@ -1,6 +1,6 @@
-"""The `hard` command: arguments in, exit code out. Parses and dispatches; imports a command's file only to run it.
+"""The `hard` command: arguments in, exit code out. It parses them and imports the command's module only to run it.
 
-Exit codes: 0 fine, 2 bad arguments, settings or bundle (one sentence on stderr), 1 anything else, 130 interrupted.
+Exit codes: 0 done, 2 bad arguments, settings or bundle (one sentence on stderr), 1 anything else, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,13 +13,22 @@ from importlib import import_module
 from pathlib import Path
 
 from hard import __version__
+from hard.commands.arguments import (
+    LOCAL_BROKER,
+    SENSOR_TOPIC,
+    columns,
+    count,
+    log_level,
+    names,
+    positive,
+    sample_rate,
+    seed,
+    sensor_topic,
+    share,
+    speed,
+)  # fmt: skip
 from hard.errors import HardError
 from hard.units import COLUMN_KINDS, TIME_UNITS, UNITS
-
-LOCAL_BROKER = "mqtt://localhost:1883"
-SENSOR_TOPIC = "sensors/{device}/accel"
-SLOWEST_HZ, FASTEST_HZ = 0.01, 100_000.0  # beyond, a message would be minutes or many megabytes long
-SLOWEST_SPEED = 0.001  # an hour for a few seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has seen enough. Python flushes stdout once more at exit and would complain about it.
+        # The reader has closed its end. Python flushes stdout once more at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
@@ -61,87 +70,6 @@ def parser() -> argparse.ArgumentParser:
     ):
         add_arguments(commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + "."))
     return top
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above zero")
-    return value
-
-
-def sample_rate(text: str) -> float:
-    value = float(text)
-    if not SLOWEST_HZ <= value <= FASTEST_HZ:
-        raise argparse.ArgumentTypeError(f"{text} is not between {SLOWEST_HZ:g} and {FASTEST_HZ:g} Hz")
-    return value
-
-
-def speed(text: str) -> float:
-    value = float(text)
-    if not (value == 0 or SLOWEST_SPEED <= value < float("inf")):
-        raise argparse.ArgumentTypeError(f"{text} is neither 0 nor at least {SLOWEST_SPEED:g}")
-    return value
-
-
-def seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below zero")
-    return value
-
-
-def share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
-def names(text: str) -> tuple[str, ...]:
-    found = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not found:
-        raise argparse.ArgumentTypeError("no name given")
-    return found
-
-
-def pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """`a=b,c=d` in its order."""
-    found = []
-    for part in text.split(","):
-        left, sign, right = (piece.strip() for piece in part.partition("="))
-        if not (left and sign and right):
-            raise argparse.ArgumentTypeError(f"{part!r} is not of the form name=name")
-        found.append((left, right))
-    return tuple(found)
-
-
-def columns(text: str) -> tuple[tuple[str, str], ...]:
-    """Pairs whose left sides are COLUMN_KINDS, each once."""
-    found = pairs(text)
-    kinds = [kind for kind, _ in found]
-    if unknown := set(kinds) - set(COLUMN_KINDS):
-        raise argparse.ArgumentTypeError(f"{min(unknown)!r} is none of {', '.join(COLUMN_KINDS)}")
-    if len(set(kinds)) != len(kinds):
-        raise argparse.ArgumentTypeError("a kind of column is named twice")
-    return found
-
-
-def log_level(text: str) -> str:
-    return f"log_level={text}"
-
-
-def sensor_topic(text: str) -> str:
-    if "{device}" not in text.split("/") or set("+#\0") & set(text):
-        raise argparse.ArgumentTypeError("a topic has {device} as one of its levels, and no + or #")
-    return text
 
 
 def _settings(command: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.options import add_source, positive
 
-from hard.cli import names
+from hard.commands.arguments import names
 from hard.errors import HardError
 
 

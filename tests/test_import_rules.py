@@ -44,12 +44,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.journal", "hard.formats", "hard.outputs",
         "hard.pipeline",
     ),
-    "hard.cli": ("hard.__version__", *VALUES),
     "hard.commands": (
         "numpy", "msgspec", "amqtt", "rich", "hard.__version__", *VALUES, "hard.settings", "hard.simulator",
         "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.recordings", "hard.formats", "hard.daemon",
-        "hard.cli",
     ),
+    "hard.cli": ("hard.__version__", *VALUES, "hard.commands.arguments"),
     "hard.__main__": ("hard.cli",),
 }  # fmt: skip
 # The only files that may import these.

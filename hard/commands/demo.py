@@ -26,7 +26,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from rich.table import Table
 
-from hard.cli import SENSOR_TOPIC
+from hard.commands.arguments import SENSOR_TOPIC
 from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
 from hard.commands.processes import DaemonProcess, EmbeddedBroker
 from hard.commands.wearers import Wearers

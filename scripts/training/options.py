@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
-from hard.cli import columns, pairs
+from hard.commands.arguments import columns, pairs
 
 
 def add_source(p: ArgumentParser) -> None:

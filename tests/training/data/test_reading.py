@@ -9,7 +9,7 @@ from training.data import loading
 from training.errors import RefusedError
 from training.evaluation import evaluate
 
-from hard import cli
+from hard.commands.arguments import columns, pairs
 from hard.model.classifier import load
 from hard.recordings.default_rules import bundle_devices, default_grid
 
@@ -30,7 +30,7 @@ def columns_of_their_own() -> dict[str, list[object]]:
     }
 
 
-NAMED = cli.columns("time=Time (ms),x=acc X,y=acc Y,z=acc Z,subject=who")
+NAMED = columns("time=Time (ms),x=acc X,y=acc Y,z=acc Z,subject=who")
 
 
 def as_csv(path: Path, delimiter: str = ",") -> Path:
@@ -73,7 +73,7 @@ def test_what_parquet_lacks_is_counted(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="has no column 'acc Q'; it has Time"):
-        loading.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=cli.columns("x=acc Q"))
+        loading.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=columns("x=acc Q"))
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_wisdm_2019_has_letters_for_activities(tmp_path: Path) -> None:
 
 def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
     path = as_csv(tmp_path / "own.csv")
-    labels = cli.pairs("Stairs=up,Stairs=down")
+    labels = pairs("Stairs=up,Stairs=down")
     runs, _ = loading.load([path], None, None, "m/s2", columns=NAMED, labels=labels)
     assert runs[0].truth is not None
     assert runs[0].truth.tolist() == ["walk"] * 40 + ["Stairs"] * 60
@@ -122,13 +122,13 @@ def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
 )
 def test_labels_that_make_no_sense_are_refused(tmp_path: Path, labels: str, sentence: str) -> None:
     with pytest.raises(RefusedError, match=sentence):
-        loading.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=NAMED, labels=cli.pairs(labels))
+        loading.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=NAMED, labels=pairs(labels))
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "speed=v", "x=a,x=b"])
 def test_pairs_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
-        cli.columns(text)
+        columns(text)
 
 
 def split_by_activity(path: Path, folder: Path) -> list[Path]:
