@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.assembly import DEFAULT_FRAME, GRID, Assembly, FakeDecoder, content, message, samples
 from support.listener import eventually
+from support.motion import make_rules
 
 from hard.formats.raw_samples import PayloadError
 from hard.journal.journal import GROUP_S, Journal
@@ -112,7 +113,7 @@ def test_a_message_that_cannot_be_decoded_fails_alone_and_is_acknowledged_at_onc
 def test_a_message_that_the_devices_cannot_take_fails_alone_and_is_acknowledged_at_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assembly = Assembly(tmp_path, devices=FailingDevices(GRID, DEFAULT_FRAME))
+    assembly = Assembly(tmp_path, devices=FailingDevices(GRID, DEFAULT_FRAME, make_rules()))
     bad = message("defect", 0)
     assembly.receive(message("a", 0), bad, message("a", 1))
     assert assembly.acknowledged == [bad]

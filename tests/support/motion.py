@@ -16,7 +16,11 @@ def make_grid(length_s: float = 4.0, rate_hz: float = 20.0, **changes: float) ->
     return replace(default_grid(length_s, rate_hz), **changes)
 
 
+def make_rules(**changes: Any) -> DeviceRules:
+    defaults = {name: getattr(IngestSection(), name) for name in DeviceRules.__slots__}
+    return DeviceRules(**{**defaults, **changes})
+
+
 def make_devices(grid: Grid, default_mounting: Frame, **changes: Any) -> Devices:
     """`changes` are fields of DeviceRules."""
-    defaults = {name: getattr(IngestSection(), name) for name in DeviceRules.__slots__}
-    return Devices(grid, default_mounting, DeviceRules(**{**defaults, **changes}))
+    return Devices(grid, default_mounting, make_rules(**changes))
