@@ -57,11 +57,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(options: argparse.Namespace, folder: Path, console: Console) -> int:
-    from benchmarks import course, picture, report  # noqa: PLC0415
+    from benchmarks import picture, report, suite  # noqa: PLC0415
     from transformers.utils import logging  # noqa: PLC0415
 
     logging.disable_progress_bar()
-    run = course.Run(folder, quick=options.quick, say=lambda text: console.print(text, style="dim"))
+    run = suite.Suite(folder, quick=options.quick, say=lambda text: console.print(text, style="dim"))
     record = run.all(options.parts)
     report.write(record, options.out, console)
     picture.draw(record, options.out / "benchmark.png")

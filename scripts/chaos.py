@@ -26,9 +26,9 @@ from pathlib import Path
 
 from soak.fuzz import fuzz
 from soak.overload import overload
-from soak.plan import Plan, Publisher, Sender, Subscriber, judge
 from soak.processes import CONTINUE, KILL, STOP, TERM, Broker, Daemon, unbalanced, until
 from soak.proxy import Proxy
+from soak.workload import Publisher, Sender, Subscriber, Workload, judge
 
 DAEMONS_SHARE = 0.6
 MOST_GROWTH = 1.2
@@ -184,7 +184,7 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
 def run(args: argparse.Namespace, folder: Path, disk: Path | None) -> int:
     broker = Broker(folder)
     broker.start()
-    plan = Plan(args.devices, round(args.minutes * 60), float(round(time.time())), args.seed)
+    plan = Workload(args.devices, round(args.minutes * 60), float(round(time.time())), args.seed)
     with Proxy(broker.port, args.seed) as proxy, Subscriber(broker.port) as subscriber:
         daemon = Daemon(folder, proxy.port, (disk or folder) / "state")
         chaos = Chaos(broker, daemon, proxy, disk, args.seed)
@@ -203,7 +203,7 @@ def run(args: argparse.Namespace, folder: Path, disk: Path | None) -> int:
     return report(chaos, outcome, subscriber, code=code, disk=disk is not None, most_repeats=args.most_repeats)
 
 
-def disturb(chaos: Chaos, plan: Plan, publisher: Publisher, args: argparse.Namespace) -> None:
+def disturb(chaos: Chaos, plan: Workload, publisher: Publisher, args: argparse.Namespace) -> None:
     """The plan on its own thread of time, the faults on this one."""
     faults = chaos.schedule(plan.seconds, args.kills, args.broker_kills, args.aimed)
     begun = time.monotonic()

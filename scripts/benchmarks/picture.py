@@ -1,4 +1,4 @@
-"""Parts 1 and 3 as one picture: how the contenders compare, and what a window costs by the number of devices."""
+"""Parts 1 and 3 as one picture: how the backends compare, and what a window costs by the number of devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.contenders import ALL, NOTEBOOK
+from benchmarks.backends import ALL, NOTEBOOK
 
 BATCH = 32
 OURS, OTHERS = "#b5442e", "#7a8791"
@@ -26,9 +26,9 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 
 def _bars(axis: Any, rows: list[dict[str, Any]], title: str) -> None:
-    chosen = [r for r in rows if r["batch"] == (1 if r["contender"] == NOTEBOOK else BATCH)]
-    chosen.sort(key=lambda r: -ALL.index(r["contender"]))
-    names = [r["contender"].replace(", ", ",\n", 1) for r in chosen]
+    chosen = [r for r in rows if r["batch"] == (1 if r["backend"] == NOTEBOOK else BATCH)]
+    chosen.sort(key=lambda r: -ALL.index(r["backend"]))
+    names = [r["backend"].replace(", ", ",\n", 1) for r in chosen]
     bars = axis.barh(names, [r["windows_s"] for r in chosen], color=[OURS if "HARD" in n else OTHERS for n in names])
     axis.bar_label(bars, [f"{r['windows_s']:,.0f}" for r in chosen], padding=2)
     if rows:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from training.report.markdown import table
 
-from benchmarks.contenders import ALL, CTRANSLATE2, GENERATE, NOTEBOOK, OURS_FP32, OURS_INT8
+from benchmarks.backends import ALL, CTRANSLATE2, GENERATE, NOTEBOOK, OURS_FP32, OURS_INT8
 
 COSTS = ("devices", "batch", "ratio", "daemon_ms", "floor_ms")
 NAMES = {"small": "default bundle", "flan": "FLAN-T5-small's shape"}
@@ -79,7 +79,7 @@ def write(record: dict[str, Any], out: Path, console: Console) -> None:
 
 
 def _ratios(record: dict[str, Any]) -> Iterator[tuple[object, ...]]:
-    rows = {(r["model"], r["threads"], r["contender"], r["batch"]): r for r in record.get("scorer", ())}
+    rows = {(r["model"], r["threads"], r["backend"], r["batch"]): r for r in record.get("scorer", ())}
     notebook_ms = None
     for model in ("small", "flan"):
         ours = {b: r for (m, t, c, b), r in rows.items() if (m, t, c) == (model, 1, OURS_INT8)}
@@ -114,7 +114,7 @@ def _scorer(title: str, rows: Sequence[dict[str, Any]]) -> Part:
     head += ["share of peak", "greatest difference"]
     lines = []
     for name in ALL:
-        mine = {r["batch"]: r for r in rows if r["contender"] == name}
+        mine = {r["batch"]: r for r in rows if r["backend"] == name}
         if mine:
             last, apart = mine[max(mine)], next(iter(mine.values()))["greatest_difference"]
             lines.append([

@@ -1,4 +1,4 @@
-"""Part 1: windows a second and CPU time a window of each contender, in rounds that take turns."""
+"""Part 1: windows a second and CPU time a window of each backend, in rounds that take turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks import machine
-from benchmarks.contenders import ALL, GENERATE, NOTEBOOK, SCORING, Contender, contenders
+from benchmarks.backends import ALL, GENERATE, NOTEBOOK, SCORING, Backend, backends
 from benchmarks.models import Subject
 from hard.model.tokens import Ids
 
@@ -22,18 +22,18 @@ LEAST_S = 0.15  # of a measurement; one call at least
 
 
 def measure(subjects: list[Subject], folder: Path, quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """A row for each model, number of threads, contender and batch."""
+    """A row for each model, number of threads, backend and batch."""
     rows = []
     for subject in subjects:
         for threads in THREADS[: 1 if quick else None]:
             say(f"scorer: {subject.name}, {threads} thread{'s' * (threads > 1)}")
             torch.set_num_threads(threads)
-            rows += _measured(subject, contenders(subject, folder / subject.name, threads), threads, quick)
+            rows += _measured(subject, backends(subject, folder / subject.name, threads), threads, quick)
     torch.set_num_threads(1)
     return rows
 
 
-def _measured(subject: Subject, ways: dict[str, Contender], threads: int, quick: bool) -> list[dict[str, Any]]:
+def _measured(subject: Subject, ways: dict[str, Backend], threads: int, quick: bool) -> list[dict[str, Any]]:
     batches, rounds = ((1, 32), 2) if quick else (BATCHES, 3)
     exact = ways[SCORING](subject.ids[:32])
     apart = {
@@ -59,7 +59,7 @@ def _measured(subject: Subject, ways: dict[str, Contender], threads: int, quick:
             wall, cpu = (median(times) for times in zip(*found[name, batch], strict=True))
             base = median(t for t, _ in found[GENERATE, batch])
             rows.append({
-                "model": subject.name, "threads": threads, "batch": batch, "contender": name,
+                "model": subject.name, "threads": threads, "batch": batch, "backend": name,
                 "times_generate": round(base / wall, 2), "windows_s": round(1 / wall, 1), "cpu_ms": round(cpu * 1e3, 4),
                 "greatest_difference": apart.get(name),
                 "share_of_peak": round(subject.flops / wall / 1e9 / peak["int8" if "int8" in name else "fp32"], 3),
@@ -67,7 +67,7 @@ def _measured(subject: Subject, ways: dict[str, Contender], threads: int, quick:
     return rows
 
 
-def _timed(way: Contender, ids: Ids) -> tuple[float, float]:
+def _timed(way: Backend, ids: Ids) -> tuple[float, float]:
     """Wall and CPU s a window."""
     calls, begun, cpu = 0, time.perf_counter(), time.process_time()
     while calls == 0 or time.perf_counter() - begun < LEAST_S:

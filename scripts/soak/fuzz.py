@@ -7,8 +7,8 @@ import random
 import time
 from pathlib import Path
 
-from soak.plan import Plan, Publisher, Sender, Subscriber, client
 from soak.processes import KILL, TERM, Broker, Daemon, unbalanced, until
+from soak.workload import Publisher, Sender, Subscriber, Workload, client
 
 ROUND = 500
 HONEST = 5
@@ -47,7 +47,7 @@ def fuzz(folder: Path, payloads: int, seed: int, rate: float | None = None) -> i
     broker = Broker(folder)
     broker.start()
     daemon = Daemon(folder, broker.port, folder / "state", ("ingest.max_devices=1000",))
-    plan = Plan(HONEST, 100_000, float(round(time.time())), seed)
+    plan = Workload(HONEST, 100_000, float(round(time.time())), seed)
     try:
         daemon.start()
         until(daemon.subscribed, 60, "the daemon's first subscription")
@@ -84,7 +84,9 @@ def fuzz(folder: Path, payloads: int, seed: int, rate: float | None = None) -> i
     return int(bool(failed))
 
 
-def flood(broker: Broker, daemon: Daemon, plan: Plan, payloads: int, rate: float | None) -> tuple[list[int], list[str]]:
+def flood(
+    broker: Broker, daemon: Daemon, plan: Workload, payloads: int, rate: float | None
+) -> tuple[list[int], list[str]]:
     """Sends the bad payloads at `rate`, or as fast as they are taken; gives its memory, and what didn't balance."""
     random_, sent, memory, looks = random.Random(plan.seed), 0, [], []
     sounds = [plan.payload(0, second) for second in range(50)]
@@ -117,7 +119,7 @@ def own(subscriber: Subscriber) -> list[int]:
     return [n for window_id, n in list(subscriber.counts.items()) if window_id.startswith("d0")]
 
 
-def latencies(plan: Plan, sender: Sender, subscriber: Subscriber) -> list[tuple[float, float, float]]:
+def latencies(plan: Workload, sender: Sender, subscriber: Subscriber) -> list[tuple[float, float, float]]:
     """Of each honest window: when its last sample was sent (monotonic), how long after that its label came, and how
     much of that was since receipt."""
     found, honest = [], set(plan.names()[:HONEST])

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import paho.mqtt.client as paho
 
-from soak.plan import Plan, Publisher, client
 from soak.processes import KILL, TERM, Broker, Daemon, unbalanced, until
+from soak.workload import Publisher, Workload, client
 
 CAPACITY = 400  # windows/s
 HOP_S = 0.2
@@ -86,9 +86,9 @@ def overload(folder: Path, seconds: int, seed: int) -> int:
         until(daemon.subscribed, 60, "the daemon's first subscription")
         with ages.listening():
             settled_at = min(60, seconds // 3)
-            memory, looks = send(broker, daemon, Plan(BUSY, seconds, float(round(time.time())), seed), settled_at)
+            memory, looks = send(broker, daemon, Workload(BUSY, seconds, float(round(time.time())), seed), settled_at)
             busy_end = time.monotonic()
-            calm = Plan(CALM, CALM_S, float(round(time.time())), seed)
+            calm = Workload(CALM, CALM_S, float(round(time.time())), seed)
             send(broker, daemon, calm, 0)
             calm_end = time.monotonic()
             metrics = daemon.metrics()
@@ -103,7 +103,7 @@ def overload(folder: Path, seconds: int, seed: int) -> int:
     return report(busy, recovery_s, memory, looks + unbalanced(metrics), metrics=metrics, code=code)
 
 
-def send(broker: Broker, daemon: Daemon, plan: Plan, settled_at: int) -> tuple[list[int], list[str]]:
+def send(broker: Broker, daemon: Daemon, plan: Workload, settled_at: int) -> tuple[list[int], list[str]]:
     """Sends the plan; gives the daemon's memory from `settled_at` on, and what didn't balance."""
     memory, looks = [], []
     with Publisher(broker.port, plan) as publisher:

@@ -25,14 +25,14 @@ from hard.model.tokens import PAD_ID, Ids
 from hard.records import Float32Array
 
 NOTEBOOK_LENGTH = 512
-Contender = Callable[[Ids], Float32Array | None]
+Backend = Callable[[Ids], Float32Array | None]
 NOTEBOOK, GENERATE, SCORING = "generate, one by one, padded to 512", "generate, batched", "transformers, labels scored"
 CTRANSLATE2, PLAIN = "CTranslate2 int8", "ONNX Runtime, exported plainly"
 OURS_FP32, OURS_INT8 = "HARD fp32", "HARD int8"
 ALL = (NOTEBOOK, GENERATE, SCORING, CTRANSLATE2, PLAIN, OURS_FP32, OURS_INT8)
 
 
-def contenders(subject: Subject, folder: Path, threads: int) -> dict[str, Contender]:
+def backends(subject: Subject, folder: Path, threads: int) -> dict[str, Backend]:
     """All of them, by name; `folder` takes what some of them need converted."""
     return {
         NOTEBOOK: _notebook(subject),
@@ -45,7 +45,7 @@ def contenders(subject: Subject, folder: Path, threads: int) -> dict[str, Conten
     }
 
 
-def _notebook(subject: Subject) -> Contender:
+def _notebook(subject: Subject) -> Backend:
     """As the notebook that HARD began with: a window at a time, prompts padded to 512."""
 
     def label(ids: Ids) -> None:
@@ -57,7 +57,7 @@ def _notebook(subject: Subject) -> Contender:
     return label
 
 
-def _generate(subject: Subject) -> Contender:
+def _generate(subject: Subject) -> Backend:
     """Greedy, with cache; no longer than the longest label and its end token."""
 
     def label(ids: Ids) -> None:
@@ -70,7 +70,7 @@ def _generate(subject: Subject) -> Contender:
     return label
 
 
-def _scoring(subject: Subject) -> Contender:
+def _scoring(subject: Subject) -> Backend:
     def score(ids: Ids) -> Float32Array:
         given = torch.from_numpy(ids)
         with torch.inference_mode():
@@ -79,7 +79,7 @@ def _scoring(subject: Subject) -> Contender:
     return score
 
 
-def _ctranslate2(subject: Subject, folder: Path, threads: int) -> Contender:
+def _ctranslate2(subject: Subject, folder: Path, threads: int) -> Backend:
     """One decoding step, the whole vocabulary's logits asked for: the least from which the labels' can be had."""
     made = folder / "ctranslate2"
     if not made.exists():
@@ -114,7 +114,7 @@ class _OneStep(nn.Module):
         return torch.softmax(logits[:, 0, self.first], dim=-1)
 
 
-def _plain(subject: Subject, folder: Path, threads: int) -> Contender:
+def _plain(subject: Subject, folder: Path, threads: int) -> Backend:
     made = folder / "plain.onnx"
     if not made.exists():
         ids = torch.from_numpy(subject.ids[:2])
@@ -131,7 +131,7 @@ def _plain(subject: Subject, folder: Path, threads: int) -> Contender:
     return lambda ids: np.asarray(session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0])
 
 
-def _ours(graph: Path, threads: int) -> Contender:
+def _ours(graph: Path, threads: int) -> Backend:
     scorer = OnnxScorer(graph, threads)
     return lambda ids: np.exp(scorer.score(ids, np.ones_like(ids)))
 

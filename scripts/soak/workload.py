@@ -24,7 +24,7 @@ NEAR_S = 1.5  # the broker saves its store once a second: so much before its dea
 
 
 @dataclass(frozen=True)
-class Plan:
+class Workload:
     """`devices` that send a message a second each, all at once; device time begins at `start`."""
 
     devices: int
@@ -67,7 +67,7 @@ def client(port: int, name: str) -> paho.Client:
 class Publisher:
     """Sends the plan in real time, QoS 1; remembers when the broker acknowledged each message."""
 
-    def __init__(self, port: int, plan: Plan) -> None:
+    def __init__(self, port: int, plan: Workload) -> None:
         self._plan, self._client = plan, client(port, "chaos-publisher")
         self._client.on_publish = self._on_publish
         self._waiting: dict[int, tuple[int, int]] = {}
@@ -168,7 +168,7 @@ class Outcome:
     unknown: int
 
 
-def judge(plan: Plan, publisher: Publisher, subscriber: Subscriber, broker_deaths: list[float]) -> Outcome:
+def judge(plan: Workload, publisher: Publisher, subscriber: Subscriber, broker_deaths: list[float]) -> Outcome:
     expected = plan.expected()
     missing, lost = [], 0
     for window_id, (device, last) in expected.items():

@@ -22,7 +22,7 @@ DEVICES_OF_FLATNESS, LABELS_S = (100, 1000, 10_000), 500.0
 TARGET = 2000  # devices with a label a second
 
 
-class Run:
+class Suite:
     """One run: `seconds` of load a trial; `say` hears what is being done."""
 
     def __init__(self, folder: Path, *, quick: bool, say: Callable[[str], None]) -> None:
