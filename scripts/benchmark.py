@@ -1,7 +1,7 @@
 """What HARD costs: against what people would use instead, or with --against against another checkout of HARD.
 
 Only parses; the work is in benchmarks/. Exit codes: 0 done; 1 a judged cost is worse than the other checkout's by more
-than the tolerance; 2 bad arguments.
+than the tolerance, or a process failed; 2 bad arguments, or something that must be installed first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from rich.console import Console  # noqa: PLC0415  (--help needs none of it)
 
-    from hard.errors import UsageError  # noqa: PLC0415
+    from hard.errors import HardError  # noqa: PLC0415
 
     console = Console()
     if not console.is_terminal:
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="hard-benchmark-") as folder:
             return (_compare if options.against else _measure)(options, Path(folder), console)
-    except UsageError as error:
+    except HardError as error:
         print(f"benchmark.py: {error}", file=sys.stderr)
         return error.exit_code
 
@@ -61,8 +61,8 @@ def _measure(options: argparse.Namespace, folder: Path, console: Console) -> int
     from transformers.utils import logging  # noqa: PLC0415
 
     logging.disable_progress_bar()
-    run = suite.Suite(folder, quick=options.quick, say=lambda text: console.print(text, style="dim"))
-    record = run.all(options.parts)
+    measured = suite.Suite(folder, quick=options.quick, say=lambda text: console.print(text, style="dim"))
+    record = measured.run(options.parts)
     report.write(record, options.out, console)
     picture.draw(record, options.out / "benchmark.png")
     console.print(f"wrote {options.out}/benchmark.json, .md and .png")
@@ -72,9 +72,10 @@ def _measure(options: argparse.Namespace, folder: Path, console: Console) -> int
 def _compare(options: argparse.Namespace, folder: Path, console: Console) -> int:
     from benchmarks import against, comparison  # noqa: PLC0415
 
+    this, other = against.checkout_at(ROOT), against.checkout_at(options.against)
+    chosen = against.choose(options.only, quick=options.quick)
     record = against.compare(
-        against.checkout(ROOT), against.checkout(options.against), against.choose(options.only, quick=options.quick),
-        folder, turns=options.turns, tolerance=options.tolerance / 100,
+        this, other, chosen, folder, turns=options.turns, tolerance=options.tolerance / 100,
         say=lambda text: console.print(text, style="dim"),
     )  # fmt: skip
     comparison.show(record, console)

@@ -1,1 +1,1 @@
-"""What HARD costs, against what people would use instead. The rooms of scripts/benchmark.py; nothing imports them."""
+"""What HARD costs, against alternatives and against other versions: the work of scripts/benchmark.py."""

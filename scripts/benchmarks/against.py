@@ -7,6 +7,7 @@ start-up, memory, latencies and numbers of devices depend too much on other work
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -19,11 +20,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from benchmarks import children, endtoend, machine
+from benchmarks import endtoend, machine
 from benchmarks.comparison import Measured, Record, differing_files, paired
-from benchmarks.endtoend import Server, Trial
+from benchmarks.endtoend import Server, Trial, hard, python_environment, trial
 from benchmarks.generator import Order
-from hard.errors import UsageError
+from hard.commands.processes import MosquittoProcess
+from hard.errors import CommandError, UsageError
 from hard.simulator import Wearer
 
 CLASSIFY = Path(__file__).parent / "classify.py"
@@ -40,16 +42,16 @@ class Checkout:
 
     path: Path
 
-    def daemon(self, *sets: str) -> Server:
-        return Server("hard", lambda folder, port: children.daemon(folder, port, sets, self.path))
+    def daemon(self, *settings: str) -> Server:
+        return hard(*settings, checkout=self.path)
 
     def python(self, *arguments: str) -> str:
-        """Standard output of `python …` with this checkout's `hard`. Raises UsageError where it fails."""
+        """Standard output of `python …` with this checkout's `hard`. Raises CommandError where it fails."""
         command = [sys.executable, "-P", *arguments]
-        environment = children.python_environment(self.path)
+        environment = {**os.environ, **python_environment(self.path)}
         done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UsageError(f"{self.path}: {' '.join(arguments[:3])} failed: {done.stderr.strip()[-400:]}")
+            raise CommandError(f"{self.path}: {' '.join(arguments[:3])} failed: {done.stderr.strip()[-400:]}")
         return done.stdout
 
     def model_digests(self) -> dict[str, str]:
@@ -61,7 +63,7 @@ class Checkout:
 Benchmark = Callable[[Checkout, Path], list[Measured]]
 
 
-def checkout(path: Path) -> Checkout:
+def checkout_at(path: Path) -> Checkout:
     """Raises UsageError where `path` holds no checkout."""
     if not (path / "hard" / "bundles" / "default" / "hard.json").is_file():
         raise UsageError(f"{path} is no checkout of HARD: it has no hard/bundles/default")
@@ -95,7 +97,7 @@ def all_benchmarks(load_s: float, *, devices_share: float = 1.0) -> dict[str, Be
         "classify": partial(_classify, load_s / 5),
         "bulk": _bulk,
         "startup": _startup,
-        "devices": partial(_devices, order),
+        "devices": partial(_devices, lambda devices: msgspec.structs.replace(order(devices), seconds=load_s / 3)),
     }
 
 
@@ -104,7 +106,7 @@ def compare(
     turns: int, tolerance: float, say: Callable[[str], None],
 ) -> Record:  # fmt: skip
     """Runs each benchmark in turns: this checkout, the other one, this one, …; `folder` takes logs and states."""
-    begun, about = time.monotonic(), machine.told()
+    begun, about = time.monotonic(), machine.description()
     comparisons = []
     for name, benchmark in chosen.items():
         runs: list[tuple[list[Measured], list[Measured]]] = []
@@ -121,44 +123,44 @@ def compare(
     )  # fmt: skip
 
 
-def _ingest(title: str, order: Order, where: Checkout, folder: Path) -> list[Measured]:
-    server = where.daemon(f"ingest.format={order.format}", f"labels.hop_s={order.hop_s:g}")
-    trial = _trial(server, order, folder)
+def _ingest(title: str, order: Order, checkout: Checkout, folder: Path) -> list[Measured]:
+    server = checkout.daemon(f"ingest.format={order.format}", f"labels.hop_s={order.hop_s:g}")
+    found = _trial(server, order, folder)
     name = f"{title}, {order.messages_s:.0f} messages a second"
-    return [Measured(name, "CPU ms a message", trial.message_ms, True, _complete(trial))]
+    return [Measured(name, "CPU ms a message", found.message_ms, True, found.complete)]
 
 
-def _labels(order: Order, where: Checkout, folder: Path) -> list[Measured]:
-    trial = _trial(where.daemon(), order, folder)
-    name, complete = f"{order.devices} devices", _complete(trial)
+def _labels(order: Order, checkout: Checkout, folder: Path) -> list[Measured]:
+    found = _trial(checkout.daemon(), order, folder)
+    name, complete = f"{order.devices} devices", found.complete
     return [
-        Measured(name, "CPU ms a label", trial.server_ms, True, complete),
-        Measured(name, "p99 s, sent to label", trial.p99_s, complete=complete),
-        Measured(name, "resident MB", trial.rss_mb, complete=complete),
+        Measured(name, "CPU ms a label", found.server_ms, True, complete),
+        Measured(name, "p99 s, sent to label", found.p99_s, complete=complete),
+        Measured(name, "resident MB", found.rss_mb, complete=complete),
     ]
 
 
-def _classify(seconds: float, where: Checkout, _: Path) -> list[Measured]:
-    costs = {batch: float(where.python(str(CLASSIFY), str(batch), str(seconds))) for batch in (1, 32)}
+def _classify(seconds: float, checkout: Checkout, _: Path) -> list[Measured]:
+    costs = {batch: float(checkout.python(str(CLASSIFY), str(batch), str(seconds))) for batch in (1, 32)}
     return [Measured(f"classify, batch of {batch}", "CPU ms a window", cost, True) for batch, cost in costs.items()]
 
 
-def _startup(where: Checkout, folder: Path) -> list[Measured]:
-    with children.mosquitto(folder / "broker") as (port, _), where.daemon().start(folder, port) as daemon:
+def _startup(checkout: Checkout, folder: Path) -> list[Measured]:
+    with MosquittoProcess(folder / "broker") as broker, checkout.daemon().process(folder, broker.port) as daemon:
         return [
-            Measured("start-up", "s until ready", daemon.ready_s),
+            Measured("start-up", "s until ready", daemon.wait_for_log("ready")),
             Measured("start-up", "CPU s until ready", daemon.cpu_s()),
-            Measured("start-up", "resident MB", daemon.rss_mb()),
+            Measured("start-up", "resident MB", daemon.memory_bytes() / 1e6),
         ]
 
 
-def _bulk(where: Checkout, folder: Path) -> list[Measured]:
+def _bulk(checkout: Checkout, folder: Path) -> list[Measured]:
     """`hard label` of a recording, its start included."""
     recording = folder.parent / "recording.csv"
     if not recording.exists():
         recording.write_text(_recording(), encoding="ascii")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    lines = where.python("-m", "hard", "label", str(recording), "--streaming").count("\n")
+    lines = checkout.python("-m", "hard", "label", str(recording), "--streaming").count("\n")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return [Measured(f"hard label, {lines} windows", "CPU ms a window", spent * 1e3 / lines, True)]
@@ -174,26 +176,22 @@ def _recording() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _devices(order: Callable[[int], Order], where: Checkout, folder: Path) -> list[Measured]:
+def _devices(order: Callable[[int], Order], checkout: Checkout, folder: Path) -> list[Measured]:
     """The greatest number of devices with a label a second each, p99 in time."""
     count = 0
 
     def run(devices: int) -> Trial:
         nonlocal count
         count += 1
-        return _trial(where.daemon(), order(devices), folder / str(count))
+        return _trial(checkout.daemon(), order(devices), folder / str(count))
 
     best, _ = endtoend.greatest(run, BEGIN_DEVICES, finest=0.25)
     return [Measured("greatest number of devices", "devices", float(best.devices if best else 0))]
 
 
 def _trial(server: Server, order: Order, folder: Path) -> Trial:
-    trial = endtoend.trial(server, folder, order)
-    if not trial.labels:
+    found = trial(server, folder, order)
+    if not found.labels:
         log = (folder / "daemon.log").read_text(encoding="utf-8", errors="replace")
-        raise UsageError(f"no label came of {order.devices} devices; the daemon's log ends: {log[-400:]}")
-    return trial
-
-
-def _complete(trial: Trial) -> bool:
-    return trial.labels == trial.expected and trial.behind_s < endtoend.BEHIND_S
+        raise CommandError(f"no label came of {order.devices} devices; the daemon's log ends: {log[-400:]}")
+    return found

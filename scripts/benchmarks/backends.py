@@ -1,4 +1,4 @@
-"""Ways to get labels from a T5 on a CPU: each takes token ids (B, L) and gives label probabilities (B, K), or nothing.
+"""Ways to get labels from a T5 on a CPU: token ids (B, L) → label probabilities (B, K), or None where a way gives text.
 
 All use the same weights, ids and number of threads.
 """
@@ -33,7 +33,7 @@ ALL = (NOTEBOOK, GENERATE, SCORING, CTRANSLATE2, PLAIN, OURS_FP32, OURS_INT8)
 
 
 def backends(subject: Subject, folder: Path, threads: int) -> dict[str, Backend]:
-    """All of them, by name; `folder` takes what some of them need converted."""
+    """All by name; `folder` takes the converted models that some need."""
     return {
         NOTEBOOK: _notebook(subject),
         GENERATE: _generate(subject),
@@ -46,7 +46,7 @@ def backends(subject: Subject, folder: Path, threads: int) -> dict[str, Backend]
 
 
 def _notebook(subject: Subject) -> Backend:
-    """As the notebook that HARD began with: a window at a time, prompts padded to 512."""
+    """As in the notebook that HARD began with: one window at a time, prompts padded to 512."""
 
     def label(ids: Ids) -> None:
         padded = torch.full((1, NOTEBOOK_LENGTH), PAD_ID)
@@ -58,7 +58,7 @@ def _notebook(subject: Subject) -> Backend:
 
 
 def _generate(subject: Subject) -> Backend:
-    """Greedy, with cache; no longer than the longest label and its end token."""
+    """Greedy, with a cache, as many tokens as the longest label and its end token have."""
 
     def label(ids: Ids) -> None:
         given = torch.from_numpy(ids)
@@ -74,18 +74,19 @@ def _scoring(subject: Subject) -> Backend:
     def score(ids: Ids) -> Float32Array:
         given = torch.from_numpy(ids)
         with torch.inference_mode():
-            return np.exp(label_scores(subject.model, subject.tree, given, torch.ones_like(given)).numpy())
+            scores = label_scores(subject.model, subject.tree, given, torch.ones_like(given))
+            return np.asarray(np.exp(scores.numpy()))
 
     return score
 
 
 def _ctranslate2(subject: Subject, folder: Path, threads: int) -> Backend:
-    """One decoding step, the whole vocabulary's logits asked for: the least from which the labels' can be had."""
-    made = folder / "ctranslate2"
-    if not made.exists():
+    """One decoding step that returns the logits of the whole vocabulary: CTranslate2 can't return only the labels'."""
+    converted = folder / "ctranslate2"
+    if not converted.exists():
         converter = ctranslate2.converters.TransformersConverter(str(subject.folder))
-        converter.convert(str(made), quantization="int8")
-    translator = ctranslate2.Translator(str(made), device="cpu", compute_type="int8", intra_threads=threads)
+        converter.convert(str(converted), quantization="int8")
+    translator = ctranslate2.Translator(str(converted), device="cpu", compute_type="int8", intra_threads=threads)
     names = AutoTokenizer.from_pretrained(subject.folder).convert_ids_to_tokens
     first = [tokens[0] for tokens in subject.label_tokens]
 
@@ -95,14 +96,14 @@ def _ctranslate2(subject: Subject, folder: Path, threads: int) -> Backend:
             max_batch_size=0,
         )  # fmt: skip
         logits = np.array([np.asarray(result.logits[0][0])[first] for result in results], dtype=np.float32)
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
     return score
 
 
-class _OneStep(nn.Module):
-    """What one would export: transformers' own forward, one decoder step, all of the vocabulary's logits."""
+class _OneStep(nn.Module):  # type: ignore[misc]
+    """The plain export: transformers' own forward, one decoder step, the logits of the whole vocabulary."""
 
     def __init__(self, subject: Subject) -> None:
         super().__init__()
@@ -115,19 +116,19 @@ class _OneStep(nn.Module):
 
 
 def _plain(subject: Subject, folder: Path, threads: int) -> Backend:
-    made = folder / "plain.onnx"
-    if not made.exists():
+    exported = folder / "plain.onnx"
+    if not exported.exists():
         ids = torch.from_numpy(subject.ids[:2])
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _OneStep(subject).eval(), (ids, torch.ones_like(ids)), str(made), input_names=["ids", "mask"],
+                _OneStep(subject).eval(), (ids, torch.ones_like(ids)), str(exported), input_names=["ids", "mask"],
                 output_names=["probabilities"], opset_version=17, dynamo=False,
                 dynamic_axes={name: {0: "B", 1: "L"} for name in ("ids", "mask")},
             )  # fmt: skip
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
-    session = onnxruntime.InferenceSession(str(made), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(exported), options, providers=["CPUExecutionProvider"])
     return lambda ids: np.asarray(session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0])
 
 

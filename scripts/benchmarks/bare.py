@@ -1,4 +1,4 @@
-"""The floor of the wire: paho receives messages and publishes one of a label's size for each, and does nothing else.
+"""The least that a daemon on paho costs: it receives messages and for each publishes one of a label's size.
 
 python -m benchmarks.bare 1883
 """
@@ -12,7 +12,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-LABEL = b'{"latency_s":{"total":0.0},"rest":"' + b"x" * 480 + b'"}'  # as many bytes as HARD's own
+LABEL = b'{"latency_s":{"total":0.0},"rest":"' + b"x" * 480 + b'"}'  # as long as a label of HARD
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""The load generator, a process of its own: simulated devices publish, labels are counted, latencies taken from them.
+"""The load generator, a process of its own: simulated devices publish samples; labels are counted and timed.
 
     python -m benchmarks.generator '{"port": 1883, "devices": 100, …}'
 
-Reads an `Order`, prints `measuring` once every device is known, and in the end a `Delivery` as JSON. Each message moves
-its device's clock on by the seconds it holds, however often messages come: so the same work can come from few devices
-or from many.
+It takes an `Order`, prints `measuring` when every device is known, and at the end a `Delivery` as JSON. Each message
+moves its device's clock by the seconds that it holds, however often messages come. So the same work can come from few
+devices or from many.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import wire
 from hard.simulator import Wearer
 
-WEARERS, SECONDS = 48, 24  # motions made beforehand, which devices share in turn
+WEARERS, SECONDS = 48, 24  # motions made beforehand, which devices share
 TICK_S = 0.002
 DRAIN_S = 8.0  # how long labels may stay out after the last message
 
@@ -48,8 +48,8 @@ class Order(msgspec.Struct):
 
 
 class Delivery(msgspec.Struct):
-    """What came of it. `p50_s`, `p99_s`: from sending what closes a window to receiving its label; `own_p99_s`: what
-    the labels say of themselves, from receipt to publication. `behind_s` is the generator's own greatest delay."""
+    """What was sent and what came. `p50_s` and `p99_s` run from sending what closes a window to receiving its label,
+    `own_p99_s` from receipt to publication, as the labels say. `behind_s` is the generator's own greatest delay."""
 
     sent: int
     expected: int
@@ -71,7 +71,7 @@ class Label(msgspec.Struct):
 
 
 class Motions:
-    """Payloads of devices, made of a few wearers' motions; only times are written anew."""
+    """Payloads of devices, made of a few wearers' motions; only the times are written for each message."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -86,14 +86,14 @@ class Motions:
         self._begin = time.time()
 
     def first(self, device: int) -> bytes:
-        return self._written(self._fills[device % len(self._fills)], self._begin + device * 1e-3)
+        return self._with_times(self._fills[device % len(self._fills)], self._begin + device * 1e-3)
 
     def next(self, device: int, turn: int) -> bytes:
         pieces = self._pieces[device % len(self._pieces)]
         at = self._begin + device * 1e-3 + self._order.fill_s + turn * self._piece_s
-        return self._written(pieces[turn % len(pieces)], at)
+        return self._with_times(pieces[turn % len(pieces)], at)
 
-    def _written(self, template: bytes, at: float) -> bytes:
+    def _with_times(self, template: bytes, at: float) -> bytes:
         if self._order.format == "json":
             return template % at
         times = at + np.arange(template.count(b"\n")) / self._order.rate_hz
@@ -115,8 +115,10 @@ class Generator:
         self._topics = [wire.text(f"sensors/d{i}/accel") for i in range(order.devices)]
         self._decoder = msgspec.json.Decoder(Label)
         self._names = {f"hard/d{i}/activity".encode(): i for i in range(order.devices)}
-        self._closing: list[deque[float]] = [deque() for _ in range(order.devices)]  # when what closes windows was sent
-        self._taken = self._sent = self._labels = 0
+        self._closing: list[deque[float]] = [
+            deque() for _ in range(order.devices)
+        ]  # when messages that close windows were sent
+        self._acknowledged = self._sent = self._labels = 0
         self._latencies: list[tuple[float, float]] = []
 
     def run(self) -> Delivery:
@@ -157,7 +159,7 @@ class Generator:
             yield self._topics[device], self._motions.next(device, turn)
 
     def _send(self, messages: Iterator[tuple[bytes, bytes]], rate: float) -> float:
-        """Sends evenly at `rate` a second; gives the greatest delay."""
+        """Sends evenly, `rate` a second; gives the greatest delay in s."""
         begun, sent, behind, ended = time.monotonic(), 0, 0.0, False
         while not ended:
             now = time.monotonic() - begun
@@ -177,7 +179,7 @@ class Generator:
         return behind
 
     def _write(self, burst: bytearray) -> None:
-        """All of it, and goes on listening while the broker is slow to take it."""
+        """Sends all of it; receives labels while the broker is slow."""
         rest = memoryview(burst)
         self._out.setblocking(False)
         while rest:
@@ -188,12 +190,12 @@ class Generator:
         self._out.setblocking(True)
 
     def _drain(self, labels: int) -> None:
-        """Waits for so many labels in all, and for the broker to have taken everything."""
+        """Waits until `labels` came in all and the broker acknowledged everything, or nothing came for DRAIN_S."""
         quiet, last = time.monotonic(), (-1, -1)
-        while (self._labels < labels or self._taken < self._sent) and time.monotonic() - quiet < DRAIN_S:
+        while (self._labels < labels or self._acknowledged < self._sent) and time.monotonic() - quiet < DRAIN_S:
             self._listen(0.05)
-            if (self._labels, self._taken) != last:
-                quiet, last = time.monotonic(), (self._labels, self._taken)
+            if (self._labels, self._acknowledged) != last:
+                quiet, last = time.monotonic(), (self._labels, self._acknowledged)
 
     def _listen(self, timeout_s: float) -> None:
         ready, _, _ = select.select((self._out, self._in), (), (), timeout_s)
@@ -207,7 +209,7 @@ class Generator:
         now = time.monotonic()
         for topic, payload in stream.packets(data):
             if not topic:
-                self._taken += 1
+                self._acknowledged += 1
                 continue
             self._labels += 1
             sent = self._closing[self._names[topic]]

@@ -1,4 +1,4 @@
-"""The two sizes of model that are measured: the bundle that ships, and one in the shape of FLAN-T5-small."""
+"""The two models that are measured: the default bundle, and a random one of FLAN-T5-small's size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROMPTS = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A model to measure: its bundle, the same weights in torch, and token ids (PROMPTS, L) of simulated wearers."""
+    """A model to measure: its bundle, its weights in torch, and token ids (PROMPTS, L) of simulated wearers."""
 
     name: str
     folder: Path
@@ -40,28 +40,28 @@ class Subject:
 
     @property
     def flops(self) -> float:
-        """Products of one window, two operations each: the model's own forward over the prompt and one decoder step."""
+        """Operations for one window, two for each product: the model's forward over the prompt and one decoder step."""
         c, length = self.model.config, self.ids.shape[1]
         inner, gates = c.num_heads * c.d_kv, 3 if c.is_gated_act else 2
         forward, own = gates * c.d_model * c.d_ff, 4 * c.d_model * inner
         encoder = c.num_layers * (length * (own + forward) + 2 * length**2 * inner)
         decoder = c.num_decoder_layers * (own + 2 * c.d_model * inner + forward + 2 * length * inner)
         keys = c.num_decoder_layers * 2 * length * c.d_model * inner
-        return 2.0 * (encoder + decoder + keys + len(self.label_tokens) * c.d_model)
+        return 2.0 * float(encoder + decoder + keys + len(self.label_tokens) * c.d_model)
 
 
 def subjects(folder: Path) -> list[Subject]:
-    """Both, compiled by today's exporter into `folder`: what ships may be older."""
+    """Both, compiled into `folder` by the present exporter, since an older one may have compiled the shipped bundle."""
     default = bundle.read()
     small = T5ForConditionalGeneration.from_pretrained(default.path, dtype=torch.float32)
     torch.manual_seed(0)
     return [
-        _made("small", default, small, folder / "small"),
-        _made("flan", default, T5ForConditionalGeneration(FLAN_SMALL), folder / "flan"),
+        compiled("small", default, small, folder / "small"),
+        compiled("flan", default, T5ForConditionalGeneration(FLAN_SMALL), folder / "flan"),
     ]
 
 
-def _made(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Subject:
+def compiled(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Subject:
     """A bundle of `model` with the tokenizer, prompts and labels of the default one."""
     folder.mkdir(parents=True)
     for part in ("spiece.model", "tokenizer.json", "tokenizer_config.json"):
@@ -83,9 +83,9 @@ def _made(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Subjec
 
 def _prompts(default: bundle.Bundle) -> Ids:
     """Token ids of windows of simulated wearers."""
-    manifest, usual = default.manifest, default.default_mounting()
+    manifest, mounting = default.manifest, default.default_mounting()
     points = default.manifest.window.points
     xyz = np.stack([Wearer((3, i), manifest.window.rate_hz).take(points).xyz for i in range(PROMPTS)])
-    up, forward = (np.tile(axis, (PROMPTS, 1)) for axis in (usual.up, usual.forward))
+    up, forward = (np.tile(axis, (PROMPTS, 1)) for axis in (mounting.up, mounting.forward))
     features = extract(xyz.astype(np.float32), up, forward, manifest.window.rate_hz, manifest.prompt.features)
     return load(default.path).tokens(features)[0]

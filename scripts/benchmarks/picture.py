@@ -1,4 +1,4 @@
-"""Parts 1 and 3 as one picture: how the backends compare, and what a window costs by the number of devices."""
+"""Parts 1 and 3 as one picture: how the backends compare, and what a label costs at each number of devices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OURS, OTHERS = "#b5442e", "#7a8791"
 
 
 def draw(record: dict[str, Any], path: Path) -> None:
-    """Writes a PNG; what was not measured is left empty."""
+    """Writes a PNG; a part that was not measured stays empty."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(11, 3.4), layout="constrained")
         axes = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
@@ -38,8 +38,8 @@ def _bars(axis: Any, rows: list[dict[str, Any]], title: str) -> None:
 
 def _lines(axis: Any, found: dict[str, Any]) -> None:
     for kind, trials in found.items():
-        if "flat" in trials:
-            points = [(t["devices"], t["server_ms"]) for t in trials["flat"]]
+        if "constant_rate" in trials:
+            points = [(t["devices"], t["server_ms"]) for t in trials["constant_rate"]]
             axis.plot(*zip(*points, strict=True), "o-", label=f"durability {kind}")
     if found:
         axis.set_xscale("log")

@@ -1,4 +1,4 @@
-"""Part 2: what each stage costs a window by itself, and the whole daemon against the floor that nobody can go below."""
+"""Part 2: what each stage of the daemon costs a window, measured alone on one thread."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ import numpy as np
 
 from benchmarks.generator import Motions, Order
 from hard.daemon import wiring
+from hard.model.bundle import GRAPHS
 from hard.model.classifier import Classifier, load
+from hard.model.scorer_onnx import OnnxScorer
 from hard.mqtt.outbox import Outgoing
 from hard.outputs.publisher import Batch, PublishCallbacks
 from hard.recordings.default_rules import bundle_devices
 from hard.records import Message, Samples, Window
 from hard.settings import Settings
 
-TOPICS = ("sensors/{device}/accel",)
 DEVICES, TURNS = 256, 12
-LEAST_S = 0.3
+MIN_S = 0.3
 
 
 def stages(folder: Path, batch: int) -> dict[str, float]:
-    """CPU ms a window of each stage, alone on one thread, with messages of a second and `batch` windows at once."""
+    """CPU ms a window of each stage, with messages of one second and `batch` windows at once."""
     classifier = load(folder)
+    scorer = OnnxScorer(folder / GRAPHS[classifier.bundle.manifest.precision], threads=1)
     messages = _messages()
     decoder = wiring.decoder(Settings())
     samples = [decoder.decode(message) for message in messages]
@@ -39,13 +41,13 @@ def stages(folder: Path, batch: int) -> dict[str, float]:
         "features": _each(lambda: classifier.features(some), batch),
         "tokens": _each(lambda: classifier.tokens(features), batch),
         "prompt text": _each(lambda: classifier.prompts(some), batch) - _each(lambda: classifier.features(some), batch),
-        "scorer": _each(lambda: classifier._scorer.score(ids, mask), batch),
+        "scorer": _each(lambda: scorer.score(ids, mask), batch),
         "label": _publishing(classifier, some),
     }
 
 
 def _messages() -> list[Message]:
-    """What the generator sends: three seconds of each device, then a second a message."""
+    """The messages of the load generator: three seconds of each device, then a second a message."""
     motions = Motions(Order(port=0, devices=DEVICES, messages_s=1, seconds=1))
     payloads = [(i, motions.first(i)) for i in range(DEVICES)]
     payloads += [(i, motions.next(i, turn)) for turn in range(TURNS) for i in range(DEVICES)]
@@ -53,12 +55,12 @@ def _messages() -> list[Message]:
 
 
 def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]:
-    made = bundle_devices(classifier.bundle)
-    return [window for piece in samples for window in made.push(piece)[0]]
+    devices = bundle_devices(classifier.bundle)
+    return [window for piece in samples for window in devices.push(piece)[0]]
 
 
 def _publishing(classifier: Classifier, windows: Sequence[Window]) -> float:
-    """From predictions to bytes: the smoothed state, the payload, the counters' calls."""
+    """From predictions to bytes: the smoothed state, the payload, calls of the counters."""
     callbacks = PublishCallbacks(lambda *_: None, lambda _: None, lambda *_: None)
     publisher = wiring.make_publisher(Settings(), _rendered, callbacks, lambda _: True, None)
     predictions = classifier.classify(windows)
@@ -71,10 +73,10 @@ def _rendered(outgoing: Outgoing) -> None:
 
 
 def _each(work: Callable[[], Any], count: int) -> float:
-    """CPU ms of one of `count` things that `work` does: the median of calls."""
+    """Median CPU ms of a call of `work`, divided by the `count` of what it works on."""
     work()
     spent: list[float] = []
-    while sum(spent) < LEAST_S or len(spent) < 3:
+    while sum(spent) < MIN_S or len(spent) < 3:
         begun = time.thread_time()
         work()
         spent.append(time.thread_time() - begun)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.plain 1883 FOLDER
 
-It labels by the same model and the same prompts as HARD; all that is HARD's own is the text of a prompt.
+It labels with the same model and prompts as HARD; it takes only the text of the prompts from HARD.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model: Any = T5ForConditionalGeneration.from_pretrained(folder).eval()
-    ours = load(folder)
-    usual, points = ours.bundle.default_mounting(), ours.bundle.manifest.window.points
+    classifier = load(folder)
+    bundle = classifier.bundle
+    mounting, points = bundle.default_mounting(), bundle.manifest.window.points
     last: dict[str, deque[list[float]]] = defaultdict(lambda: deque(maxlen=points))
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="plain")
 
@@ -38,19 +39,19 @@ def main() -> None:
         client.subscribe("sensors/+/accel", 1)
 
     def on_message(client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
-        came, device = time.monotonic(), message.topic.split("/")[1]
+        received_at, device = time.monotonic(), message.topic.split("/")[1]
         samples = last[device]
         samples.extend(json.loads(message.payload)["xyz"])
         if len(samples) < points:
             return
         xyz = np.array(samples, dtype=np.float32)
-        window = Window(device, 0.0, 4.0, xyz, 1.0, usual.up, usual.forward, False, 0.0, came, 0.0)
-        inputs = tokenizer(ours.prompts([window])[0], return_tensors="pt")
+        window = Window(device, 0.0, 4.0, xyz, 1.0, mounting.up, mounting.forward, False, 0.0, received_at, 0.0)
+        inputs = tokenizer(classifier.prompts([window])[0], return_tensors="pt")
         with torch.inference_mode():
-            said = model.generate(**inputs, max_new_tokens=4)
-        label = tokenizer.decode(said[0], skip_special_tokens=True)
-        answer = {"device": device, "label": label, "latency_s": {"total": time.monotonic() - came}}
-        client.publish(f"hard/{device}/activity", json.dumps(answer), 1)
+            tokens = model.generate(**inputs, max_new_tokens=4)
+        label = tokenizer.decode(tokens[0], skip_special_tokens=True)
+        payload = {"device": device, "label": label, "latency_s": {"total": time.monotonic() - received_at}}
+        client.publish(f"hard/{device}/activity", json.dumps(payload), 1)
 
     client.on_connect, client.on_message = on_connect, on_message
     client.on_subscribe = lambda *_: print("ready: plain")

@@ -1,4 +1,4 @@
-"""A run's record → tables for the terminal and for Markdown, JSON, and a picture."""
+"""A run's record → tables for the terminal and in Markdown, and JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {"small": "default bundle", "flan": "FLAN-T5-small's shape"}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One table, its columns the same for people and for Markdown."""
+    """One table, for the terminal and for Markdown."""
 
     title: str
     head: Sequence[str]
@@ -44,18 +44,21 @@ def parts(record: dict[str, Any]) -> Iterator[Part]:
     for kind, found in record.get("endtoend", {}).items():
         yield Part(
             f"End to end, {'a plain script' if kind == 'plain' else f'HARD, durability {kind}'}",
-            ("load", "devices", "labels", "lost", "p99 s", "ms a label", "broker ms", "MB", "batch", "held"),
+            ("load", "devices", "labels", "lost", "p99 s", "ms a label", "broker ms", "MB", "batch", "in time"),
             list(_trials(found)),
         )
     if "startup" in record:
-        told = record["startup"]
-        largest = ", ".join(told["largest"])
-        rows = [("ready", f"{told['ready_s']} s"), ("install", f"{told['install_mb']} MB, {told['packages']} packages")]
-        yield Part("Start-up", ("what", "figure"), [*rows, ("largest packages", largest)])
+        startup = record["startup"]
+        rows = [
+            ("ready", f"{startup['ready_s']} s"),
+            ("install", f"{startup['install_mb']} MB, {startup['packages']} packages"),
+            ("largest packages", ", ".join(startup["largest"])),
+        ]
+        yield Part("Start-up", ("what", "figure"), rows)
 
 
 def write(record: dict[str, Any], out: Path, console: Console) -> None:
-    """The tables to the console, and to `out`: benchmark.json, benchmark.md, benchmark.png."""
+    """Prints the tables, and writes benchmark.json and benchmark.md to the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     machine = record["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
@@ -99,13 +102,13 @@ def _ratios(record: dict[str, Any]) -> Iterator[tuple[object, ...]]:
             yield f"whole daemon / floor, {line['devices']} devices, durability {kind}", line["ratio"], "1.6, aim 1.3"
     for kind, found in record.get("endtoend", {}).items():
         best = found["greatest"]
-        who = "plain script" if kind == "plain" else f"durability {kind}"
-        yield f"devices with a label a second, {who}", best["devices"] if best else 0, "2000, aim 4000"
+        server = "plain script" if kind == "plain" else f"durability {kind}"
+        yield f"devices with a label a second, {server}", best["devices"] if best else 0, "2000, aim 4000"
         if kind != "plain":
-            yield f"cost a window, 100 to 10,000 devices, {who}: dearest / cheapest", found["flatness"], "1.2"
+            yield f"cost a window, 100 to 10,000 devices, {server}: highest / lowest", found["flatness"], "1.2"
             if best and notebook_ms:
                 times = best["devices"] * notebook_ms / 1e3
-                yield f"end to end, {who} / the notebook's way (FLAN-T5-small's shape)", f"{times:.0f}", "200"
+                yield f"end to end, {server} / the notebook's way (FLAN-T5-small's shape)", f"{times:.0f}", "200"
 
 
 def _scorer(title: str, rows: Sequence[dict[str, Any]]) -> Part:
@@ -116,21 +119,21 @@ def _scorer(title: str, rows: Sequence[dict[str, Any]]) -> Part:
     for name in ALL:
         mine = {r["batch"]: r for r in rows if r["backend"] == name}
         if mine:
-            last, apart = mine[max(mine)], next(iter(mine.values()))["greatest_difference"]
+            last, difference = mine[max(mine)], next(iter(mine.values()))["greatest_difference"]
             lines.append([
                 name, *(mine[b]["times_generate"] if b in mine else "" for b in batches),
                 *(mine[b]["cpu_ms"] if b in mine else "" for b in batches),
-                f"{last['share_of_peak']:.0%}", "" if apart is None else f"{apart:.1g}",
+                f"{last['share_of_peak']:.0%}", "" if difference is None else f"{difference:.1g}",
             ])  # fmt: skip
     return Part(title, head, lines)
 
 
 def _trials(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
     loads = [("a message a second", t) for t in found["tried"]]
-    loads += [(f"{t['messages_s']:.0f} labels a second", t) for t in found.get("flat", ())]
+    loads += [(f"{t['messages_s']:.0f} labels a second", t) for t in found.get("constant_rate", ())]
     loads += [("one-sample messages", t) for t in found.get("one_sample", {}).get("tried", ())]
     for load, t in loads:
         yield (
             load, t["devices"], t["labels"], t["expected"] - t["labels"], f"{t['p99_s']:.3f}", f"{t['server_ms']:.3f}",
-            f"{t['broker_ms']:.3f}", f"{t['rss_mb']:.0f}", f"{t['batch']:.1f}", "yes" if t["held"] else "no",
+            f"{t['broker_ms']:.3f}", f"{t['rss_mb']:.0f}", f"{t['batch']:.1f}", "yes" if t["in_time"] else "no",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""As little MQTT 3.1.1 as a load generator needs, on bare sockets: it must cost less than what it measures."""
+"""MQTT 3.1.1 on sockets, only what the load generator needs: it must cost less than what it measures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def text(value: str) -> bytes:
 
 
 def connected(port: int, client_id: str, topic: str | None = None) -> socket.socket:
-    """A session on loopback, subscribed to `topic` at QoS 1 where one is given; blocking."""
+    """A blocking socket of a session on loopback, subscribed to `topic` at QoS 1 where one is given."""
     link = socket.create_connection(("127.0.0.1", port), 5.0)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     link.sendall(packet(CONNECT, text("MQTT") + b"\x04\x02\x00\x00" + text(client_id)))  # clean, no keep-alive
@@ -38,19 +38,19 @@ def connected(port: int, client_id: str, topic: str | None = None) -> socket.soc
 
 
 def publication(topic: bytes, mid: int, payload: bytes) -> bytes:
-    """A QoS 1 message; `topic` with its length in front, as `text` makes it."""
+    """A QoS 1 message; `topic` has its length in front, as `text` makes it."""
     return packet(PUBLISH | QOS1, topic + mid.to_bytes(2, "big") + payload)
 
 
 class Stream:
-    """Bytes of a socket → packets. Acknowledge what `packets` gives by sending `acknowledgements`."""
+    """Bytes of a socket → packets. Send `acknowledgements` to acknowledge what `packets` gave."""
 
     def __init__(self) -> None:
         self._rest = b""
         self.acknowledgements = bytearray()
 
     def packets(self, data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-        """(topic, payload) of each message published to us, and twice nothing for each of ours that was taken."""
+        """(topic, payload) of each message that came; both are empty for an acknowledgement of ours."""
         whole = memoryview(self._rest + data)
         at = 0
         while at + 2 <= len(whole):

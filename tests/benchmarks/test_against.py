@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("psutil", reason="psutil is not installed (extra bench)")
 import benchmark
+import pytest
 from benchmarks import against
 from benchmarks.comparison import Measured
 
-from hard.errors import UsageError
+from hard.errors import CommandError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,25 +33,25 @@ def test_the_quick_set_leaves_out_what_takes_long() -> None:
 
 def test_a_folder_without_hard_is_no_checkout(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no checkout"):
-        against.checkout(tmp_path)
+        against.checkout_at(tmp_path)
 
 
 def test_a_checkout_runs_its_own_code(copy: Path) -> None:
-    where = against.checkout(copy)
+    where = against.checkout_at(copy)
     assert where.python("-c", "import hard; print(hard.__file__)").strip() == str(copy / "hard" / "__init__.py")
-    assert where.model_digests() == against.checkout(ROOT).model_digests()
-    with pytest.raises(UsageError, match="no_such_module"):
+    assert where.model_digests() == against.checkout_at(ROOT).model_digests()
+    with pytest.raises(CommandError, match="no_such_module"):
         where.python("-m", "no_such_module")
 
 
 def test_the_checkouts_take_turns(copy: Path, tmp_path: Path) -> None:
     seen: list[Path] = []
 
-    def note(where: against.Checkout, folder: Path) -> list[Measured]:
-        seen.append(where.path)
+    def note(checkout: against.Checkout, folder: Path) -> list[Measured]:
+        seen.append(checkout.path)
         return [Measured("one", "s", float(len(seen)), True), Measured("two", "s", 1.0)]
 
-    this, other = against.checkout(ROOT), against.checkout(copy)
+    this, other = against.checkout_at(ROOT), against.checkout_at(copy)
     record = against.compare(
         this, other, {"note": note}, tmp_path / "work", turns=3, tolerance=0.05, say=lambda _: None
     )  # fmt: skip
@@ -69,7 +67,7 @@ def test_the_checkouts_take_turns(copy: Path, tmp_path: Path) -> None:
 def test_a_copy_is_measured_against_its_original(copy: Path, tmp_path: Path) -> None:
     everything = against.all_benchmarks(1.0, devices_share=0.02)
     chosen = {name: everything[name] for name in ("csv", "labels-100", "classify")}
-    this, other = against.checkout(ROOT), against.checkout(copy)
+    this, other = against.checkout_at(ROOT), against.checkout_at(copy)
     record = against.compare(this, other, chosen, tmp_path / "work", turns=2, tolerance=0.05, say=lambda _: None)
     judged = [each.unit for each in record.comparisons if each.judged]
     assert judged == ["CPU ms a message", "CPU ms a label", "CPU ms a window", "CPU ms a window"]
@@ -83,7 +81,7 @@ def test_a_copy_is_measured_against_its_original(copy: Path, tmp_path: Path) -> 
 @pytest.mark.usefixtures("needs_mosquitto")
 @pytest.mark.parametrize("name", ["json", "one-sample", "bulk", "startup"])
 def test_every_other_figure_is_measured(name: str, tmp_path: Path) -> None:
-    measured = against.all_benchmarks(1.0, devices_share=0.02)[name](against.checkout(ROOT), tmp_path / "one")
+    measured = against.all_benchmarks(1.0, devices_share=0.02)[name](against.checkout_at(ROOT), tmp_path / "one")
     assert measured
     assert all(each.value > 0 for each in measured)
 
