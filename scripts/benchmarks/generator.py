@@ -81,7 +81,7 @@ class Motions:
         self._fills, self._pieces = [], []
         for i in range(min(WEARERS, order.devices)):
             wearer = Wearer((1, i), order.rate_hz)
-            self._fills.append(_template(wearer.take(fill).xyz, order))
+            self._fills.append(_template(wearer.take(fill).xyz, order) if fill else b"")
             self._pieces.append([_template(wearer.take(order.samples).xyz, order) for _ in range(pieces)])
         self._begin = time.time()
 
