@@ -64,6 +64,6 @@ def test_every_server_labels_what_it_is_sent(server: Server, fill_s: float, wind
     order = Order(port=0, devices=2, messages_s=2.0, seconds=1.0, fill_s=fill_s, window_s=window_s)
     found = trial(server, tmp_path, order)
     assert found.labels == found.expected == 2
-    assert found.server_ms > 0
+    assert found.rss_mb > 0
     assert found.ready_s > 0
     assert (found.batch > 0) == (server.name == "hard")
