@@ -1,4 +1,4 @@
-"""HARD, the Human Activity Recognition Daemon. Rooms and contracts: hard/README.md."""
+"""HARD, the Human Activity Recognition Daemon. hard/README.md is the map of the code."""
 
 import os
 

@@ -62,8 +62,8 @@ class Daemon:
         settings, parts = self._settings, self._parts
         if settings.metrics.enabled:
             stack.enter_context(metrics.serve(parts.registry, settings.metrics.host, settings.metrics.port))
-        parts.assemble.start()
-        parts.label.start()
+        parts.assemble_thread.start()
+        parts.label_thread.start()
         session = stack.enter_context(parts.session)
         session.tried.wait(FIRST_CONNECT_S)
         gc.freeze()  # what is loaded stays: the collector would look through it again and again, for 50 ms each time
@@ -94,18 +94,18 @@ class Daemon:
         self._exit_timer.start()
         parts.session.stop_taking()
         parts.assembler.stop(half_s)  # the other half is for labelling
-        parts.assemble.join(_left_s(deadline - half_s))
+        parts.assemble_thread.join(_left_s(deadline - half_s))
         parts.window_queue.close()  # assembling no longer waits for room
-        parts.label.join(_left_s(deadline))
+        parts.label_thread.join(_left_s(deadline))
         parts.window_queue.abandon()
         if parts.session.connected:
             parts.session.outbox.drain(_left_s(deadline))
         parts.outcomes.stop()
         parts.session.outbox.abandon()
-        parts.assemble.join(SOON_S)
-        if parts.assemble.finished:
+        parts.assemble_thread.join(SOON_S)
+        if parts.assemble_thread.finished:
             parts.assembler.close()
-        elif parts.assemble.is_alive():
+        elif parts.assemble_thread.is_alive():
             log.error("assembling did not end in time: the samples of open windows are not saved")
         if parts.session.connected:
             self._publish_health(self._problems())

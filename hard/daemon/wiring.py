@@ -55,14 +55,14 @@ class Parts:
     publisher: Publisher
     assembler: Assembler
     labeller: Labeller
-    assemble: Worker
-    label: Worker
+    assemble_thread: Worker
+    label_thread: Worker
     notifier: systemd.Notifier
     watchdog: Watchdog
 
 
 def build(settings: Settings) -> Parts:
-    """All parts of a daemon. Raises SettingsError and BundleError."""
+    """All parts of a daemon. Raises SettingsError, UsageError and BundleError."""
     classifier = load_bundle(settings)
     accounting, latencies, registry = Accounting(), Latencies(), CollectorRegistry()
     metrics = Metrics(registry, classifier.labels)
@@ -85,23 +85,24 @@ def build(settings: Settings) -> Parts:
     callbacks = PublishCallbacks(metrics.labelled, handed_over, outcomes.acknowledged)
     publisher = make_publisher(settings, session.outbox.put, callbacks, devices.__contains__, discovery)
     assembler = Assembler(
-        messages, decoder=decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
+        messages, decoder=make_decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
         publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
     )  # fmt: skip
     labeller = Labeller(
         classifier, window_queue=window_queue, publisher=publisher, metrics=metrics, max_batch=settings.model.max_batch,
         lock=lock, failed=outcomes.failed,
     )  # fmt: skip
-    assemble = Worker("assemble", assembler.work, lambda: not messages.empty())
-    label = Worker("label", labeller.work, lambda: len(window_queue) > 0)
+    assemble_thread = Worker("assemble", assembler.work, lambda: not messages.empty())
+    label_thread = Worker("label", labeller.work, lambda: len(window_queue) > 0)
     notifier = systemd.Notifier()
     watchdog = Watchdog(
-        (assemble, label), session, patience_s=min(settings.stuck_after_s, notifier.interval_s or float("inf")),
+        (assemble_thread, label_thread), session,
+        patience_s=min(settings.stuck_after_s, notifier.interval_s or settings.stuck_after_s),
         connect_patience_s=settings.mqtt.reconnect_max_s + settings.mqtt.keepalive_s + CONNECT_S,
     )  # fmt: skip
     parts = Parts(
         monotonic(), accounting, latencies, registry, devices, journal, outcomes, window_queue, session, discovery,
-        publisher, assembler, labeller, assemble, label, notifier, watchdog,
+        publisher, assembler, labeller, assemble_thread, label_thread, notifier, watchdog,
     )  # fmt: skip
     registry.register(
         AccountingCollector(
@@ -140,10 +141,10 @@ def make_devices(settings: Settings, bundle: Bundle) -> Devices:
         max_devices=ingest.max_devices, reorder_s=ingest.reorder_s, silent_after_s=ingest.silent_after_s,
         forget_after_s=ingest.forget_after_s, max_abs_ms2=ingest.max_abs_ms2,
     )  # fmt: skip
-    return Devices(grid(settings, bundle), bundle.default_mounting(), rules)
+    return Devices(make_grid(settings, bundle), bundle.default_mounting(), rules)
 
 
-def grid(settings: Settings, bundle: Bundle) -> Grid:
+def make_grid(settings: Settings, bundle: Bundle) -> Grid:
     """The grid of the bundle's windows under the settings' rules. Raises SettingsError."""
     ingest, labels, window = settings.ingest, settings.labels, bundle.manifest.window
     try:
@@ -155,7 +156,7 @@ def grid(settings: Settings, bundle: Bundle) -> Grid:
         raise SettingsError(f"labels, ingest: {error}") from error
 
 
-def decoder(settings: Settings) -> Decoder:
+def make_decoder(settings: Settings) -> Decoder:
     """The decoder of the configured topics, format and units."""
     ingest = settings.ingest
     return Decoder(

@@ -29,7 +29,7 @@ def stages(folder: Path, batch: int) -> dict[str, float]:
     classifier = load(folder)
     scorer = OnnxScorer(folder / GRAPHS[classifier.bundle.manifest.precision], threads=1)
     messages = _messages()
-    decoder = wiring.decoder(Settings())
+    decoder = wiring.make_decoder(Settings())
     samples = [decoder.decode(message) for message in messages]
     windows = _windows(classifier, samples)
     some = windows[-batch:]

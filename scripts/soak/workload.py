@@ -12,7 +12,7 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from hard.daemon.wiring import decoder as make_decoder
+from hard.daemon.wiring import make_decoder
 from hard.model import bundle
 from hard.recordings.default_rules import bundle_devices
 from hard.records import Message

@@ -25,7 +25,11 @@ def test_building_starts_no_thread_and_opens_no_file(settings: Settings, tmp_pat
     parts = wiring.build(settings)
     assert threading.active_count() == before
     assert list(tmp_path.iterdir()) == []
-    assert [parts.assemble.is_alive(), parts.label.is_alive(), parts.session.connected] == [False, False, False]
+    assert [parts.assemble_thread.is_alive(), parts.label_thread.is_alive(), parts.session.connected] == [
+        False,
+        False,
+        False,
+    ]
 
 
 def test_gauges_and_metrics_are_those_of_the_parts(settings: Settings) -> None:
@@ -61,7 +65,7 @@ def test_devices_follow_the_rules_of_the_settings() -> None:
 
 def test_a_grid_that_cannot_be_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="labels, ingest: hop_s"):
-        wiring.grid(load(None, ["labels.hop_s=200000"]), bundle.read())
+        wiring.make_grid(load(None, ["labels.hop_s=200000"]), bundle.read())
 
 
 def test_the_bundle_is_loaded_as_the_settings_ask() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hard.daemon.wiring import decoder as make_decoder
+from hard.daemon.wiring import make_decoder
 from hard.pipeline.decoder import Decoder
 from hard.records import Message
 from hard.settings import IngestSection, Settings
