@@ -57,10 +57,12 @@ def watchdog_interval_s() -> float | None:
 
 
 class Notifier:
-    """Notifications of a running service: keep-alives as the unit's watchdog wants, status lines at a limited rate."""
+    """Notifications of a running service: keep-alives in time for the unit's watchdog, status lines at a limited rate.
 
-    def __init__(self) -> None:
-        self.interval_s = watchdog_interval_s()
+    `interval_s` is the watchdog's; None without one."""
+
+    def __init__(self, interval_s: float | None) -> None:
+        self.interval_s = interval_s
         self._kept_alive_at = self._status_at = float("-inf")
         self._topic = ""
 

@@ -94,7 +94,7 @@ def build(settings: Settings) -> Parts:
     )  # fmt: skip
     assemble_thread = Worker("assemble", assembler.work, lambda: not messages.empty())
     label_thread = Worker("label", labeller.work, lambda: len(window_queue) > 0)
-    notifier = systemd.Notifier()
+    notifier = systemd.Notifier(systemd.watchdog_interval_s())
     watchdog = Watchdog(
         (assemble_thread, label_thread), session,
         patience_s=min(settings.stuck_after_s, notifier.interval_s or settings.stuck_after_s),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,11 @@ from support.daemon import batch, daemon, discrepancies, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
-from hard.daemon.reload import LIVE, flat
+from hard.daemon.reload import LIVE, Reload, Reloader, flat, prepare
 from hard.model import bundle
 from hard.model.bundle import Manifest, WindowSpec
-from hard.settings import Settings
+from hard.model.classifier import load
+from hard.settings import LabelsSection, ModelSection, Settings, SettingsError
 
 
 @pytest.fixture
@@ -160,6 +162,43 @@ def test_the_next_health_record_comes_by_the_new_interval(mosquitto: Mosquitto, 
             running.process.send_signal(signal.SIGHUP)
             eventually(lambda s=every_s, n=records: [h["every_s"] for h in health(listener)].count(s) >= n)
         assert running.stop() == 0
+
+
+def test_a_request_during_a_reload_is_for_another_one() -> None:
+    go_on, serving = threading.Event(), load()
+
+    def reread() -> Settings:
+        assert go_on.wait(60)
+        raise SettingsError("no")
+
+    reloader = Reloader(reread)
+    assert not reloader.start(Settings(), serving), "nothing was requested"
+    reloader.request()
+    assert reloader.start(Settings(), serving)
+    reloader.request()
+    assert (reloader.start(Settings(), serving), reloader.finished()) == (False, None)
+    go_on.set()
+    ended: list[Reload] = []
+    eventually(lambda: ended.extend(filter(None, [reloader.finished()])) or ended)
+    assert (ended[0].change, ended[0].refusal) == (None, "no")
+    assert reloader.start(Settings(), serving)
+    eventually(reloader.finished)
+    assert not reloader.start(Settings(), serving)
+
+
+def test_changes_are_applied_now_or_named_for_the_next_start() -> None:
+    serving = load()
+    new = Settings(labels=LabelsSection(min_confidence=0.5, hop_s=2.0), log_level="debug")
+    change = prepare(Settings(), serving, new)
+    assert (change.live, change.restart) == (("log_level", "labels.min_confidence"), ("labels.hop_s",))
+    assert (change.settings.log_level, change.settings.labels.min_confidence) == ("debug", 0.5)
+    assert (change.settings.labels.hop_s, change.classifier) == (1.0, None)
+
+
+def test_another_precision_loads_the_bundle_again() -> None:
+    change = prepare(Settings(), load(), Settings(model=ModelSection(precision="fp32")))
+    assert change.classifier is not None
+    assert change.live == ("model.precision",)
 
 
 def test_what_takes_effect_live_are_settings() -> None:

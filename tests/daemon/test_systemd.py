@@ -170,6 +170,26 @@ def test_without_a_listener_nothing_fails(tmp_path: Path, monkeypatch: pytest.Mo
         systemd.ready()
 
 
+def test_keep_alives_come_four_times_an_interval_and_without_a_watchdog_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with Systemd(tmp_path / "notify") as heard:
+        with_watchdog, without = systemd.Notifier(8.0), systemd.Notifier(None)
+        for now in range(11):
+            without.keep_alive(now)
+            with_watchdog.keep_alive(now)
+        systemd.status("the end")
+        eventually(heard.statuses)
+        assert heard.heard == [*["WATCHDOG=1"] * 6, "STATUS=the end"]
+
+
+def test_a_status_line_is_due_at_once_on_a_new_topic_and_else_at_a_limited_rate() -> None:
+    notifier = systemd.Notifier(None)
+    due = [notifier.status_due(now, topic) for now, topic in ((0, ""), (9, ""), (10, ""), (11, "bad"), (12, "bad"))]
+    assert due == [True, False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("usec", "pid", "interval_s"),
     [
