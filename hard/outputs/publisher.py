@@ -31,7 +31,7 @@ class Latency(msgspec.Struct):
 
 
 class ActivityPayload(msgspec.Struct):
-    """The payload of `{prefix}/{device}/activity`; fields as documented in hard/README.md."""
+    """The payload of `{prefix}/{device}/activity`; fields as documented in hard/outputs/README.md."""
 
     device: str
     label: str
