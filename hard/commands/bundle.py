@@ -1,4 +1,4 @@
-"""`hard bundle show|verify DIR`: what a bundle says of itself, and whether its parts agree."""
+"""`hard bundle show|verify DIR`: prints what a bundle holds, or whether its parts agree."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WIDTH = 110  # characters of a line
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the bundle's own account, or every problem found; exit code 2 when there is one."""
+    """Prints the bundle's manifest for people, or every problem found; exit code 2 when there is one."""
     path = find(args.dir)
     if args.action == "verify":
         return _verify(path)
-    print(_account(read(path)))
+    print(_overview(read(path)))
     return 0
 
 
@@ -38,7 +38,7 @@ def _verify(path: Path) -> int:
     return 2 if problems else 0
 
 
-def _account(bundle: Bundle) -> str:
+def _overview(bundle: Bundle) -> str:
     manifest, prompt, training = bundle.manifest, bundle.manifest.prompt, bundle.manifest.training
     size = sum((bundle.path / name).stat().st_size for name in manifest.files)
     rows = {
@@ -52,7 +52,7 @@ def _account(bundle: Bundle) -> str:
         else "as it comes",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
         "temperature": f"{manifest.temperature:g}",
-        "served in": manifest.precision + (f"; int8: {_weighed(manifest.int8)}" if manifest.int8 else ""),
+        "served in": manifest.precision + (f"; int8: {_int8_figures(manifest.int8)}" if manifest.int8 else ""),
         "made by": training.command,
         "base": training.base,
         "data": training.data,
@@ -65,7 +65,7 @@ def _account(bundle: Bundle) -> str:
         **_figures(training),
     }
     gap = max(map(len, rows)) + 2
-    ends = {"made by": " \\"}  # so that a copied command stays one
+    ends = {"made by": " \\"}  # so that a copied command stays one command
     return "\n".join(f"{name.ljust(gap)}{_wrapped(value, gap, ends.get(name, ''))}" for name, value in rows.items())
 
 
@@ -76,22 +76,22 @@ def _wrapped(value: str, gap: int, end: str = "") -> str:
 
 
 def _figures(training: Training) -> dict[str, str]:
-    """A row for each part judged, by the few figures that compare bundles; the card has all."""
+    """A row for each part that was scored, with the figures that compare bundles; the model card has all figures."""
     metrics: dict[str, Any] = training.metrics
     marks = {part: f" ({mark})" for part in training.subjects if (mark := leakage.mark_of(training, part))}
     crossed, abstaining = metrics.get("cross_validation", {}), metrics.get("abstaining", {})
-    judged = {**metrics, "cross-validation": crossed.get("pooled")}
+    scored = {**metrics, "cross-validation": crossed.get("pooled")}
     rows = {
-        f"figures, {name}": f"macro-F1 {told['macro_f1']:.3f}, accuracy {told['accuracy']:.3f} "
-        f"on {told['windows']} windows{marks.get(name, '')}"
-        for name, told in judged.items()
-        if isinstance(told, dict) and {"macro_f1", "accuracy", "windows"} <= told.keys()
+        f"figures, {name}": f"macro-F1 {part['macro_f1']:.3f}, accuracy {part['accuracy']:.3f} "
+        f"on {part['windows']} windows{marks.get(name, '')}"
+        for name, part in scored.items()
+        if isinstance(part, dict) and {"macro_f1", "accuracy", "windows"} <= part.keys()
     }
     if "min_confidence" in abstaining:
         rows["recommended"] = f"labels.min_confidence {abstaining['min_confidence']:g}"
     return rows
 
 
-def _weighed(int8: Int8) -> str:
+def _int8_figures(int8: Int8) -> str:
     lost = int8.macro_f1_fp32 - int8.macro_f1
     return f"macro-F1 {-lost:+.4f} on the validation subjects, {int8.speed:g} times as fast where it was trained"

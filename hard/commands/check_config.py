@@ -1,4 +1,4 @@
-"""`hard check-config`: the effective settings as JSON, secrets masked; or one sentence about what is wrong."""
+"""`hard check-config`: prints the effective settings as JSON, secrets masked; or one sentence about what is wrong."""
 
 from __future__ import annotations
 

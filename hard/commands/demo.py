@@ -1,10 +1,10 @@
 """`hard demo`: a broker, simulated wearers who change activity, and the daemon, in one terminal.
 
-The wearers live here, so that each label can be held against the truth; the broker and the daemon are processes of
-their own. A label counts as right or wrong where its whole window lies in one simulated activity.
+The wearers run in this process, so that each label can be compared with the truth; the broker and the daemon are
+processes of their own. A label counts as right or wrong where its whole window lies in one simulated activity.
 
-On a broker that is there already the demo's daemon is an instance of its own, and hears its own wearers alone: a daemon
-and devices there notice nothing. Its labels go where labels go.
+With --broker the demo's daemon is an instance of its own that subscribes only to the demo's wearers: another daemon and
+other devices on that broker are not affected. Its labels are published on the ordinary topics.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ import numpy as np
 from rich.table import Table
 
 from hard.commands.arguments import SENSOR_TOPIC
-from hard.commands.live import Label, Screen, cell, columns, next_message, read_label, screen
+from hard.commands.live import Screen, ShownLabel, cell, columns, next_message, read_label, screen
 from hard.commands.processes import DaemonProcess, EmbeddedBroker
 from hard.commands.wearers import Wearers
 from hard.errors import CommandError
-from hard.mqtt.broker_address import parse_address
+from hard.mqtt.broker_address import BrokerAddress, parse_address
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
 FIRST_LABEL_S = 60.0
-REMEMBERED = 100_000  # latencies
+MAX_LATENCIES = 100_000  # of which the percentiles are taken
 LABELS = "hard/+/activity"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the demo plays: the broker, and who the daemon is there. `shared` with others or not."""
+class DemoBroker:
+    """The broker, whether it is `shared` with others, and the daemon's instance name there."""
 
-    url: str
+    address: BrokerAddress
     instance: str
     shared: bool
 
     @property
-    def sensors(self) -> str:
-        """Of these wearers alone, so that no other daemon labels them, nor this one other devices."""
+    def sensor_topic(self) -> str:
+        """A topic of these wearers only: no other daemon labels them, and this one labels no other device."""
         return f"{self.instance}/{{device}}/accel" if self.shared else SENSOR_TOPIC
 
 
-class CounterDelta:
-    """Labels held against the truth. `newest` has each wearer's newest label and the truth of its window."""
+class DemoResults:
+    """Labels compared with the truth. `newest` has each wearer's newest label and the truth of its window."""
 
     def __init__(self, wearers: dict[str, Wearer], title: str = "") -> None:
         self._title = title
-        self.newest: dict[str, tuple[Label, str | None] | None] = dict.fromkeys(wearers)
-        self.labels = self.judged = self.right = 0
+        self.newest: dict[str, tuple[ShownLabel, str | None] | None] = dict.fromkeys(wearers)
+        self.labels = self.compared = self.right = 0
         self.first_at: float | None = None
         self._wearers = wearers
-        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
+        self._latencies: deque[float] = deque(maxlen=MAX_LATENCIES)
         self._seen: OrderedDict[str, None] = OrderedDict()
 
-    def add(self, label: Label) -> bool:
-        """False for a label of another's device, and for a window that another daemon on the broker labelled too."""
+    def add(self, label: ShownLabel) -> bool:
+        """Counts a label. False for one of another device, and for a second label of the same window."""
         wearer = self._wearers.get(label.device)
         if wearer is None or label.window_id in self._seen:
             return False
@@ -80,12 +80,13 @@ class CounterDelta:
         self.first_at = self.first_at or time.monotonic()
         self._latencies.append(label.latency_s.total)
         self.labels += 1
-        self.judged += truth is not None
+        self.compared += truth is not None
         self.right += label.label == truth
         return True
 
     def line(self) -> str:
-        share = f"{100 * self.right / self.judged:.1f}" if self.judged else "–"
+        """The closing line."""
+        share = f"{100 * self.right / self.compared:.1f}" if self.compared else "–"
         p50, p99 = np.percentile(self._latencies, (50, 99)) * 1000 if self._latencies else (0.0, 0.0)
         return f"{self.labels} labels, {share} % right, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
@@ -111,64 +112,67 @@ class CounterDelta:
 
 def main(args: argparse.Namespace) -> int:
     """Runs until the time is over or Ctrl-C, then prints the closing line; every child has ended when it returns."""
-    with Orderly() as stack:
+    with UninterruptedExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard-demo-")))
-        parts: list[Part] = []
-        url = args.broker
-        if url is None:
-            broker = stack.enter_context(EmbeddedBroker(folder))
-            url = broker.url
-            parts.append(broker)
-        place = Place(url, f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
-        client = stack.enter_context(SimpleClient(parse_address(place.url), (LABELS,)))
+        components: list[Component] = []
+        if args.broker is None:
+            embedded = stack.enter_context(EmbeddedBroker(folder))
+            components.append(embedded)
+            address = embedded.address
+        else:
+            address = parse_address(args.broker)
+        broker = DemoBroker(address, f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
+        client = stack.enter_context(SimpleClient(address, (LABELS,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
-        where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * place.shared
-        delta = CounterDelta(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
-        stack.callback(_forget, client, place, wearers)
-        parts.append(stack.enter_context(_daemon(place, folder)))
-        parts.append(stack.enter_context(Publishing(client, wearers, place.sensors)))
-        shown = stack.enter_context(screen(delta.table))
+        where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * broker.shared
+        results = DemoResults(wearers.by_name, f"HARD demo: simulated wearers (Ctrl-C ends){where}")
+        stack.callback(_clear, client, broker, wearers)
+        components.append(stack.enter_context(_daemon(broker, folder)))
+        components.append(stack.enter_context(WearersThread(client, wearers, broker.sensor_topic)))
+        shown = stack.enter_context(screen(results.table))
         shown.line(f"{args.devices} simulated wearers and the daemon on the broker at {client.address}{where}")
         with contextlib.suppress(KeyboardInterrupt):
-            watch(client, delta, shown, parts, args.seconds or float("inf"))
-    print(delta.line(), flush=True)
+            watch(client, results, shown, components, args.seconds or float("inf"))
+    print(results.line(), flush=True)
     return 0
 
 
-def watch(client: SimpleClient, delta: CounterDelta, shown: Screen, parts: Sequence[Part], seconds: float) -> None:
-    """Shows labels until `seconds` after the first. Raises CommandError where a part dies or no label comes."""
+def watch(
+    client: SimpleClient, results: DemoResults, shown: Screen, components: Sequence[Component], seconds: float
+) -> None:
+    """Shows labels until `seconds` after the first. Raises CommandError where a component ends or no label comes."""
     begin = time.monotonic()
-    while delta.first_at is None or time.monotonic() < delta.first_at + seconds:
+    while results.first_at is None or time.monotonic() < results.first_at + seconds:
         message = next_message(client)
         label = read_label(message[1]) if message else None
-        if label and delta.add(label):
-            newest = delta.newest[label.device]
+        if label and results.add(label):
+            newest = results.newest[label.device]
             shown.line(as_line(label, newest[1] if newest else None))
         shown.draw()
-        for part in parts:
-            part.check()
-        if delta.first_at is None and time.monotonic() > begin + FIRST_LABEL_S:
+        for component in components:
+            component.check()
+        if results.first_at is None and time.monotonic() > begin + FIRST_LABEL_S:
             raise CommandError(f"no label came in {FIRST_LABEL_S:g} s, though every part of the demo runs")
 
 
-def as_line(label: Label, truth: str | None) -> str:
+def as_line(label: ShownLabel, truth: str | None) -> str:
     return (
         f"{label.device:<8} true {truth or 'changing':<11} label {label.label:<11} {label.confidence:.2f}"
         f"  {label.latency_s.total * 1000:.1f} ms"
     )
 
 
-class Part(Protocol):
-    """Something without which the demo can't go on."""
+class Component(Protocol):
+    """A process or thread that the demo needs."""
 
     def check(self) -> None:
         """Raises CommandError where it has ended."""
         ...
 
 
-class Orderly(contextlib.ExitStack):
-    """Ends what it holds undisturbed: SIGTERM and SIGHUP are like Ctrl-C, and while things end a second one is ignored,
-    for it would leave a child behind. Each step of the end is bounded."""
+class UninterruptedExitStack(contextlib.ExitStack):
+    """SIGTERM and SIGHUP act like Ctrl-C; while the stack closes, further signals are ignored, since one would leave a
+    process behind. Each step of the closing has a time limit."""
 
     def __enter__(self) -> Self:
         self._before = [signal.signal(number, signal.default_int_handler) for number in SIGNALS]
@@ -184,8 +188,8 @@ class Orderly(contextlib.ExitStack):
                 signal.signal(number, handler)
 
 
-class Publishing:
-    """The wearers' own thread, while the block runs."""
+class WearersThread:
+    """Publishes the wearers' samples in a thread of its own while the block runs."""
 
     def __init__(self, client: SimpleClient, wearers: Wearers, topic: str) -> None:
         self._client, self._wearers, self._topic = client, wearers, topic
@@ -193,7 +197,7 @@ class Publishing:
         self._failure: CommandError | None = None
         self._thread = threading.Thread(target=self._publish, name="wearers")
 
-    def __enter__(self) -> Publishing:
+    def __enter__(self) -> WearersThread:
         self._thread.start()
         return self
 
@@ -213,30 +217,29 @@ class Publishing:
             self._failure = failure
 
 
-def _daemon(place: Place, folder: Path) -> DaemonProcess:
-    where = parse_address(place.url)
+def _daemon(broker: DemoBroker, folder: Path) -> DaemonProcess:
     settings = {
-        "mqtt.host": where.host,
-        "mqtt.port": where.port,
-        "mqtt.tls": str(where.tls is not None).lower(),
-        "mqtt.client_id": place.instance,
-        "instance": place.instance,
-        "ingest.topics": json.dumps([place.sensors]),
+        "mqtt.host": broker.address.host,
+        "mqtt.port": broker.address.port,
+        "mqtt.tls": str(broker.address.tls is not None).lower(),
+        "mqtt.client_id": broker.instance,
+        "instance": broker.instance,
+        "ingest.topics": json.dumps([broker.sensor_topic]),
         "metrics.port": 0,
         "state.dir": folder / "state",
     }
     # By environment: every user of the machine can read the command line of a process.
-    secret = {"HARD_MQTT__USERNAME": where.username, "HARD_MQTT__PASSWORD": where.password}
+    secret = {"HARD_MQTT__USERNAME": broker.address.username, "HARD_MQTT__PASSWORD": broker.address.password}
     environment = {name: value for name, value in secret.items() if value is not None}
     overrides = [f"{name}={value}" for name, value in settings.items()]
     return DaemonProcess(folder / "daemon.log", overrides, environment=environment)
 
 
-def _forget(client: SimpleClient, place: Place, wearers: Wearers) -> None:
-    """Removes what the daemon left on a broker that lives on: what is retained, and its session."""
-    if not place.shared:
+def _clear(client: SimpleClient, broker: DemoBroker, wearers: Wearers) -> None:
+    """Removes what the daemon left on a shared broker: its retained messages and its session."""
+    if not broker.shared:
         return
-    for topic in (f"@{place.instance}/status", f"@{place.instance}/health", *(f"{d}/state" for d in wearers.by_name)):
+    for topic in (f"@{broker.instance}/status", f"@{broker.instance}/health", *(f"{d}/state" for d in wearers.by_name)):
         client.publish(f"hard/{topic}", b"", retain=True)
-    with contextlib.suppress(CommandError), SimpleClient(parse_address(place.url), client_id=place.instance):
-        pass  # a clean session takes the place of the daemon's
+    with contextlib.suppress(CommandError), SimpleClient(broker.address, client_id=broker.instance):
+        pass  # a clean session replaces the daemon's

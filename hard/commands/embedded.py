@@ -1,7 +1,7 @@
 """A small MQTT broker in a process of its own, for the demo: `python -m hard.commands.embedded PORT`.
 
-amqtt on the loopback interface, anonymous, MQTT 3.1.1, unbounded queues: for demo and quick tests only. Ends when its
-standard input does, so it never outlives who started it.
+amqtt on the loopback interface, anonymous, MQTT 3.1.1, unbounded queues: for demo and quick tests only. It ends when
+its standard input ends, so it never outlives the process that started it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`hard health`: how a daemon is, from what it says on its broker. For people one screen, for scripts an exit code."""
+"""`hard health`: whether a daemon is healthy, from its own messages on the broker: one screen, and an exit code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hard.mqtt.broker_address import BrokerAddress
 from hard.mqtt.simple_client import SimpleClient
 from hard.settings import Settings, load
 
-ANSWER_S = 5.0  # a broker that has said nothing by then has nothing to say
+ANSWER_S = 5.0  # retained messages come at once; a daemon that has just started needs a moment
 OVERDUE = 2.5  # health records that may be missing before the daemon counts as silent
 
 
 class Verdict(msgspec.Struct):
-    """What `--json` prints. Healthy is a daemon without `problems`, a sentence each."""
+    """What `--json` prints. A daemon without `problems` is healthy; each is a sentence."""
 
     healthy: bool
     problems: list[str]
@@ -36,43 +36,45 @@ def main(args: argparse.Namespace) -> int:
     settings = load(args.config, args.overrides)
     address = wiring.session_options(settings).address
     try:
-        found = ask(address, settings)
+        found = query(address, settings)
     except CommandError as failure:
         found = Verdict(False, [str(failure)])
     print(msgspec.json.encode(found).decode() if args.json else "\n".join(screen(found, time.time())))
     return 0 if found.healthy else 1
 
 
-def ask(address: BrokerAddress, settings: Settings) -> Verdict:
-    """The verdict from the retained status and health; waits a moment for a daemon that has just started."""
+def query(address: BrokerAddress, settings: Settings) -> Verdict:
+    """The verdict from the retained status and health; waits up to ANSWER_S for a daemon that has just started."""
     until = time.monotonic() + ANSWER_S
-    status, health, found = None, None, judge(None, None, time.time())
+    status, health, found = None, None, assess(None, None, time.time())
     for topic, payload in retained(address, settings.own_topic, until):
         if topic.endswith("/status"):
             status = payload.decode(errors="replace")
         else:
             health = payload
-        found = judge(status, health, time.time())
+        found = assess(status, health, time.time())
         if found.healthy or (status == "offline" and health is not None):
             break
     return found
 
 
-def judge(status: str | None, payload: bytes | None, now: float) -> Verdict:
+def assess(status: str | None, payload: bytes | None, now: float) -> Verdict:
     """Status, health payload and the Unix time → verdict."""
     if status is None:
-        return Verdict(False, ["no daemon has spoken on this broker under this name"])
+        return Verdict(False, ["no daemon has published its status on this broker under this name"])
     if status != "online":
         return Verdict(False, [f"the daemon is {status}"], status)
     if payload is None:
-        return Verdict(False, ["the daemon is online and has not told its health"], status)
+        return Verdict(False, ["the daemon is online and has not published its health"], status)
     try:
         health = msgspec.json.decode(payload, type=Health)
     except msgspec.MsgspecError as error:
         return Verdict(False, [f"the health record is of another version: {error}"], status)
     problems = list(health.problems)
     if (age_s := now - health.at) > OVERDUE * health.every_s:
-        problems.insert(0, f"the daemon's last word is {age_s:.0f} s old, though one is due every {health.every_s:g} s")
+        problems.insert(
+            0, f"the daemon's last health record is {age_s:.0f} s old, though one is due every {health.every_s:g} s"
+        )
     return Verdict(not problems, problems, status, health)
 
 
@@ -85,24 +87,24 @@ def retained(address: BrokerAddress, own_topic: str, until: float) -> Iterator[t
 
 
 def screen(found: Verdict, now: float) -> Iterator[str]:
-    """The verdict for people, at the Unix time `now`."""
+    """The lines of the verdict for people, at the Unix time `now`."""
     yield "healthy" if found.healthy else "unhealthy: " + "; ".join(found.problems)
     if (h := found.health) is None:
         return
     hours, seconds = divmod(h.uptime_s, 3600)
     ms = ["–" if s is None else f"{s * 1000:.1f} ms" for s in (h.latency_s.p50, h.latency_s.p99)]
     yield f"{'version':10}{h.version}, model {h.model}" + (f", instance {h.instance}" if h.instance else "")
-    yield f"{'told':10}{now - h.at:.0f} s ago"
+    yield f"{'updated':10}{now - h.at:.0f} s ago"
     yield f"{'up':10}{hours:.0f} h {seconds // 60:.0f} min, {h.rss_bytes / 1e6:.0f} MB"
     yield f"{'devices':10}{h.devices.active} of {h.devices.known} active"
     yield f"{'a second':10}{h.rates.messages:.1f} messages, {h.rates.samples:.1f} samples, {h.rates.labels:.1f} labels"
     yield f"{'waiting':10}{h.queues.messages} messages, {h.queues.windows} windows, {h.queues.outbox} for the broker"
     yield f"{'latency':10}p50 {ms[0]}, p99 {ms[1]}"
     for name in ("messages", "samples", "windows"):
-        yield f"{name:10}{book(getattr(h.accounting, name))}"
+        yield f"{name:10}{counted(getattr(h.accounting, name))}"
 
 
-def book(counts: MessageCounters | SampleCounters | WindowCounters) -> str:
-    """What a book counted, without its zeros."""
-    counted = {name: n for name, n in msgspec.structs.asdict(counts).items() if n}
-    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counted.items()) or "none yet"
+def counted(counts: MessageCounters | SampleCounters | WindowCounters) -> str:
+    """The counters that are not zero."""
+    nonzero = {name: n for name, n in msgspec.structs.asdict(counts).items() if n}
+    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in nonzero.items()) or "none yet"

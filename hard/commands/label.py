@@ -25,7 +25,7 @@ from hard.recordings.recordings import Recording
 from hard.recordings.tables import NoTimesError
 from hard.records import Prediction, Window
 
-BATCH = 256  # windows a scorer call: large enough that the call costs nothing, small enough that the bar moves
+BATCH = 256  # windows a scorer call: large enough that the call costs little, small enough that the bar moves
 
 Labelled = tuple[Window, str | None]
 
@@ -49,12 +49,15 @@ def main(args: argparse.Namespace) -> int:
                 truths.append(truth)
                 labels.append(prediction.label)
     sys.stdout.buffer.flush()
-    tell_rejected(args.file, rejected)
+    print_rejected(args.file, rejected)
     if not count:
         length_s = classifier.bundle.manifest.window.length_s
         raise UsageError(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
-        print(_told(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score", file=sys.stderr)
+        print(
+            _score_text(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score",
+            file=sys.stderr,
+        )
         subjects = list(dict.fromkeys(run.subject for run in runs))
         if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
             print(warning, file=sys.stderr)
@@ -109,11 +112,11 @@ def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[s
     return runs, rejected
 
 
-def tell_rejected(file: str, rejected: Counter[str]) -> None:
-    """One line on standard error, where anything was rejected."""
-    told = ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common() if n)
-    if told:
-        print(f"hard: {file}: rejected {told}", file=sys.stderr)
+def print_rejected(file: str, rejected: Counter[str]) -> None:
+    """Prints one line on standard error where anything was rejected."""
+    counts = ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common() if n)
+    if counts:
+        print(f"hard: {file}: rejected {counts}", file=sys.stderr)
 
 
 def _classifier(args: argparse.Namespace) -> Classifier:
@@ -137,6 +140,6 @@ def _batches(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:
         yield batch
 
 
-def _told(score: scores.Score) -> str:
+def _score_text(score: scores.Score) -> str:
     head = f"{score.count} windows of one known truth: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}"
     return f"{head}\n{scores.table(score)}"

@@ -1,4 +1,4 @@
-"""Labels as they come from a broker, and a place to show them: a table on a terminal, plain lines elsewhere."""
+"""Labels that come from a broker, and a screen that shows them: a table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hard.mqtt.simple_client import SimpleClient
 REDRAW_S = 0.25
 
 
-class Latency(msgspec.Struct, frozen=True):
+class ShownLatency(msgspec.Struct, frozen=True):
     total: float
 
 
-class Label(msgspec.Struct, frozen=True):
-    """What of an activity payload is shown."""
+class ShownLabel(msgspec.Struct, frozen=True):
+    """The fields of a label that are shown."""
 
     device: str
     label: str
@@ -33,29 +33,29 @@ class Label(msgspec.Struct, frozen=True):
     start: float
     end: float
     window_id: str
-    latency_s: Latency
+    latency_s: ShownLatency
 
 
-class State(msgspec.Struct, frozen=True):
-    """What of a state payload is shown."""
+class ShownState(msgspec.Struct, frozen=True):
+    """The fields of a state that are shown."""
 
     label: str
     since: float
 
 
-_label, _state = msgspec.json.Decoder(Label), msgspec.json.Decoder(State)
+_label, _state = msgspec.json.Decoder(ShownLabel), msgspec.json.Decoder(ShownState)
 
 
-def read_label(payload: bytes) -> Label | None:
-    """None for what is no label of ours: a broker may carry anything."""
+def read_label(payload: bytes) -> ShownLabel | None:
+    """A label; None where the payload is none, since a broker carries all kinds of messages."""
     try:
         return _label.decode(payload)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
 
 
-def read_state(payload: bytes) -> State | None:
-    """None for what is no state of ours, such as the empty payload that removes one."""
+def read_state(payload: bytes) -> ShownState | None:
+    """A state; None where the payload is none, such as the empty one that removes a state."""
     try:
         return _state.decode(payload)
     except (msgspec.DecodeError, msgspec.ValidationError):
@@ -63,17 +63,17 @@ def read_state(payload: bytes) -> State | None:
 
 
 def printable(text: str) -> str:
-    """`text` that others wrote, for a terminal: without control characters."""
+    """Foreign `text` for a terminal: without control characters."""
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def cell(text: str) -> Text:
-    """The same for a table: as it stands, for rich would read brackets as markup."""
+    """The same for a table, where rich would read brackets as markup."""
     return Text(printable(text))
 
 
 class Screen:
-    """Draws `table()` again and again on a terminal; elsewhere prints the lines that it is given."""
+    """On a terminal draws `table()` again at most each REDRAW_S; elsewhere prints the lines."""
 
     def __init__(self, live: Live | None, table: Callable[[], Table]) -> None:
         self._live, self._table, self._drawn = live, table, 0.0

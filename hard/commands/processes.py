@@ -249,8 +249,8 @@ class EmbeddedBroker(Process):
         super().__init__("the embedded broker", command, folder / "embedded-broker.log")
 
     @property
-    def url(self) -> str:
-        return f"mqtt://{LOOPBACK}:{self.port}"
+    def address(self) -> BrokerAddress:
+        return BrokerAddress(LOOPBACK, self.port)
 
     def start(self) -> None:
         """Returns when it accepts connections. Raises CommandError."""

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where that is a terminal and nothing else is printed to one."""
+"""A progress bar on standard error, if that is a terminal and the command prints nothing else to a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 @contextmanager
 def progress(verb: str, total: float, *, prints: bool) -> Iterator[Callable[[float], None]]:
-    """Gives a function that advances the bar. `prints`: the command writes its results to standard output meanwhile."""
+    """Yields a function that advances the bar. `prints`: the command also writes results to standard output."""
     console = Console(stderr=True)
     shown = console.is_terminal and not (prints and sys.stdout.isatty())
     columns = TextColumn(verb), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()

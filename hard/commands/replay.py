@@ -1,11 +1,11 @@
-"""`hard replay FILE`: a recording as live messages, a device a subject, a message for each second of recording.
+"""`hard replay FILE`: a recording as live messages, one device for each subject, one message for each second.
 
-Device clocks are shifted so that each subject begins now. A jump forward between two runs stays in device time, though
-nobody waits for it longer than 2 s. A jump back is replayed as a jump of 2 s forward, for at any other speed than 1 the
-daemon couldn't tell a clock set back from late messages.
+Device clocks are shifted so that each subject begins now. A jump forward between two runs stays in device time, but the
+replay waits at most 2 s for it. A jump back is replayed as a jump of 2 s forward: at other speeds than 1 the daemon
+could not distinguish a clock set back from late messages.
 
-The broker's acknowledgements pace speed 0, and a broker acknowledges what it will later drop for a slow subscriber:
-mosquitto keeps `max_queued_messages`, 1000 by default.
+At speed 0 the broker's acknowledgements set the pace. A broker also acknowledges messages that it later drops for a
+slow subscriber: mosquitto keeps `max_queued_messages`, 1000 by default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hard.commands.label import read_recording, tell_rejected
+from hard.commands.label import print_rejected, read_recording
 from hard.commands.progress import progress
 from hard.errors import UsageError
 from hard.formats import native_json
@@ -35,8 +35,8 @@ LONGEST_WAIT_S = 2.0
 AFTER_JUMP_BACK_S = 2.0
 
 
-class Part(NamedTuple):
-    """One message to come: due at `due_s` after the beginning, at speed 1; `time` (N,) device Unix s, `xyz` (N, 3)."""
+class ScheduledMessage(NamedTuple):
+    """One message: due `due_s` after the beginning, at speed 1; `time` (N,) in device Unix s, `xyz` (N, 3)."""
 
     due_s: float
     subject: str
@@ -46,9 +46,9 @@ class Part(NamedTuple):
 
 
 def main(args: argparse.Namespace) -> int:
-    """Publishes the recording; tells on standard error what went out. Ctrl-C ends it early."""
+    """Publishes the recording, then prints the counts on standard error. Ctrl-C ends it early."""
     runs, rejected = read_recording(args)
-    tell_rejected(args.file, rejected)
+    print_rejected(args.file, rejected)
     for run in runs:
         if not is_device_name(run.subject):
             raise UsageError(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
@@ -57,14 +57,15 @@ def main(args: argparse.Namespace) -> int:
     with SimpleClient(parse_address(args.broker)) as client, progress("replaying", samples, prints=False) as advance:
         begin, begin_wall = time.monotonic(), time.time()
         with contextlib.suppress(KeyboardInterrupt):
-            for part in parts(runs, begin_wall):
+            for message in schedule(runs, begin_wall):
                 if args.speed:
-                    time.sleep(max(0.0, begin + part.due_s / args.speed - time.monotonic()))
+                    time.sleep(max(0.0, begin + message.due_s / args.speed - time.monotonic()))
                 client.publish(
-                    args.topic.replace("{device}", part.subject), native_json.write(part.time, part.xyz, part.rate_hz)
+                    args.topic.replace("{device}", message.subject),
+                    native_json.write(message.time, message.xyz, message.rate_hz),
                 )
-                sent += len(part.time)
-                advance(len(part.time))
+                sent += len(message.time)
+                advance(len(message.time))
     print(
         f"hard: {args.file}: {client.published} messages, {sent} of {samples} samples published in "
         f"{time.monotonic() - begin:.1f} s; {client.acknowledged} messages acknowledged",
@@ -73,15 +74,17 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def parts(runs: Iterable[Recording], begin_wall: float) -> Iterator[Part]:
-    """The messages of all subjects in the order in which they are due; each subject begins at `begin_wall`."""
+def schedule(runs: Iterable[Recording], begin_wall: float) -> Iterator[ScheduledMessage]:
+    """The messages of all subjects, ordered by when they are due; each subject begins at `begin_wall`."""
     by_subject: dict[str, list[Recording]] = {}
     for run in runs:
         by_subject.setdefault(run.subject, []).append(run)
-    return heapq.merge(*(_of_one(own, begin_wall) for own in by_subject.values()), key=lambda part: part.due_s)
+    return heapq.merge(
+        *(_schedule_subject(own, begin_wall) for own in by_subject.values()), key=lambda message: message.due_s
+    )
 
 
-def _of_one(runs: list[Recording], begin_wall: float) -> Iterator[Part]:
+def _schedule_subject(runs: list[Recording], begin_wall: float) -> Iterator[ScheduledMessage]:
     due_s, clock, last = 0.0, begin_wall, None
     for run in runs:
         if last is not None:
@@ -95,7 +98,9 @@ def _of_one(runs: list[Recording], begin_wall: float) -> Iterator[Part]:
         for part in np.split(np.arange(len(since)), np.unique(bounds)):
             if len(part):
                 # A message goes out with its last sample.
-                yield Part(due_s + float(since[part[-1]]), run.subject, clock + since[part], run.xyz[part], rate_hz)
+                yield ScheduledMessage(
+                    due_s + float(since[part[-1]]), run.subject, clock + since[part], run.xyz[part], rate_hz
+                )
         due_s += float(since[-1])
         clock += float(since[-1])
         last = run.time[-1]

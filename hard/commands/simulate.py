@@ -14,7 +14,7 @@ from hard.mqtt.simple_client import SimpleClient
 
 
 def main(args: argparse.Namespace) -> int:
-    """Publishes until the time is over or Ctrl-C, then tells on standard error what went out."""
+    """Publishes until the time is over or Ctrl-C, then prints the counts on standard error."""
     among = (args.one_activity,) if args.one_activity else ()
     with SimpleClient(parse_address(args.broker)) as client:
         try:

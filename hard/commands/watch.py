@@ -1,4 +1,4 @@
-"""`hard watch`: the labels on a broker, a row a device."""
+"""`hard watch`: shows the labels on a broker, one row for each device."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from hard.commands.live import Label, cell, columns, next_message, printable, read_label, read_state, screen
+from hard.commands.live import ShownLabel, cell, columns, next_message, printable, read_label, read_state, screen
 from hard.errors import UsageError
 from hard.mqtt.broker_address import parse_address
 from hard.mqtt.simple_client import SimpleClient
 
-MAX_DEVICES = 1000  # the least recently heard makes room
+MAX_DEVICES = 1000  # beyond, the device that sent longest ago is dropped
 
 
 @dataclass(slots=True)
 class Row:
-    label: Label
+    label: ShownLabel
     heard_at: float
 
 
 class Board:
-    """The newest label of each device, and since when its state is what it is."""
+    """The newest label of each device, and the time since which its state holds."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.since: dict[str, float] = {}
 
-    def label(self, label: Label) -> None:
+    def label(self, label: ShownLabel) -> None:
         self.rows.pop(label.device, None)
         self.rows[label.device] = Row(label, time.monotonic())
         if len(self.rows) > MAX_DEVICES:
@@ -45,10 +45,10 @@ class Board:
             self.since[device] = since
 
     def clock(self, device: str) -> str:
-        """Local time of day since when, by the device's own clock; a dash where that is not known, or no time."""
+        """The local time since which the state holds, by the device's own clock; a dash where it is not known."""
         try:
             return time.strftime("%H:%M:%S", time.localtime(self.since[device]))
-        except (KeyError, OverflowError, ValueError, OSError):  # what a platform can't count
+        except (KeyError, OverflowError, ValueError, OSError):  # a time that the platform can't represent
             return "–"
 
     def table(self) -> Table:
@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def as_line(label: Label, since: str) -> str:
+def as_line(label: ShownLabel, since: str) -> str:
     sure = "" if label.accepted else "  (not accepted)"
     return (
         f"{printable(label.device):<12} {printable(label.label):<12} {label.confidence:.2f}  since {since}"

@@ -1,4 +1,4 @@
-"""Simulated wearers on a broker: each sends one message a second, the wearers spread over the second, in real time."""
+"""Simulated wearers on a broker, in real time: each sends one message a second, spread over the second."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hard.simulator import Wearer
 
 
 @dataclass(slots=True)
-class Counts:
-    """What was sent; `behind_s` is how late the latest message went out."""
+class SentCounts:
+    """What was sent; `behind_s` is the greatest delay of a message."""
 
     messages: int = 0
     samples: int = 0
@@ -27,7 +27,7 @@ class Wearers:
     def __init__(
         self, count: int, *, name: str = "sim", rate_hz: float = 50.0, seed: int = 0, among: Sequence[str] = ()
     ) -> None:
-        self.rate_hz, self.counts = rate_hz, Counts()
+        self.rate_hz, self.counts = rate_hz, SentCounts()
         self._begin, self._begin_wall = time.monotonic(), time.time()
         self.by_name = {
             f"{name}-{i + 1}": Wearer((seed, i), rate_hz, start=self._begin_wall + i / count, among=among)
@@ -35,7 +35,7 @@ class Wearers:
         }
 
     def publish(self, client: SimpleClient, topic: str, stop: threading.Event, seconds: float = float("inf")) -> None:
-        """Publishes every wearer's seconds, each when it is over, until `stop` is set or `seconds` are over."""
+        """Publishes each second of every wearer when it is over, until `stop` is set or `seconds` have passed."""
         second = 0
         while second < seconds:
             n = int((second + 1) * self.rate_hz) - int(second * self.rate_hz)

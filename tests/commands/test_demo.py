@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from support.mosquitto import Mosquitto
 
-from hard.commands.demo import CounterDelta
-from hard.commands.live import Label, Latency
+from hard.commands.demo import DemoResults
+from hard.commands.live import ShownLabel, ShownLatency
 from hard.formats import native_json
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
@@ -91,7 +91,7 @@ def session_is_kept(mosquitto: Mosquitto, client_id: str) -> bool:
 
 
 @pytest.mark.slow
-def test_on_a_broker_in_use_it_touches_nobody_and_leaves_nothing(mosquitto: Mosquitto) -> None:
+def test_on_a_shared_broker_it_affects_nothing_and_leaves_nothing(mosquitto: Mosquitto) -> None:
     in_use = {"hard/status": b"online", "hard/health": b"{}", "hard/belt/state": b"{}"}
     with SimpleClient(mosquitto.address) as others:
         for topic, payload in in_use.items():
@@ -141,7 +141,7 @@ def test_ctrl_c_ends_everything(mosquitto: Mosquitto, number: signal.Signals) ->
 
 
 @pytest.mark.slow
-def test_a_dead_daemon_is_told_and_everything_ends() -> None:
+def test_a_dead_daemon_is_named_and_everything_ends() -> None:
     pytest.importorskip("amqtt", reason="the embedded broker is in the extra `demo`")
     with demo("--devices", "1") as process:
         first_label(process)
@@ -155,29 +155,29 @@ def test_a_dead_daemon_is_told_and_everything_ends() -> None:
     assert gone(inside)
 
 
-def label(device: str, name: str, start: float, end: float, total_s: float = 0.01) -> Label:
-    return Label(device, name, 0.9, True, start, end, f"{device}:{round(end * 1000)}", Latency(total_s))
+def label(device: str, name: str, start: float, end: float, total_s: float = 0.01) -> ShownLabel:
+    return ShownLabel(device, name, 0.9, True, start, end, f"{device}:{round(end * 1000)}", ShownLatency(total_s))
 
 
 def test_right_counts_windows_of_one_activity_only() -> None:
     wearer = Wearer(0, 50.0)
     motion = wearer.take(50 * 60)
-    delta = CounterDelta({"demo-1": wearer})
-    assert delta.line() == "0 labels, – % right, p50 0.0 ms, p99 0.0 ms"
+    results = DemoResults({"demo-1": wearer})
+    assert results.line() == "0 labels, – % right, p50 0.0 ms, p99 0.0 ms"
     change = next(float(t) for t, a in zip(motion.time, motion.activity, strict=True) if a != motion.activity[0])
-    assert delta.add(label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
-    assert delta.add(label("demo-1", "Flying", change - 5, change - 1, 0.004))
-    assert delta.add(label("demo-1", "Flying", change - 2, change + 2, 0.003))
-    assert (delta.labels, delta.judged, delta.right) == (3, 2, 1)
-    assert delta.line() == "3 labels, 50.0 % right, p50 3.0 ms, p99 4.0 ms"
-    assert delta.table().row_count == 1
+    assert results.add(label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
+    assert results.add(label("demo-1", "Flying", change - 5, change - 1, 0.004))
+    assert results.add(label("demo-1", "Flying", change - 2, change + 2, 0.003))
+    assert (results.labels, results.compared, results.right) == (3, 2, 1)
+    assert results.line() == "3 labels, 50.0 % right, p50 3.0 ms, p99 4.0 ms"
+    assert results.table().row_count == 1
 
 
-def test_labels_of_others_and_second_labels_of_a_window_are_not_ours() -> None:
+def test_labels_of_other_devices_and_second_labels_of_a_window_do_not_count() -> None:
     wearer = Wearer(0, 50.0)
     wearer.take(500)
-    delta = CounterDelta({"demo-1": wearer})
-    assert not delta.add(label("other", "Walking", 0, 4))
-    assert delta.add(label("demo-1", "Walking", 0, 4))
-    assert not delta.add(label("demo-1", "Sitting", 0, 4))
-    assert delta.labels == 1
+    results = DemoResults({"demo-1": wearer})
+    assert not results.add(label("other", "Walking", 0, 4))
+    assert results.add(label("demo-1", "Walking", 0, 4))
+    assert not results.add(label("demo-1", "Sitting", 0, 4))
+    assert results.labels == 1

@@ -14,7 +14,7 @@ from support.daemon import ROOT, batch, daemon, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
-from hard.commands.health import judge, screen
+from hard.commands.health import assess, screen
 from hard.commands.processes import free_port
 
 
@@ -49,9 +49,9 @@ def test_a_daemon_at_work_is_healthy_and_a_stopped_one_is_not(mosquitto: Mosquit
         assert done.stdout.startswith("healthy\nversion   ")
         assert "windows   3 closed, 3 published" in done.stdout
         done = ask(mosquitto.port, "--json")
-        told = json.loads(done.stdout)
-        assert (done.returncode, told["healthy"], told["problems"], told["status"]) == (0, True, [], "online")
-        assert set(told["health"]) == set(json.loads(listener.last["hard/health"]))
+        verdict = json.loads(done.stdout)
+        assert (done.returncode, verdict["healthy"], verdict["problems"], verdict["status"]) == (0, True, [], "online")
+        assert set(verdict["health"]) == set(json.loads(listener.last["hard/health"]))
         assert running.stop() == 0
         eventually(lambda: listener.last["hard/status"] == b"offline")
         done = ask(mosquitto.port)
@@ -66,12 +66,12 @@ def test_a_named_instance_is_asked_by_its_name(mosquitto: Mosquitto) -> None:
         done = ask(mosquitto.port)
         assert (done.returncode, done.stdout) == (
             1,
-            "unhealthy: no daemon has spoken on this broker under this name\n",
+            "unhealthy: no daemon has published its status on this broker under this name\n",
         )
 
 
 @pytest.mark.slow
-def test_a_stuck_stage_is_told_before_the_next_record_is_due(mosquitto: Mosquitto) -> None:
+def test_a_stuck_stage_is_reported_before_the_next_record_is_due(mosquitto: Mosquitto) -> None:
     code = "import threading\nfrom hard.model.classifier import Classifier\n"
     code += "Classifier.classify = lambda *_: threading.Event().wait()"
     overrides = ("grace_s=0", "stuck_after_s=120")
@@ -104,16 +104,16 @@ def test_bad_settings_exit_2() -> None:
 @pytest.mark.parametrize(
     ("status", "payload", "now", "problem"),
     [
-        (None, record(), 1001, "no daemon has spoken"),
+        (None, record(), 1001, "no daemon has published its status"),
         ("offline", record(), 1001, "the daemon is offline"),
-        ("online", None, 1001, "has not told its health"),
+        ("online", None, 1001, "has not published its health"),
         ("online", b"{}", 1001, "of another version"),
-        ("online", record(), 1151, "last word is 151 s old, though one is due every 60 s"),
+        ("online", record(), 1151, "last health record is 151 s old, though one is due every 60 s"),
         ("online", record(problems=["it hurts"]), 1001, "it hurts"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(status: str | None, payload: bytes | None, now: float, problem: str) -> None:
-    found = judge(status, payload, now)
+    found = assess(status, payload, now)
     assert not found.healthy
     assert problem in "; ".join(found.problems)
     assert problem in next(screen(found, now))
@@ -121,4 +121,4 @@ def test_what_is_wrong_is_a_sentence(status: str | None, payload: bytes | None, 
 
 @pytest.mark.parametrize("now", [900, 1001, 1149])
 def test_a_recent_record_without_problems_is_healthy_whatever_the_clocks_differ(now: float) -> None:
-    assert judge("online", record(), now).healthy
+    assert assess("online", record(), now).healthy

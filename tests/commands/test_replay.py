@@ -12,7 +12,7 @@ import pytest
 from support.mosquitto import Mosquitto
 
 from hard import cli
-from hard.commands.replay import parts, sample_rate
+from hard.commands.replay import sample_rate, schedule
 from hard.mqtt.simple_client import SimpleClient
 from hard.recordings.recordings import Recording
 
@@ -23,26 +23,26 @@ def run(start: float, seconds: float, *, subject: str = "1", rate_hz: float = 50
 
 
 def test_a_message_holds_a_second_and_is_due_with_its_last_sample() -> None:
-    made = list(parts([run(5000, 3.5)], 1e9))
+    made = list(schedule([run(5000, 3.5)], 1e9))
     assert [len(part.time) for part in made] == [50, 50, 50, 25]
     assert [part.due_s for part in made] == pytest.approx([0.98, 1.98, 2.98, 3.48])
     np.testing.assert_allclose(np.concatenate([p.time for p in made]), 1e9 + np.arange(175) / 50, rtol=0, atol=1e-6)
 
 
 def test_a_jump_stays_in_device_time_but_nobody_waits_for_it() -> None:
-    made = list(parts([run(100, 2), run(160, 2), run(161.98 + 1.5, 2)], 0.0))
+    made = list(schedule([run(100, 2), run(160, 2), run(161.98 + 1.5, 2)], 0.0))
     clock, due = [part.time[0] for part in made], [part.due_s for part in made]
     assert clock == pytest.approx([0, 1, 60, 61, 63.48, 64.48])
     assert due == pytest.approx([0.98, 1.98, 4.94, 5.94, 8.42, 9.42], abs=0.05)
 
 
 def test_a_jump_back_becomes_a_short_jump_forward() -> None:
-    made = list(parts([run(100, 2), run(50, 2)], 0.0))
+    made = list(schedule([run(100, 2), run(50, 2)], 0.0))
     assert [part.time[0] for part in made] == pytest.approx([0, 1, 1.98 + 2, 1.98 + 3])
 
 
 def test_subjects_wear_their_devices_at_the_same_time() -> None:
-    made = list(parts([run(100, 3, subject="a"), run(100, 3, subject="b"), run(900, 1, subject="a")], 0.0))
+    made = list(schedule([run(100, 3, subject="a"), run(100, 3, subject="b"), run(900, 1, subject="a")], 0.0))
     assert [part.subject for part in made] == ["a", "b", "a", "b", "a", "b", "a"]
     assert [part.due_s for part in made] == sorted(part.due_s for part in made)
 
@@ -51,7 +51,7 @@ def test_no_sample_is_lost_or_doubled_where_times_are_uneven() -> None:
     random = np.random.default_rng(3)
     steps = random.uniform(0.001, 0.9, 500)
     whole = Recording("1", 77 + np.cumsum(steps), random.normal(size=(500, 3)), None)
-    made = list(parts([whole], 0.0))
+    made = list(schedule([whole], 0.0))
     np.testing.assert_array_equal(np.concatenate([part.xyz for part in made]), whole.xyz)
     np.testing.assert_allclose(np.concatenate([part.time for part in made]), whole.time - whole.time[0], atol=1e-9)
 

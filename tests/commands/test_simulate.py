@@ -18,7 +18,7 @@ from support.listener import eventually
 from support.mosquitto import Mosquitto
 
 from hard import cli
-from hard.commands.live import Label, Latency, read_label, read_state
+from hard.commands.live import ShownLabel, ShownLatency, read_label, read_state
 from hard.commands.watch import MAX_DEVICES, Board, as_line
 from hard.mqtt.simple_client import SimpleClient
 
@@ -42,8 +42,8 @@ def test_a_message_a_second_a_device_spread_over_the_second(
     payloads = [json.loads(payload) for _, payload in messages]
     assert {len(payload["xyz"]) for payload in payloads} == {rate}
     np.testing.assert_allclose(np.diff([payload["t0"] for payload in payloads]), 0.25, atol=1e-5)
-    told = capsys.readouterr().err
-    assert f"12 messages, {12 * rate:.0f} samples published; 12 messages acknowledged" in told
+    summary = capsys.readouterr().err
+    assert f"12 messages, {12 * rate:.0f} samples published; 12 messages acknowledged" in summary
 
 
 def test_refuses_an_activity_that_it_cannot_do(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,7 @@ def test_the_board_is_bounded_and_draws() -> None:
     board = Board()
     for i in range(MAX_DEVICES + 5):
         board.state(f"d{i}", 1.0)
-        board.label(Label(f"d{i}", "Walking", 0.5, True, 0, 4, f"d{i}:4000", Latency(0.01)))
+        board.label(ShownLabel(f"d{i}", "Walking", 0.5, True, 0, 4, f"d{i}:4000", ShownLatency(0.01)))
     assert len(board.rows) == MAX_DEVICES
     assert "d4" not in board.since
     assert board.table().row_count == MAX_DEVICES
@@ -111,13 +111,13 @@ def drawn(board: Board) -> str:
 @pytest.mark.parametrize("name", ["left[a]", "[red]", "[/x]", ":smile:", "a\\", "[client=x]y"])
 def test_names_are_shown_as_they_are(name: str) -> None:
     board = Board()
-    board.label(Label(name, name, 0.5, True, 0, 4, "w", Latency(0.01)))
+    board.label(ShownLabel(name, name, 0.5, True, 0, 4, "w", ShownLatency(0.01)))
     assert drawn(board).count(name) == 2
 
 
 def test_control_characters_of_others_reach_no_terminal() -> None:
     board = Board()
-    label = Label("a\x1b[2Jb\n", "x\x9by", 0.5, True, 0, 4, "w", Latency(0.01))
+    label = ShownLabel("a\x1b[2Jb\n", "x\x9by", 0.5, True, 0, 4, "w", ShownLatency(0.01))
     board.label(label)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", drawn(board))
     assert as_line(label, "–").startswith("a�[2Jb�")
