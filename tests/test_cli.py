@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +13,6 @@ import pytest
 from hard import __version__, cli
 from hard.commands.processes import free_port
 from hard.errors import CommandError, UsageError
-from hard.model import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("run", "check-config", "health", "demo", "simulate", "replay", "label", "watch", "bundle")
@@ -110,7 +107,7 @@ def test_bad_arguments_are_exit_code_2(arguments: tuple[str, ...], capsys: pytes
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "told"),
+    ("raised", "code", "stderr"),
     [
         (UsageError("it can't be used"), 2, "hard: it can't be used\n"),
         (CommandError("it is not there"), 1, "hard: it is not there\n"),
@@ -118,7 +115,7 @@ def test_bad_arguments_are_exit_code_2(arguments: tuple[str, ...], capsys: pytes
     ],
 )
 def test_exit_codes(
-    raised: BaseException, code: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    raised: BaseException, code: int, stderr: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def main(_: argparse.Namespace) -> int:
         raise raised
@@ -126,7 +123,7 @@ def test_exit_codes(
     monkeypatch.setattr(cli, "import_module", lambda _: SimpleNamespace(main=main))
     assert cli.main(["watch"]) == code
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", told)
+    assert (captured.out, captured.err) == ("", stderr)
 
 
 def test_settings_reach_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,32 +133,6 @@ def test_settings_reach_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(arguments) == 0
     assert seen[0].config == Path("a.toml")
     assert seen[0].overrides == ["mqtt.port=1", "labels.hop_s=2", "log_level=debug"]
-
-
-def test_check_config_prints_the_settings() -> None:
-    done = hard("check-config", "--set", "mqtt.port=1999", "--log-level", "debug")
-    assert done.returncode == 0, done.stderr
-    settings = json.loads(done.stdout)
-    assert (settings["mqtt"]["port"], settings["log_level"]) == (1999, "debug")
-
-
-def test_bundle_show_is_a_screen_and_tells_what_the_card_tells() -> None:
-    done = hard("bundle", "show")
-    assert done.returncode == 0
-    folder = str(bundle.find())
-    assert max(len(line) for line in done.stdout.splitlines() if folder not in line) <= 110
-    rows = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    card = (bundle.find() / "README.md").read_text()
-    for title, name in (
-        ("Figures, validation", "figures, validation"),
-        ("Figures, train (LEAKY, the weights learnt from these)", "figures, train"),
-        ("Cross-validation, all test windows together", "figures, cross-validation"),
-    ):
-        found = re.search(rf"## {re.escape(title)}\n\n(\d+) windows. Accuracy ([.\d]+), macro-F1 (0.\d+)", card)
-        assert found
-        windows, accuracy, f1 = found.groups()
-        assert rows[name].strip().startswith(f"macro-F1 {f1}, accuracy {accuracy} on {windows} windows")
-    assert f"`labels.min_confidence`: **{rows['recommended'].split()[-1]}**" in card
 
 
 @pytest.mark.parametrize(

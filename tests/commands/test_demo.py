@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from support.mosquitto import Mosquitto
+from support.shown_labels import shown_label
 
 from hard.commands.demo import DemoResults
-from hard.commands.live import ShownLabel, ShownLatency
 from hard.formats import native_json
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
@@ -155,19 +155,15 @@ def test_a_dead_daemon_is_named_and_everything_ends() -> None:
     assert gone(inside)
 
 
-def label(device: str, name: str, start: float, end: float, total_s: float = 0.01) -> ShownLabel:
-    return ShownLabel(device, name, 0.9, True, start, end, f"{device}:{round(end * 1000)}", ShownLatency(total_s))
-
-
 def test_right_counts_windows_of_one_activity_only() -> None:
     wearer = Wearer(0, 50.0)
     motion = wearer.take(50 * 60)
     results = DemoResults({"demo-1": wearer})
     assert results.line() == "0 labels, – % right, p50 0.0 ms, p99 0.0 ms"
     change = next(float(t) for t, a in zip(motion.time, motion.activity, strict=True) if a != motion.activity[0])
-    assert results.add(label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
-    assert results.add(label("demo-1", "Flying", change - 5, change - 1, 0.004))
-    assert results.add(label("demo-1", "Flying", change - 2, change + 2, 0.003))
+    assert results.add(shown_label("demo-1", str(motion.activity[0]), change - 4, change, 0.002))
+    assert results.add(shown_label("demo-1", "Flying", change - 5, change - 1, 0.004))
+    assert results.add(shown_label("demo-1", "Flying", change - 2, change + 2, 0.003))
     assert (results.labels, results.compared, results.right) == (3, 2, 1)
     assert results.line() == "3 labels, 50.0 % right, p50 3.0 ms, p99 4.0 ms"
     assert results.table().row_count == 1
@@ -177,7 +173,7 @@ def test_labels_of_other_devices_and_second_labels_of_a_window_do_not_count() ->
     wearer = Wearer(0, 50.0)
     wearer.take(500)
     results = DemoResults({"demo-1": wearer})
-    assert not results.add(label("other", "Walking", 0, 4))
-    assert results.add(label("demo-1", "Walking", 0, 4))
-    assert not results.add(label("demo-1", "Sitting", 0, 4))
+    assert not results.add(shown_label("other", "Walking", 0, 4))
+    assert results.add(shown_label("demo-1", "Walking", 0, 4))
+    assert not results.add(shown_label("demo-1", "Sitting", 0, 4))
     assert results.labels == 1

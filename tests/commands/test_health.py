@@ -59,7 +59,7 @@ def test_a_daemon_at_work_is_healthy_and_a_stopped_one_is_not(mosquitto: Mosquit
 
 
 @pytest.mark.slow
-def test_a_named_instance_is_asked_by_its_name(mosquitto: Mosquitto) -> None:
+def test_a_named_instance_is_found_by_its_name(mosquitto: Mosquitto) -> None:
     with daemon(mosquitto.port, "instance=north") as running:
         running.ready()
         assert ask(mosquitto.port, "--set", "instance=north").returncode == 0

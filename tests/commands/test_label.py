@@ -68,7 +68,7 @@ def test_one_object_a_window(recording: Path, capfdbinary: pytest.CaptureFixture
     assert len(without) <= 4 * 3
 
 
-def test_is_what_the_classifier_says_of_the_daemons_windows(
+def test_labels_are_those_of_the_classifier_for_the_daemons_windows(
     recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     lines, _ = label(capfdbinary, recording, "--hop", "0.5")
@@ -135,7 +135,7 @@ def test_min_confidence_decides_what_is_accepted(recording: Path, capfdbinary: p
     assert all(line["accepted"] == (line["confidence"] >= 0.99) for line in lines)
 
 
-def test_tells_what_was_rejected_and_when_nothing_is_long_enough(
+def test_it_prints_what_was_rejected_and_when_no_run_is_long_enough(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     path = record(tmp_path / "r.txt", {"a": ("Walking",)}, seconds=3)
@@ -147,7 +147,7 @@ def test_tells_what_was_rejected_and_when_nothing_is_long_enough(
     assert "no run is long enough for a window of 4 s" in err.decode()
 
 
-def test_refuses_what_it_cannot_do(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_cannot_do_is_refused(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["label", str(recording), "--subjects", "a,zoe"]) == 2
     assert capsys.readouterr().err.endswith("has no subject zoe; it has a, b\n")
     bare = tmp_path / "bare.csv"
@@ -161,7 +161,7 @@ def test_refuses_what_it_cannot_do(recording: Path, tmp_path: Path, capsys: pyte
     assert "hard.json can't be read" in capsys.readouterr().err
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(recording: Path) -> None:
+def test_a_closed_pipe_is_no_error(recording: Path) -> None:
     program = f"{sys.executable} -m hard label {recording} --hop 0.02 | head -n 1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {program}"],
@@ -171,9 +171,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(recording: Path) -> None:
     assert json.loads(done.stdout)["subject"] == "a"
 
 
-def test_columns_of_another_name_are_read_as_those_of_the_usual_one(
-    recording: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_columns_can_be_named(recording: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     own = tmp_path / "own.csv"
     rows = [line.rstrip(";").split(",") for line in recording.read_text().splitlines()]
     own.write_text(
@@ -182,9 +180,9 @@ def test_columns_of_another_name_are_read_as_those_of_the_usual_one(
     )  # fmt: skip
     named = "time=Time (ms),x=acc X,y=acc Y,z=acc Z,subject=who,truth=doing"
     lines, _ = label(capfdbinary, own, "--columns", named)
-    usual, _ = label(capfdbinary, recording)
+    default, _ = label(capfdbinary, recording)
     assert [(line["subject"], line["label"], line.get("truth")) for line in lines] == [
-        (line["subject"], line["label"], line.get("truth")) for line in usual
+        (line["subject"], line["label"], line.get("truth")) for line in default
     ]
 
 

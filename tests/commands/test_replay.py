@@ -24,27 +24,27 @@ def run(start: float, seconds: float, *, subject: str = "1", rate_hz: float = 50
 
 def test_a_message_holds_a_second_and_is_due_with_its_last_sample() -> None:
     made = list(schedule([run(5000, 3.5)], 1e9))
-    assert [len(part.time) for part in made] == [50, 50, 50, 25]
-    assert [part.due_s for part in made] == pytest.approx([0.98, 1.98, 2.98, 3.48])
+    assert [len(message.time) for message in made] == [50, 50, 50, 25]
+    assert [message.due_s for message in made] == pytest.approx([0.98, 1.98, 2.98, 3.48])
     np.testing.assert_allclose(np.concatenate([p.time for p in made]), 1e9 + np.arange(175) / 50, rtol=0, atol=1e-6)
 
 
-def test_a_jump_stays_in_device_time_but_nobody_waits_for_it() -> None:
+def test_a_jump_stays_in_device_time_but_is_not_waited_for() -> None:
     made = list(schedule([run(100, 2), run(160, 2), run(161.98 + 1.5, 2)], 0.0))
-    clock, due = [part.time[0] for part in made], [part.due_s for part in made]
+    clock, due = [message.time[0] for message in made], [message.due_s for message in made]
     assert clock == pytest.approx([0, 1, 60, 61, 63.48, 64.48])
     assert due == pytest.approx([0.98, 1.98, 4.94, 5.94, 8.42, 9.42], abs=0.05)
 
 
 def test_a_jump_back_becomes_a_short_jump_forward() -> None:
     made = list(schedule([run(100, 2), run(50, 2)], 0.0))
-    assert [part.time[0] for part in made] == pytest.approx([0, 1, 1.98 + 2, 1.98 + 3])
+    assert [message.time[0] for message in made] == pytest.approx([0, 1, 1.98 + 2, 1.98 + 3])
 
 
-def test_subjects_wear_their_devices_at_the_same_time() -> None:
+def test_subjects_are_replayed_at_the_same_time() -> None:
     made = list(schedule([run(100, 3, subject="a"), run(100, 3, subject="b"), run(900, 1, subject="a")], 0.0))
-    assert [part.subject for part in made] == ["a", "b", "a", "b", "a", "b", "a"]
-    assert [part.due_s for part in made] == sorted(part.due_s for part in made)
+    assert [message.subject for message in made] == ["a", "b", "a", "b", "a", "b", "a"]
+    assert [message.due_s for message in made] == sorted(message.due_s for message in made)
 
 
 def test_no_sample_is_lost_or_doubled_where_times_are_uneven() -> None:
@@ -52,8 +52,10 @@ def test_no_sample_is_lost_or_doubled_where_times_are_uneven() -> None:
     steps = random.uniform(0.001, 0.9, 500)
     whole = Recording("1", 77 + np.cumsum(steps), random.normal(size=(500, 3)), None)
     made = list(schedule([whole], 0.0))
-    np.testing.assert_array_equal(np.concatenate([part.xyz for part in made]), whole.xyz)
-    np.testing.assert_allclose(np.concatenate([part.time for part in made]), whole.time - whole.time[0], atol=1e-9)
+    np.testing.assert_array_equal(np.concatenate([message.xyz for message in made]), whole.xyz)
+    np.testing.assert_allclose(
+        np.concatenate([message.time for message in made]), whole.time - whole.time[0], atol=1e-9
+    )
 
 
 def test_the_rate_is_that_of_the_median_step() -> None:
@@ -101,7 +103,7 @@ def test_speed_paces_the_messages(mosquitto: Mosquitto, tmp_path: Path) -> None:
     assert time.monotonic() - begin > 6.7 / 4
 
 
-def test_refuses_a_subject_that_can_be_no_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_subject_that_is_no_device_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "r.csv"
     path.write_text("t,x,y,z,subject\n0,1,2,3,a/b\n0.1,1,2,3,a/b\n")
     assert cli.main(["replay", str(path)]) == 2
