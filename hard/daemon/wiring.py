@@ -114,11 +114,12 @@ def build(settings: Settings) -> Parts:
 
 def gauges(settings: Settings, parts: Parts) -> Gauges:
     """What the parts hold at this moment. Safe to call from any thread."""
-    session = parts.session
+    session, journal = parts.session, parts.journal
     return Gauges(
-        len(parts.devices), parts.devices.active(), len(parts.window_queue), len(session.outbox), session.connected,
-        session.subscribed, session.reconnects, monotonic() - parts.started_at, parts.watchdog.stalled_s,
-        parts.journal.writing if settings.state.durability == "journal" else None,
+        devices=len(parts.devices), devices_active=parts.devices.active(), pending=len(parts.window_queue),
+        outbox=len(session.outbox), connected=session.connected, subscribed=session.subscribed,
+        reconnects=session.reconnects, uptime_s=monotonic() - parts.started_at, stalled_s=parts.watchdog.stalled_s,
+        journal=journal.writing if settings.state.durability == "journal" else None,
     )  # fmt: skip
 
 

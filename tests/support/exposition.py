@@ -13,7 +13,10 @@ from hard.records import Prediction, Window
 LABELS = ("Walking", "Sitting")
 INFO = {"version": "1", "model": "m", "backend": "onnx", "base": "scratch", "prompt": "compact 1"}
 MODEL = ModelFacts(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01": (0, 0.75)})
-GAUGES = Gauges(3, 2, 1, 0, True, False, 4, 5.5, {"label": 6.0, "assemble": 0.0}, True)
+GAUGES = Gauges(
+    devices=3, devices_active=2, pending=1, outbox=0, connected=True, subscribed=False, reconnects=4, uptime_s=5.5,
+    stalled_s={"label": 6.0, "assemble": 0.0}, journal=True,
+)  # fmt: skip
 
 
 def prediction(label: str, confidence: float, *, degraded: bool = False, calibrated: bool = True) -> Prediction:
