@@ -1,4 +1,4 @@
-"""Windows in, predictions out: prompts, tokens, the bundle, two scorers, one classifier.
+"""Windows → predictions: features, prompts, tokens, the bundle, two scorers, one classifier.
 
-Knows no MQTT and no device's life.
+Knows no MQTT and no device.
 """

@@ -1,6 +1,6 @@
 """The model bundle on disk: a folder with `hard.json`, tokenizer, weights, compiled scorer and model card.
 
-No pickle in it. Reads, verifies and writes; knows what the parts mean, runs none of them.
+No pickle in it. Reads, verifies and writes bundles; runs none of their parts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORMAT = 3
 MANIFEST = "hard.json"
 TOKENIZER = "spiece.model"
 Precision = Literal["fp32", "int8"]
-SplitKind = Literal["subject", "time", "random"]  # how recordings were parted to learn from and to judge by
+SplitKind = Literal["subject", "time", "random"]  # what divided the data into training and test
 GRAPHS: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}  # the compiled scorer
 WEIGHTS = ("config.json", "model.safetensors")
 CARD = "README.md"
@@ -63,17 +63,17 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: str
     versions: dict[str, str]
     metrics: dict[str, Any]
-    epochs: float = 0.0  # that the weights have seen
-    refit: bool = False  # on the validation subjects too, once they had chosen the epoch and the temperature
+    epochs: float = 0.0  # of training behind the weights
+    refit: bool = False  # also on the validation subjects, after the epoch and the temperature were chosen
     windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies
     digests: dict[str, str] = {}  # sha256 of each file of recordings, by name
-    adapted_from: Training | None = None  # of the bundle that this one began with, its metrics left out
+    adapted_from: Training | None = None  # the training of the bundle that this one began with, without its metrics
     seen_before: tuple[str, ...] = ()  # subjects to validate or test on whom that bundle, or one before it, has seen
 
 
 class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What int8 costs and gains on the validation subjects: macro-F1 of both, the greatest difference of a probability,
-    and how many times as many windows a second the machine of the training labelled."""
+    """int8 against fp32 on the validation subjects: macro-F1 of both, the greatest difference of a probability, and the
+    ratio of windows labelled a second on the machine that trained."""
 
     macro_f1: float
     macro_f1_fp32: float
@@ -82,7 +82,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Format(msgspec.Struct, frozen=True):
-    """The first question to a manifest: what it holds else follows from it."""
+    """The only field that a manifest of any format has: it decides how the rest is read."""
 
     format: int
 
@@ -90,8 +90,9 @@ class Format(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hard.json`: what makes the weights mean something. `files` maps each file to its sha256.
 
-    `precision` is the compiled scorer's that is served where nobody asks for another; `int8` tells why. `up`, `forward`
-    and `swing` are the usual mounting of those learnt from; where `swing` is 0, windows are taken as they come.
+    `precision` is that of the compiled scorer that is served by default; `int8` holds the figures behind this choice.
+    `up`, `forward` and `gait_amplitude_ms2` are the default mounting, the mean of the training subjects; where the
+    amplitude is 0, windows aren't normalised.
     """
 
     format: int
@@ -118,25 +119,25 @@ class Bundle:
 
     @property
     def model(self) -> str:
-        """Name and digest: tells two bundles of one name apart in a label's payload."""
+        """Name and digest, for a label's payload: two bundles of one name differ in it."""
         digest = self.manifest.files.get(WEIGHTS[1], "")
         return f"{self.manifest.name}-{digest[:8]}"
 
     def default_mounting(self) -> Frame:
-        """The mounting assumed until a device has shown its own."""
+        """The mounting of a device that hasn't shown its own yet."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
         return Frame(up, forward, calibrated=False, gait_amplitude_ms2=self.manifest.gait_amplitude_ms2)
 
 
 def find(where: Path | str | None = None) -> Path:
-    """A bundle's folder: `where`, or the bundle of that name that ships with HARD, the default one where nothing is
-    said. A folder that is there goes before a name."""
+    """A bundle's folder: `where`, or the bundle of that name that ships with HARD, by default `DEFAULT`. A folder that
+    exists wins over a shipped bundle of its name."""
     if not where:
         return SHIPPED / DEFAULT
     path, shipped = Path(where), SHIPPED / where
     try:
         named = _is_name(path) and shipped.is_dir() and not path.is_dir()
-    except OSError:  # in a folder that may not be entered nothing else can be meant
+    except OSError:  # the current folder can't be entered, so only a shipped bundle can be meant
         named = True
     return shipped if named else path
 
@@ -161,7 +162,7 @@ def read(where: Path | str | None = None, *, only: tuple[str, ...] | None = None
 
 
 def verify(where: Path | str | None = None) -> list[str]:
-    """Every problem of a bundle, a sentence each; empty when it is sound."""
+    """Every problem of a bundle, a sentence each; empty when it has none."""
     path = find(where)
     try:
         manifest = _manifest(path)
@@ -176,7 +177,8 @@ def verify(where: Path | str | None = None) -> list[str]:
 
 
 def write(path: Path | str, manifest: Manifest) -> Bundle:
-    """Seals the files that lie in `path`: takes their checksums and writes `hard.json` last."""
+    """Writes `hard.json` with the checksums of the files in `path`. Raises BundleError for a manifest that `read` would
+    refuse."""
     path = Path(path)
     parts = [p for p in sorted(path.rglob("*")) if p.is_file() and p != path / MANIFEST]
     digests = {p.relative_to(path).as_posix(): sha256(p) for p in parts}
@@ -189,10 +191,10 @@ def write(path: Path | str, manifest: Manifest) -> Bundle:
 
 def _manifest(path: Path) -> Manifest:
     try:
-        there = path.is_dir()
+        exists = path.is_dir()
     except OSError as error:
         raise BundleError(f"{path} can't be read: {error.strerror}") from error
-    if not there:
+    if not exists:
         shipped = ", ".join(sorted(folder.name for folder in SHIPPED.iterdir()))
         raise BundleError(f"{path} is not a folder" + f" and no shipped bundle ({shipped})" * _is_name(path))
     try:
@@ -214,7 +216,7 @@ def _is_name(path: Path) -> bool:
 
 
 def _check(path: Path, manifest: Manifest) -> None:
-    """What can be told without the weights."""
+    """Raises BundleError for a problem that shows without the weights."""
     problem = None
     if manifest.format != FORMAT:
         problem = _unreadable(manifest.format)
@@ -225,7 +227,7 @@ def _check(path: Path, manifest: Manifest) -> None:
     elif not manifest.temperature > 0:
         problem = "has a temperature that is not above zero"
     elif any(abs(sum(c * c for c in axis) - 1) > 1e-3 for axis in (manifest.up, manifest.forward)):
-        problem = "has a usual mounting that is not two unit vectors"
+        problem = "has a default mounting that is not two unit vectors"
     elif unknown := set(manifest.prompt.features) - set(features.names()):
         problem = f"asks for unknown features: {', '.join(sorted(unknown))}"
     elif any(Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name for name in manifest.files):

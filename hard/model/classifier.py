@@ -1,5 +1,7 @@
-"""Windows → predictions: features, prompts, tokens, one scorer call, calibration. The one function that the daemon,
-`hard label`, evaluation and bulk labelling call. Knows no device and no wire."""
+"""Windows → predictions: features, prompts, tokens, one scorer call, calibration.
+
+The daemon, `hard label` and evaluation all call `Classifier.classify`. Knows no device and no MQTT.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ Backend = Literal["onnx", "torch"]
 
 
 class Scorer(Protocol):
-    """What both backends are."""
+    """What a backend offers. Each call is independent, so a scorer may be used by several threads."""
 
     def score(self, ids: Ids, mask: Ids) -> Float32Array:
         """Log probabilities (B, K) of the labels for token `ids` and attention `mask` (B, L)."""
@@ -30,10 +32,10 @@ class Scorer(Protocol):
 
 
 class Classifier:
-    """A bundle made ready: loaded, its parts checked against one another, warm. Thread-safe as its scorer is.
+    """A loaded bundle: its parts are checked against one another, and one window has been scored to warm up.
 
-    `precision` is that of the compiled scorer, by default the one that the bundle serves. Raises BundleError when the
-    parts disagree.
+    `precision` is that of the compiled scorer, by default the one that the bundle names. Raises BundleError when the
+    parts don't fit. Thread-safe but for the counts in `levels`: pass `classify` a lock.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Classifier:
     ) -> None:
         self.bundle, self.labels = bundle, bundle.manifest.labels
         self._temperature = np.float32(bundle.manifest.temperature)
-        self._wanted = bundle.manifest.prompt.features
+        self._feature_names = bundle.manifest.prompt.features
         self._rate_hz, self._gait_amplitude_ms2 = bundle.manifest.window.rate_hz, bundle.manifest.gait_amplitude_ms2
         try:
             tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
@@ -49,7 +51,7 @@ class Classifier:
             tree = label_tree([tokenizer.encode(label) for label in self.labels], self.labels)
         except (ValueError, RuntimeError) as error:  # sentencepiece raises the latter
             raise BundleError(f"{bundle.path}: {error}") from error
-        used = _used(bundle.manifest, backend, precision)
+        weights = _weight_files(bundle.manifest, backend, precision)
         self._scorer: Scorer
         try:
             if backend == "torch":
@@ -57,35 +59,31 @@ class Classifier:
 
                 self._scorer = TorchScorer(bundle.path, tree, threads)
             else:
-                from hard.model.scorer_onnx import OnnxScorer  # noqa: PLC0415  (symmetry: only what is used is loaded)
+                from hard.model.scorer_onnx import OnnxScorer  # noqa: PLC0415  (only the backend that is used is loaded)
 
-                self._scorer = OnnxScorer(bundle.path / used[0], threads)
-            still = extract(
-                np.zeros((1, round(bundle.manifest.window.length_s * self._rate_hz), 3), np.float32),
-                bundle.default_mounting().up[None],
-                bundle.default_mounting().forward[None],
-                self._rate_hz,
-                self._wanted,
-            )
-            scores = self._scorer.score(*self.tokens(still))
+                self._scorer = OnnxScorer(bundle.path / weights[0], threads)
+            zeros, mounting = np.zeros((1, bundle.manifest.window.points, 3), np.float32), bundle.default_mounting()
+            features = extract(zeros, mounting.up[None], mounting.forward[None], self._rate_hz, self._feature_names)
+            scores = self._scorer.score(*self.tokens(features))
         except ModuleNotFoundError as error:
             advice = "pip install 'hard-daemon[train]'"
             raise BundleError(f"backend {backend!r} needs the package {error.name}: {advice}") from error
         except Exception as error:  # each runtime has its own exceptions
             raise BundleError(f"{bundle.path}: the {backend} scorer can't run: {_first_line(error)}") from error
-        self._encoder.written[:] = 0  # that window was nobody's
+        self._encoder.level_counts[:] = 0  # the window of zeros doesn't count
         if scores.shape != (1, len(self.labels)):
             k = len(self.labels)
             raise BundleError(f"{bundle.path}: the scorer gives scores of shape {scores.shape[1:]} for {k} labels")
 
-    def classify(self, windows: Sequence[Window], turn: AbstractContextManager[None] | None = None) -> list[Prediction]:
+    def classify(self, windows: Sequence[Window], lock: AbstractContextManager[None] | None = None) -> list[Prediction]:
         """One prediction a window, in order; any number of windows is one batch. An empty batch gives none.
 
-        `turn` is held for features and tokens, while the scorer works beside other threads.
+        `lock` is held while features and tokens are computed, not while the scorer runs. Raises FloatingPointError
+        where the scorer gives a probability that is not finite.
         """
         if not windows:
             return []
-        with turn or nullcontext():
+        with lock or nullcontext():
             ids, mask = self.tokens(self.features(windows))
         scores = self._scorer.score(ids, mask) / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
@@ -102,10 +100,10 @@ class Classifier:
     def levels(self) -> dict[str, tuple[int, float]]:
         """For each level of the prompt's words how often it was written, and its share on the training windows.
 
-        Safe to ask from any thread; empty for a prompt style without levels.
+        Safe to call from any thread; empty for a prompt style without levels.
         """
-        both = zip(self._encoder.written.tolist(), self._encoder.even, strict=True)
-        return {f"{level:02d}": counted for level, counted in enumerate(both)}
+        counts = zip(self._encoder.level_counts.tolist(), self._encoder.expected_shares, strict=True)
+        return {f"{level:02d}": counted for level, counted in enumerate(counts)}
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""
@@ -116,28 +114,28 @@ class Classifier:
         return self._encoder.tokens(features)
 
     def features(self, windows: Sequence[Window]) -> Float32Array:
-        """The features (B, F) that the prompts tell, in the bundle's order."""
+        """The features (B, F) that the prompts are written from, in the bundle's order."""
         xyz, up, forward = (np.stack(part) for part in zip(*((w.xyz, w.up, w.forward) for w in windows), strict=True))
         if self._gait_amplitude_ms2:
             xyz = normalised(xyz, gains([window.gait_amplitude_ms2 for window in windows], self._gait_amplitude_ms2))
-        return extract(xyz, up, forward, self._rate_hz, self._wanted)
+        return extract(xyz, up, forward, self._rate_hz, self._feature_names)
 
 
 def load(
     where: Path | str | None = None, backend: Backend = "onnx", threads: int = 1, precision: Precision | None = None
 ) -> Classifier:
-    """Reads and verifies what `backend` uses of the bundle at `where` (see `bundle.find`), and makes it ready.
+    """The classifier of the bundle at `where` (see `bundle.find`); only the files that `backend` uses are verified.
 
     Raises BundleError.
     """
     from hard.model import bundle  # noqa: PLC0415
 
     manifest = bundle.read(where, only=()).manifest
-    return Classifier(bundle.read(where, only=_used(manifest, backend, precision)), backend, threads, precision)
+    return Classifier(bundle.read(where, only=_weight_files(manifest, backend, precision)), backend, threads, precision)
 
 
-def _used(manifest: Manifest, backend: Backend, precision: Precision | None) -> tuple[str, ...]:
-    """The bundle's files that hold the weights as they are asked for. Raises BundleError."""
+def _weight_files(manifest: Manifest, backend: Backend, precision: Precision | None) -> tuple[str, ...]:
+    """The bundle's files of weights for `backend` and `precision`. Raises BundleError where there are none."""
     if backend == "torch":
         if precision == "int8":
             raise BundleError("the torch backend has no int8: leave model.precision out or choose the onnx backend")

@@ -1,6 +1,6 @@
 """Features (B, F) → token ids (B, L), by a bundle's prompt style and tokenizer.
 
-Training and serving both come through here. Knows no window and no weights.
+Training and serving both use it. Knows no window and no weights.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from hard.records import Float32Array
 
 
 class Encoder:
-    """Raises ValueError when the style is unknown or the tokenizer can't be memoised word by word.
+    """One prompt style with one tokenizer. Raises ValueError for an unknown style, and for a tokenizer that can't be
+    memoised word by word.
 
     `length` is the token count of every prompt, the end token included, or None where prompts differ in length.
-    `written` (L,) counts how often each level was written, over all features; empty for a style without levels.
+    `level_counts` (L,) counts how often each level was written, over all features; empty for a style without levels.
     """
 
     def __init__(self, tokenizer: WordTokenizer, spec: PromptSpec) -> None:
@@ -24,13 +25,13 @@ class Encoder:
         self._style = prompt_style(spec)
         tokenizer.check(self._style.render(np.zeros((1, len(spec.features)), np.float32))[0])
         self._table = tokenizer.table(self._style.vocabulary) if isinstance(self._style, CompactPrompt) else None
-        self.written = np.zeros(len(self.even), np.int64)
+        self.level_counts = np.zeros(len(self.expected_shares), np.int64)
         self.length = None if self._table is None else len(self._table) + len(tokenizer.end)
 
     @property
-    def even(self) -> tuple[float, ...]:
-        """What share of `written` each level (L,) has on the windows that the edges were learnt from."""
-        return self._style.even if isinstance(self._style, CompactPrompt) else ()
+    def expected_shares(self) -> tuple[float, ...]:
+        """The share of each level (L,) on the windows that the edges were learnt from."""
+        return self._style.expected_shares if isinstance(self._style, CompactPrompt) else ()
 
     def render(self, features: Float32Array) -> list[str]:
         """The prompts of `features` (B, F)."""
@@ -41,7 +42,7 @@ class Encoder:
         if not isinstance(self._style, CompactPrompt):
             return self._tokenizer.batch(self._style.render(features))
         levels = self._style.levels(features)
-        self.written += np.bincount(levels.ravel(), minlength=len(self.written))
+        self.level_counts += np.bincount(levels.ravel(), minlength=len(self.level_counts))
         if self._table is None:
             return self._tokenizer.batch(self._style.write(levels))
         ids = self._table[np.arange(levels.shape[1]), levels]

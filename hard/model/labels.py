@@ -1,4 +1,4 @@
-"""The label set as a prefix tree of tokens: where the decoder must be asked, and which tokens can follow.
+"""The label set as a prefix tree of tokens: where the decoder must be run, and which tokens can follow.
 
 Knows no weights.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A node of the tree where labels part: the tokens that lead there, and the tokens that can follow."""
+    """A node of the tree where labels differ: the tokens that lead there, and the tokens that can follow."""
 
     prefix: tuple[int, ...]
     following: tuple[int, ...]
@@ -19,16 +19,16 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class LabelTree:
-    """`branches`, and for each label its way: (index of the branch, index of the token taken there)."""
+    """`branches`, and for each label its path: (index of a branch, index of the token that follows there), in order."""
 
     branches: tuple[Branch, ...]
-    ways: tuple[tuple[tuple[int, int], ...], ...]
+    paths: tuple[tuple[tuple[int, int], ...], ...]
 
 
 def label_tree(tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> LabelTree:
     """The tree of the labels' token ids, each closed by the end token. One branch when all first tokens differ.
 
-    The log probability of a label is the sum, over its way, of the log softmax at each branch over the tokens that can
+    The log probability of a label is the sum, over its path, of the log softmax at each branch over the tokens that can
     follow. Raises ValueError when two labels have the same tokens, or one's tokens begin another's.
     """
     if len(labels) < 2:
@@ -47,7 +47,7 @@ def label_tree(tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> LabelT
                 following.append(token)
     branches = tuple(Branch(prefix, tuple(following)) for prefix, following in followers.items() if len(following) > 1)
     index = {branch.prefix: i for i, branch in enumerate(branches)}
-    ways = tuple(
+    paths = tuple(
         tuple(
             (index[sequence[:at]], branches[index[sequence[:at]]].following.index(token))
             for at, token in enumerate(sequence)
@@ -55,4 +55,4 @@ def label_tree(tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> LabelT
         )
         for sequence in sequences
     )
-    return LabelTree(branches, ways)
+    return LabelTree(branches, paths)

@@ -1,7 +1,7 @@
 """Features (B, F) → prompt text, by a versioned style. Knows no window, no tokenizer and no model.
 
-Two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`. `seed` writes the
-text of the notebook this project began with: mean and deviation of each axis in decimals.
+There are two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`. `seed`
+writes the text of the notebook that this project began with: mean and deviation of each axis in decimals.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SEED_TEXT = "classify activity: " + ", ".join(AXIS_TEXT.format(axis) for axis in
 
 
 class PromptSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a bundle writes prompts. `edges` (F lists, rising) part each feature's range in levels; empty for `seed`."""
+    """How a bundle writes prompts. `edges` (F lists, rising) divide each feature's range into levels; empty for
+    `seed`."""
 
     style: str
     version: int
@@ -31,7 +32,7 @@ class PromptSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PromptStyle(Protocol):
-    """What the classifier asks of a style."""
+    """What every style offers."""
 
     def render(self, features: Float32Array) -> list[str]:
         """One prompt for each row of `features` (B, F)."""
@@ -48,8 +49,8 @@ class SeedPrompt:
 class CompactPrompt:
     """One word a feature, `name:level`, levels from 00; the word count is fixed, so a whole batch has one length.
 
-    `even` (L,) is each level's share of all words where every feature's levels are equally full: about so they are on
-    the windows that the edges are quantiles of.
+    `expected_shares` (L,) is each level's share of all words where the levels of a feature are equally frequent: they
+    are on the windows whose quantiles are the edges.
     """
 
     def __init__(self, names: Sequence[str], edges: Sequence[Sequence[float]]) -> None:
@@ -58,7 +59,7 @@ class CompactPrompt:
         for row, own in zip(self._edges, edges, strict=True):
             row[: len(own)] = own
         of_feature = [[1 / count] * count + [0.0] * (max(counts) - count) for count in counts]
-        self.even = tuple(sum(shares) / len(counts) for shares in zip(*of_feature, strict=True))
+        self.expected_shares = tuple(sum(shares) / len(counts) for shares in zip(*of_feature, strict=True))
         self.vocabulary = [
             [f"{name}:{level:02d}" for level in range(count)] for name, count in zip(names, counts, strict=True)
         ]
@@ -94,7 +95,8 @@ def prompt_style(spec: PromptSpec) -> SeedPrompt | CompactPrompt:
 
 
 def quantile_edges(features: Float32Array, levels: int) -> tuple[tuple[float, ...], ...]:
-    """Edges that part each column of `features` (N, F) into at most `levels` equally full levels; ties are merged."""
+    """Edges that divide each column of `features` (N, F) into at most `levels` equally frequent levels; equal edges are
+    merged."""
     at = np.arange(1, levels) / levels
     edges = []
     for column in features.T:

@@ -11,14 +11,14 @@ import onnxruntime
 from hard.model.tokens import Ids
 from hard.records import Float32Array
 
-PART = 16  # windows at a time: what lies between two nodes of the graph then stays in the processor's cache
-SMALLEST = 4  # part for which a thread is worth its start
+CHUNK_WINDOWS = 16  # scored at a time: the results between two nodes of the graph then stay in the processor's cache
+MIN_CHUNK_WINDOWS = 4  # for fewer, starting a thread costs more than it gains
 
 
 class OnnxScorer:
     """Runs `model.onnx`. Its inputs are `ids`, and `mask` where prompts differ in length.
 
-    A large batch goes by parts, `threads` of them side by side: one thread a part is faster than several on one.
+    A large batch is scored in chunks, `threads` of them at once: one thread a chunk is faster than several on one.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -31,14 +31,14 @@ class OnnxScorer:
 
     def score(self, ids: Ids, mask: Ids) -> Float32Array:
         """Log probabilities (B, K) of the labels for `ids` and `mask` (B, L)."""
-        size = min(PART, max(SMALLEST, -(-len(ids) // self._threads)))
+        size = min(CHUNK_WINDOWS, max(MIN_CHUNK_WINDOWS, -(-len(ids) // self._threads)))
         if len(ids) <= size:
             return self._run(ids, mask)
-        parts = [slice(i, i + size) for i in range(0, len(ids), size)]
+        chunks = [slice(i, i + size) for i in range(0, len(ids), size)]
         if self._threads == 1:
-            return np.concatenate([self._run(ids[part], mask[part]) for part in parts])
-        with ThreadPoolExecutor(min(self._threads, len(parts))) as pool:
-            return np.concatenate(list(pool.map(lambda part: self._run(ids[part], mask[part]), parts)))
+            return np.concatenate([self._run(ids[chunk], mask[chunk]) for chunk in chunks])
+        with ThreadPoolExecutor(min(self._threads, len(chunks))) as pool:
+            return np.concatenate(list(pool.map(lambda chunk: self._run(ids[chunk], mask[chunk]), chunks)))
 
     def _run(self, ids: Ids, mask: Ids) -> Float32Array:
         feed = {"ids": ids, "mask": mask} if self._masked else {"ids": ids}

@@ -1,7 +1,7 @@
 """Token ids → label log probabilities by transformers' own T5.
 
-For any checkpoint folder, and as the measure of the other backend. The only room of `hard` that imports torch and
-transformers.
+It scores any checkpoint folder, and tests compare the other backend with it. The only module of `hard` that imports
+torch and transformers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hard.records import Float32Array
 
 
 class TorchScorer:
-    """Encodes once; asks the decoder at the branches of the label tree only."""
+    """Runs the encoder once a prompt, and the decoder once for each branch of the label tree."""
 
     def __init__(self, path: Path, tree: LabelTree, threads: int = 1) -> None:
         torch.set_num_threads(threads)
@@ -34,7 +34,10 @@ class TorchScorer:
 
 
 def label_scores(model: Any, tree: LabelTree, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Log probabilities (B, K) by a `T5ForConditionalGeneration`; training calls it too."""
+    """Log probabilities (B, K) of the labels in `tree` by a `T5ForConditionalGeneration`, for `ids` and `mask` (B, L).
+
+    Training calls it too.
+    """
     encoded = model.get_encoder()(input_ids=ids, attention_mask=mask)
     start = model.config.decoder_start_token_id if model.config.decoder_start_token_id is not None else PAD_ID
     steps = []
@@ -43,4 +46,4 @@ def label_scores(model: Any, tree: LabelTree, ids: torch.Tensor, mask: torch.Ten
         logits = model(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=decoder_ids).logits[:, -1]
         steps.append(torch.log_softmax(logits[:, list(branch.following)].float(), dim=-1))
     none = torch.zeros(len(ids), device=ids.device)
-    return torch.stack([sum((steps[b][:, t] for b, t in way), none) for way in tree.ways], dim=1)
+    return torch.stack([sum((steps[b][:, t] for b, t in path), none) for path in tree.paths], dim=1)

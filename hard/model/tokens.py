@@ -1,9 +1,9 @@
 """Prompt text → token ids (B, L), memoised word by word, equal to the tokenizer over the whole prompt.
 
 A T5 tokenizer splits at white space before anything else, so a prompt's ids are its words' ids in a row and the end
-token. transformers reads so too; SentencePiece alone would join unknown words in a row, and where two ways to part a
-word score the same (`1 11` or `11 1`) it would choose by the rounding of all that stands before. Knows no features and
-no weights.
+token. transformers does the same. SentencePiece over the whole prompt would join neighbouring unknown words, and where
+two segmentations of a word score the same (`1 11` or `11 1`) the rounding of all text before would decide. Knows no
+features and no weights.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sentencepiece import SentencePieceProcessor
 
 Ids = NDArray[np.int64]
 PAD_ID = 0  # <pad> of every T5 vocabulary, and the decoder's start token
-MAX_WORDS = 65_536  # memoised words; beyond it the memo starts anew
+MAX_WORDS = 65_536  # memoised; beyond it the memo starts anew
 
 
 class WordTokenizer:
-    """Encodes prompts by a SentencePiece model file, `spiece.model`. Raises ValueError when it is none."""
+    """Encodes prompts by the SentencePiece model file at `path`. Raises ValueError where that is not a T5 tokenizer."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, max_words: int = MAX_WORDS) -> None:
         try:
             self._model = SentencePieceProcessor(model_file=path)
         except (OSError, RuntimeError) as error:
@@ -31,6 +31,7 @@ class WordTokenizer:
         if self._model.eos_id() < 0:
             raise ValueError(f"{Path(path).name} has no end token, so it is not a T5 tokenizer")
         self._words: dict[str, list[int]] = {}
+        self._max_words = max_words
         self._end = [self._model.eos_id()]
 
     def encode(self, text: str) -> list[int]:
@@ -66,13 +67,18 @@ class WordTokenizer:
 
     @property
     def end(self) -> list[int]:
-        """The ids that close every text."""
+        """The ids at the end of every text."""
         return self._end
+
+    @property
+    def memoised_words(self) -> int:
+        """How many words are memoised now."""
+        return len(self._words)
 
     def _word(self, word: str) -> list[int]:
         ids = self._words.get(word)
         if ids is None:
-            if len(self._words) >= MAX_WORDS:
+            if len(self._words) >= self._max_words:
                 self._words.clear()
             ids = self._words[word] = self._model.encode(word)
         return ids

@@ -1,1 +1,1 @@
-"""Samples to features: clocks, windows, devices, features. Imports numpy and the records, nothing else."""
+"""Samples → windows → features: clocks, windows, mountings, features. Imports numpy, records and units alone."""

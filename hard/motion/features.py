@@ -1,22 +1,22 @@
 """Windows (B, T, 3) in m/s² and their mountings (up, forward: (B, 3)) → features (B, F). Knows no device and no model.
 
-A feature is named `signal.statistic`. Signals, each (B, T):
+A feature is named `channel.statistic`. The channels, each (B, T):
 
     x, y, z   the device's own axes
     v, f, l   vertical (along gravity, the window's mean acceleration), forward and to the left of the wearer
     h         the length of the horizontal part
     m         the magnitude of the whole
 
-A walker is upright, so gravity is the vertical even where a phone turns in its pocket; the mounting gives the direction
-of forward alone. All but x, y, z are the same however the device is turned.
+Gravity gives the vertical even where a phone turns in its pocket; the mounting only gives the direction of forward. All
+channels but x, y, z are the same in any orientation of the device.
 
 Statistics: mean, std, min, max, q10, q25, q50, q75, q90, iqr, skew, kurt; jerk (mean |da/dt|, m/s³); freq (dominant
 frequency, 0.4 Hz and up); peak, lag (height and place in s of the greatest autocorrelation at lags of 0.3-1.3 s, where
 a walking rhythm has it); e1 … e5 (log10 power in BANDS_HZ); k1 … k6 (log10 amplitude of the harmonics of the stride,
 half the step frequency) and c2, s2, c4, s4, c6, s6 (cosine and sine of the even ones' phase, against the step in v).
 
-Beside these: `step.freq` (Hz); `vf.corr`, `vl.corr`, `fl.corr`; and how the wearer's part is held: `tilt.cos` and
-`lean.cos`, the cosines between gravity and the mounting's up and forward.
+Others: `step.freq` (Hz); the correlations `vf.corr`, `vl.corr`, `fl.corr`; and the orientation of the part of the body
+that wears the device: `tilt.cos` and `lean.cos`, the cosines between gravity and the mounting's up and forward.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hard.motion import channels
-from hard.motion.channels import HARMONICS, TINY, Gait, Spectra
+from hard.motion.channels import EPSILON, HARMONICS, Gait, Spectra
 from hard.records import Float32Array
 
 BANDS_HZ = ((0.4, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 5.0), (5.0, 10.0))
 LAGS_S = (0.3, 1.3)
-SIGNALS = ("x", "y", "z", "v", "f", "l", "h", "m")
+CHANNELS = ("x", "y", "z", "v", "f", "l", "h", "m")
 QUANTILES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
 PAIRS = {"vf.corr": ("v", "f"), "vl.corr": ("v", "l"), "fl.corr": ("f", "l")}
 OTHERS = (*PAIRS, "step.freq", "tilt.cos", "lean.cos")
-GRAVITY_MIN = 0.5  # m/s²: below it a window has no direction of gravity, and the axis z stands in
+MIN_GRAVITY_MS2 = 0.5  # below it a window has no direction of gravity, and the axis z stands in for it
 
 
 def names() -> list[str]:
-    """Every feature that can be asked for."""
-    return [f"{signal}.{statistic}" for signal in SIGNALS for statistic in STATISTICS] + list(OTHERS)
+    """The names of all features."""
+    return [f"{channel}.{statistic}" for channel in CHANNELS for statistic in STATISTICS] + list(OTHERS)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -54,49 +54,51 @@ def extract(
     All are finite, even where absurd values overflow. Raises ValueError naming a feature that doesn't exist.
     """
     windows = np.asarray(windows, dtype=np.float32)
-    plan = _plan(wanted)
+    plan = _plan(tuple(wanted))
     gravity = windows.mean(axis=1)
     length = np.linalg.norm(gravity, axis=1, keepdims=True)
-    vertical = np.where(length > GRAVITY_MIN, gravity / np.maximum(length, TINY), np.array([0, 0, 1], np.float32))
+    vertical = np.where(
+        length > MIN_GRAVITY_MS2, gravity / np.maximum(length, EPSILON), np.array([0, 0, 1], np.float32)
+    )
     out = np.empty((len(windows), len(wanted)), dtype=np.float32)
-    made = channels.of(windows, vertical, (up, forward), plan.signals)  # (S, B, T)
+    made = channels.compute(windows, vertical, (up, forward), plan.channels)  # (S, B, T)
     centred = made - made.mean(axis=2, keepdims=True)
     spread = np.sqrt(np.mean(centred**2, axis=2))
     spectra = channels.spectra(centred, rate_hz) if plan.spectral else None
-    gait = channels.gait(centred, plan.signals.index("v"), rate_hz) if plan.gait else None
+    gait = channels.gait(centred, plan.channels.index("v"), rate_hz) if plan.gait else None
     ordered = np.sort(made, axis=2) if plan.ordered else None
     for statistic, columns, rows in plan.statistics:
         block = Block(made, centred, spread, ordered, spectra, gait, rows, rate_hz)
         out[:, columns] = STATISTICS[statistic](block).T
     for name, column in plan.others:
         if name in PAIRS:
-            first, second = (plan.signals.index(signal) for signal in PAIRS[name])
+            first, second = (plan.channels.index(channel) for channel in PAIRS[name])
             product = (centred[first] * centred[second]).mean(axis=1)
-            out[:, column] = product / np.maximum(spread[first] * spread[second], TINY)
+            out[:, column] = product / np.maximum(spread[first] * spread[second], EPSILON)
         elif name == "step.freq":
             assert gait is not None
             out[:, column] = gait.step_hz
         else:
             direction = up if name == "tilt.cos" else forward
-            out[:, column] = np.where(length[:, 0] > GRAVITY_MIN, (vertical * direction).sum(axis=1), 0.0)
+            out[:, column] = np.where(length[:, 0] > MIN_GRAVITY_MS2, (vertical * direction).sum(axis=1), 0.0)
     return np.nan_to_num(out, nan=0.0, posinf=1e6, neginf=-1e6)
 
 
 class Block(NamedTuple):
-    """What a statistic may use: of all S signals, its own being `rows` (S'). Only what it asks for is copied."""
+    """What a statistic is computed from: all S channels, of which it needs `rows` (S'). Only these are copied."""
 
-    all_signals: Float32Array  # (S, B, T)
+    all_channels: Float32Array  # (S, B, T)
     all_centred: Float32Array
     all_spread: Float32Array  # (S, B)
-    ordered: Float32Array | None  # each signal's values, rising
+    ordered: Float32Array | None  # each channel's values, rising
     spectra: Spectra | None
     gait: Gait | None
     rows: list[int]
     rate_hz: float
 
     @property
-    def signals(self) -> Float32Array:
-        return self.all_signals[self.rows]
+    def channels(self) -> Float32Array:
+        return self.all_channels[self.rows]
 
     @property
     def centred(self) -> Float32Array:
@@ -117,43 +119,41 @@ class Block(NamedTuple):
 
 
 class Plan(NamedTuple):
-    signals: list[str]
-    statistics: list[tuple[str, list[int], list[int]]]  # statistic, columns of the result, rows of the signals
-    others: list[tuple[str, int]]
+    """What to compute for some features: the channels, each statistic once for all its channels, the others."""
+
+    channels: list[str]
+    statistics: list[tuple[str, list[int], list[int]]]  # statistic, columns of the result, rows of the channels
+    others: list[tuple[str, int]]  # feature, column of the result
     ordered: bool
     spectral: bool
     gait: bool
 
 
 @lru_cache(maxsize=64)
-def _plan_of(wanted: tuple[str, ...]) -> Plan:
-    """Groups the wanted features by statistic, so that each is computed once for all its signals."""
+def _plan(wanted: tuple[str, ...]) -> Plan:
+    """Groups the wanted features by statistic, so that each is computed once for all its channels."""
     groups: dict[str, list[tuple[int, str]]] = {}
     others = []
     for column, name in enumerate(wanted):
-        signal, _, statistic = name.partition(".")
+        channel, _, statistic = name.partition(".")
         if name in OTHERS:
             others.append((name, column))
-        elif signal in SIGNALS and statistic in STATISTICS:
-            groups.setdefault(statistic, []).append((column, signal))
+        elif channel in CHANNELS and statistic in STATISTICS:
+            groups.setdefault(statistic, []).append((column, channel))
         else:
             raise ValueError(f"there is no feature {name!r}")
     gait = "step.freq" in wanted or not GAIT.isdisjoint(groups)
-    needed = {signal for group in groups.values() for _, signal in group}
-    needed |= {signal for name, _ in others for signal in PAIRS.get(name, ())} | (
-        {"v"} if gait or not needed else set()
-    )
-    used = [signal for signal in SIGNALS if signal in needed]
+    needed = {channel for group in groups.values() for _, channel in group}
+    needed |= {channel for name, _ in others for channel in PAIRS.get(name, ())}
+    if gait or not needed:
+        needed.add("v")
+    used = [channel for channel in CHANNELS if channel in needed]
     statistics = [
-        (statistic, [column for column, _ in group], [used.index(signal) for _, signal in group])
+        (statistic, [column for column, _ in group], [used.index(channel) for _, channel in group])
         for statistic, group in groups.items()
     ]
     ordered, spectral = (not kind.isdisjoint(groups) for kind in (ORDERED, SPECTRAL))
     return Plan(used, statistics, others, ordered, spectral, gait)
-
-
-def _plan(wanted: Sequence[str]) -> Plan:
-    return _plan_of(tuple(wanted))
 
 
 def _harmonic(k: int) -> Callable[[Block], Float32Array]:
@@ -212,15 +212,15 @@ def _band(low: float, high: float) -> Callable[[Block], Float32Array]:
 
 
 STATISTICS: dict[str, Callable[[Block], Float32Array]] = {
-    "mean": lambda block: block.signals.mean(axis=2),
+    "mean": lambda block: block.channels.mean(axis=2),
     "std": lambda block: block.spread,
-    "min": lambda block: block.signals.min(axis=2),
-    "max": lambda block: block.signals.max(axis=2),
+    "min": lambda block: block.channels.min(axis=2),
+    "max": lambda block: block.channels.max(axis=2),
     **{name: _quantile(q) for name, q in QUANTILES.items()},
     "iqr": _iqr,
     "skew": _moment(3),
     "kurt": _moment(4),
-    "jerk": lambda block: np.abs(np.diff(block.signals, axis=2)).mean(axis=2) * np.float32(block.rate_hz),
+    "jerk": lambda block: np.abs(np.diff(block.channels, axis=2)).mean(axis=2) * np.float32(block.rate_hz),
     "freq": _dominant,
     "peak": lambda block: _rhythm(block)[0],
     "lag": lambda block: _rhythm(block)[1],

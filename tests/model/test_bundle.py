@@ -1,4 +1,4 @@
-"""The bundle on disk: written, read and verified; whatever is wrong with it is one sentence."""
+"""The bundle on disk: written, read and verified; each problem is one sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANIFEST = Manifest(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A sound bundle, but for its weights, which nobody reads here."""
+    """A sound bundle, but for its weights, which these tests don't read."""
     for name in PARTS:
         (tmp_path / name).write_text(name)
     bundle.write(tmp_path, MANIFEST)
@@ -58,7 +58,7 @@ def assert_refused(folder: Path, sentence: str) -> None:
     assert str(refusal.value) in bundle.verify(folder)
 
 
-def test_what_is_written_is_read(folder: Path) -> None:
+def test_a_bundle_is_read_as_it_was_written(folder: Path) -> None:
     read = bundle.read(folder)
     assert msgspec.structs.replace(read.manifest, files={}) == MANIFEST
     assert set(read.manifest.files) == set(PARTS)
@@ -66,11 +66,11 @@ def test_what_is_written_is_read(folder: Path) -> None:
     assert read.manifest.window.points == 80
 
 
-def test_files_in_folders_are_sealed_too(folder: Path) -> None:
+def test_checksums_include_files_in_subfolders(folder: Path) -> None:
     (folder / "figures").mkdir()
     (folder / "figures" / "hard.json").write_text("not the manifest")
-    sealed = bundle.write(folder, MANIFEST)
-    assert "figures/hard.json" in sealed.manifest.files
+    written = bundle.write(folder, MANIFEST)
+    assert "figures/hard.json" in written.manifest.files
     assert bundle.verify(folder) == []
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_the_manifest_does_not_list_is_refused_where_it_is_used(fold
     assert bundle.verify(folder) == [f"{folder}: hard.json lists no model.onnx"]
 
 
-def test_the_graph_that_is_served_must_be_there(folder: Path) -> None:
+def test_the_graph_that_is_served_by_default_must_exist(folder: Path) -> None:
     bundle.write(folder, msgspec.structs.replace(MANIFEST, precision="int8"))
     assert bundle.verify(folder) == [f"{folder}: hard.json lists no model.int8.onnx"]
     (folder / "model.int8.onnx").write_text("")
@@ -117,7 +117,7 @@ def test_the_graph_that_is_served_must_be_there(folder: Path) -> None:
     assert bundle.verify(folder) == []
 
 
-def test_an_extra_file_is_told_by_verify(folder: Path) -> None:
+def test_verify_reports_a_file_that_is_not_listed(folder: Path) -> None:
     (folder / "weights.pickle").write_text("x")
     bundle.read(folder)
     assert bundle.verify(folder) == [f"{folder / 'weights.pickle'} is not listed in hard.json"]
@@ -170,17 +170,17 @@ def test_a_broken_manifest_is_refused(folder: Path, text: bytes) -> None:
     assert_refused(folder, "is not a manifest")
 
 
-def test_a_folder_without_manifest_and_no_folder_are_refused(tmp_path: Path) -> None:
+def test_a_folder_without_manifest_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path, r"hard\.json can't be read")
     assert_refused(tmp_path / "nowhere", "is not a folder")
 
 
-def test_a_bundle_that_ships_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shipped_bundle_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert bundle.find("default") == bundle.find(None) == bundle.SHIPPED / "default"
     assert bundle.find("no-such") == Path("no-such")
     assert_refused(Path("no-such"), r"no-such is not a folder and no shipped bundle \(default")
-    Path("default").mkdir()  # a folder that is there is what was meant, where it is named
+    Path("default").mkdir()  # a folder that exists wins over a shipped bundle of its name
     assert_refused(Path("default"), r"hard\.json can't be read")
     assert bundle.find(None) == bundle.SHIPPED / "default"
     Path("ten").touch()

@@ -1,4 +1,4 @@
-"""The label tree: clashes refused, branches only where labels part, probabilities that sum to one."""
+"""The label tree: clashes refused, branches only where labels differ, probabilities that sum to one."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ END = 1
 
 
 def probabilities(tree: LabelTree, seed: int = 0) -> list[float]:
-    """Of each label, when the decoder says anything at all at each branch."""
+    """The probability of each label, with random logits at each branch."""
     rng = np.random.default_rng(seed)
     steps = []
     for branch in tree.branches:
         logits = rng.normal(0, 3, len(branch.following))
         steps.append(logits - np.log(np.exp(logits).sum()))
-    return [float(np.exp(sum(steps[b][t] for b, t in way))) for way in tree.ways]
+    return [float(np.exp(sum(steps[b][t] for b, t in way))) for way in tree.paths]
 
 
 def test_labels_whose_first_tokens_differ_have_one_branch() -> None:
     tree = label_tree([[5, END], [6, 7, END], [8, END]], ["a", "b", "c"])
     assert tree.branches == (Branch((), (5, 6, 8)),)
-    assert tree.ways == (((0, 0),), ((0, 1),), ((0, 2),))
+    assert tree.paths == (((0, 0),), ((0, 1),), ((0, 2),))
 
 
-def test_labels_that_share_a_beginning_branch_where_they_part() -> None:
+def test_labels_with_a_common_prefix_branch_where_they_differ() -> None:
     tree = label_tree([[5, 6, END], [5, 7, END], [8, END]], ["walking up", "walking down", "sitting"])
     assert tree.branches == (Branch((), (5, 8)), Branch((5,), (6, 7)))
-    assert tree.ways == (((0, 0), (1, 0)), ((0, 0), (1, 1)), ((0, 1),))
+    assert tree.paths == (((0, 0), (1, 0)), ((0, 0), (1, 1)), ((0, 1),))
     assert sum(probabilities(tree)) == pytest.approx(1)
 
 
-def test_a_beginning_shared_by_all_asks_nothing() -> None:
+def test_a_prefix_common_to_all_labels_has_no_branch() -> None:
     tree = label_tree([[5, 6, 7, END], [5, 6, 8, END]], ["a", "b"])
     assert tree.branches == (Branch((5, 6), (7, 8)),)
 
 
-def test_a_label_that_goes_on_where_another_ends_is_told_by_the_end_token() -> None:
+def test_a_label_that_continues_another_branches_at_the_end_token() -> None:
     tree = label_tree([[5, END], [5, 6, END]], ["walk", "walking"])
     assert tree.branches == (Branch((5,), (END, 6)),)
 
@@ -50,7 +50,7 @@ def test_probabilities_sum_to_one_for_any_label_set(words: set[tuple[int, ...]])
     sequences = [[*word, END] for word in words]
     tree = label_tree(sequences, [str(s) for s in sequences])
     assert sum(probabilities(tree)) == pytest.approx(1)
-    assert len(set(tree.ways)) == len(sequences)
+    assert len(set(tree.paths)) == len(sequences)
     assert all(len(branch.following) > 1 for branch in tree.branches)
 
 
@@ -60,6 +60,6 @@ def test_labels_that_cannot_be_told_apart_are_refused_by_name(tokens: list[list[
         label_tree(tokens, ["Walk", "Run"])
 
 
-def test_one_label_is_no_set() -> None:
+def test_one_label_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two"):
         label_tree([[5, END]], ["Walk"])

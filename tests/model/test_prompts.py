@@ -1,4 +1,4 @@
-"""Prompt styles: their exact words, the levels at their edges, what is refused."""
+"""Prompt styles: their exact words, the levels at their edges, which specifications are refused."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from sentencepiece import SentencePieceProcessor
+from support.sentencepiece_models import save_pieces
 
-import hard.model.tokens
 from hard.model.tokens import PAD_ID, WordTokenizer
 
 WORDS = ["y.std:00", "y.std:01", "tilt.cos:00", "tilt.cos:01", "Walking", "Sitting", "Up", "stairs", "mean", "std"]
@@ -23,29 +22,14 @@ PROMPTS = st.lists(
 ).map(" ".join)
 
 
-def save_pieces(path: Path, lines: list[str], **options: Any) -> Path:
-    """Trains a SentencePiece model with T5's places on `lines` and saves it."""
-    model = io.BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=model,
-        normalization_rule_name="identity",
-        character_coverage=1.0,
-        minloglevel=2,
-        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1, **options},
-    )
-    path.write_bytes(model.getvalue())
-    return path
-
-
 @pytest.fixture(scope="module", params=["words", "subwords"])
 def spiece(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `spiece.model` that knows WORDS alone, so that others are wholly unknown; and one that parts any word."""
+    """A `spiece.model` that knows WORDS alone, so that others are wholly unknown; and one that splits any word."""
     path = tmp_path_factory.mktemp("pieces") / "spiece.model"
     lines = [" ".join(WORDS)] * 200
     if request.param == "words":
         return save_pieces(path, lines, model_type="word", vocab_size=len(WORDS) + 3)
-    # A piece must begin several words to be thought of.
+    # The trainer only considers pieces that begin several words.
     lines += [*(word + end for word in WORDS for end in "xyz"), *CHARACTERS, " ".join(CHARACTERS)]
     return save_pieces(path, lines, vocab_size=80, split_by_unicode_script=False, split_by_number=False)
 
@@ -79,13 +63,13 @@ def test_ids_equal_the_tokenizers_over_the_whole_prompt(spiece: Path, reference:
         assert real.tolist() == [1] * len(expected) + [0] * (len(row) - len(expected))
 
 
-def test_unknown_words_in_a_row_are_one_unknown_piece_each(tmp_path: Path) -> None:
+def test_each_of_several_unknown_words_is_one_unknown_piece(tmp_path: Path) -> None:
     path = save_pieces(tmp_path / "spiece.model", [" ".join(WORDS)] * 50, model_type="word", vocab_size=len(WORDS) + 3)
     tokenizer = WordTokenizer(str(path))
     assert tokenizer.encode("no such words mean it") == [2, 2, 2, *tokenizer.encode("mean")[:1], 2, 1]
 
 
-def test_runs_of_white_space_count_once(spiece: Path) -> None:
+def test_several_spaces_count_as_one(spiece: Path) -> None:
     tokenizer = WordTokenizer(str(spiece))
     tokenizer.check(" mean   1.5\tstd\n2 ")
     ids, _ = tokenizer.batch([" mean   1.5\tstd\n2 ", "mean 1.5 std 2"])
@@ -98,28 +82,28 @@ def test_an_empty_prompt_is_the_end_token_and_no_prompts_are_no_rows(spiece: Pat
     assert tokenizer.batch([])[0].shape == (0, 0)
 
 
-def test_a_table_stands_where_each_word_is_one_token(spiece: Path) -> None:
+def test_there_is_a_table_where_each_word_is_one_token(spiece: Path) -> None:
     tokenizer, pieces = WordTokenizer(str(spiece)), SentencePieceProcessor(model_file=str(spiece))
     table = tokenizer.table([["y.std:00", "y.std:01"], ["mean"]])
     assert table is not None
-    place = [pieces.piece_to_id(f"▁{word}") for word in ("y.std:00", "y.std:01", "mean")]
-    assert table.tolist() == [place[:2], [place[2], PAD_ID]]
-    assert 2 not in place
+    expected = [pieces.piece_to_id(f"▁{word}") for word in ("y.std:00", "y.std:01", "mean")]
+    assert table.tolist() == [expected[:2], [expected[2], PAD_ID]]
+    assert 2 not in expected
 
 
 @pytest.mark.parametrize("spiece", ["subwords"], indirect=True)
-def test_no_table_stands_where_a_word_is_several_tokens(spiece: Path) -> None:
+def test_there_is_no_table_where_a_word_is_several_tokens(spiece: Path) -> None:
     assert WordTokenizer(str(spiece)).table([["y.std:00", "y.std:77"]]) is None
 
 
-def test_the_memo_is_bounded(spiece: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hard.model.tokens, "MAX_WORDS", 5)
-    tokenizer = WordTokenizer(str(spiece))
+def test_the_memo_is_bounded(spiece: Path) -> None:
+    tokenizer = WordTokenizer(str(spiece), max_words=5)
     prompt = " ".join(str(i) for i in range(50))
     first = tokenizer.batch([prompt])[0][0].tolist()
-    assert len(tokenizer._words) <= 5
-    monkeypatch.setattr(hard.model.tokens, "MAX_WORDS", 1000)
-    assert first == WordTokenizer(str(spiece)).encode(prompt)
+    assert 0 < tokenizer.memoised_words <= 5
+    unbounded = WordTokenizer(str(spiece))
+    assert first == unbounded.encode(prompt)
+    assert unbounded.memoised_words == 50
 
 
 def test_a_tokenizer_that_joins_words_is_refused(tmp_path: Path) -> None:
@@ -137,7 +121,7 @@ def test_a_tokenizer_without_end_token_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"not a model\n", None], ids=repr)
-def test_a_file_that_is_no_sentencepiece_model_is_refused_in_one_sentence(
+def test_a_file_that_is_not_a_sentencepiece_model_is_refused_in_one_sentence(
     tmp_path: Path, content: bytes | None
 ) -> None:
     if content is not None:
@@ -147,6 +131,6 @@ def test_a_file_that_is_no_sentencepiece_model_is_refused_in_one_sentence(
     assert "\n" not in str(refusal.value)
 
 
-def test_ids_are_what_onnx_and_torch_take(spiece: Path) -> None:
+def test_ids_have_the_type_that_onnx_and_torch_need(spiece: Path) -> None:
     ids, mask = WordTokenizer(str(spiece)).batch(["mean std"])
     assert ids.dtype == mask.dtype == np.int64

@@ -1,4 +1,4 @@
-"""Features: equal to plain scalar references, blind to the device's rotation where they claim it, always finite."""
+"""Features: equal to plain scalar references, independent of the device's orientation, always finite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hard.motion.features import BANDS_HZ, OTHERS, PAIRS, SIGNALS, STATISTICS, extract, names
+from hard.motion.features import BANDS_HZ, CHANNELS, OTHERS, PAIRS, STATISTICS, extract, names
 from hard.records import Float32Array, Float64Array
 
 RATE_HZ = 20.0
@@ -25,12 +25,12 @@ def walk(seed: int, n: int = 1) -> Float32Array:
     gravity = rng.normal(size=(n, 1, 3))
     gravity *= 9.81 / np.linalg.norm(gravity, axis=2, keepdims=True)
     phase = rng.uniform(0, 6, (n, 1, 3))
-    swing = rng.uniform(0.5, 3, (n, 1, 3)) * np.sin(2 * np.pi * rng.uniform(1, 2.5, (n, 1, 1)) * t[:, None] + phase)
-    return np.asarray(gravity + swing + rng.normal(0, 0.5, (n, 80, 3)), dtype=np.float32)
+    movement = rng.uniform(0.5, 3, (n, 1, 3)) * np.sin(2 * np.pi * rng.uniform(1, 2.5, (n, 1, 1)) * t[:, None] + phase)
+    return np.asarray(gravity + movement + rng.normal(0, 0.5, (n, 80, 3)), dtype=np.float32)
 
 
 def extracted(windows: Float32Array, wanted: Sequence[str]) -> Float32Array:
-    """Features of `windows` that are all mounted alike."""
+    """Features of `windows` that all have the same mounting."""
     n = len(windows)
     return extract(windows, np.tile(UP, (n, 1)), np.tile(FORWARD, (n, 1)), RATE_HZ, wanted)
 
@@ -91,7 +91,7 @@ REFERENCES: dict[str, Callable[[Float64Array], float]] = {
 }
 
 
-def signals(window: Float32Array) -> dict[str, Float64Array]:
+def channels(window: Float32Array) -> dict[str, Float64Array]:
     w = window.astype(float)
     down = w.mean(axis=0) / np.linalg.norm(w.mean(axis=0))
     v = w @ down
@@ -108,23 +108,23 @@ def signals(window: Float32Array) -> dict[str, Float64Array]:
 
 @pytest.mark.parametrize("statistic", sorted(REFERENCES))
 @pytest.mark.parametrize("seed", range(3))
-def test_statistics_equal_their_plain_definitions(statistic: str, seed: int) -> None:
+def test_each_statistic_equals_its_definition(statistic: str, seed: int) -> None:
     window = walk(seed)[0]
-    for signal, values in signals(window).items():
+    for channel, values in channels(window).items():
         expected = REFERENCES[statistic](values)
-        assert feature(f"{signal}.{statistic}", window) == pytest.approx(expected, rel=2e-3, abs=2e-3), signal
+        assert feature(f"{channel}.{statistic}", window) == pytest.approx(expected, rel=2e-3, abs=2e-3), channel
 
 
 def body(window: Float32Array) -> dict[str, Float64Array]:
-    """Vertical, forward and left of a window, step by step."""
+    """Vertical, forward and left acceleration of a window, computed one by one."""
     up = window.mean(axis=0) / np.linalg.norm(window.mean(axis=0))
-    ahead = FORWARD - (FORWARD @ up) * up
-    ahead /= np.linalg.norm(ahead)
-    return {"v": window @ up, "f": window @ ahead, "l": window @ np.cross(up, ahead)}
+    forward = FORWARD - (FORWARD @ up) * up
+    forward /= np.linalg.norm(forward)
+    return {"v": window @ up, "f": window @ forward, "l": window @ np.cross(up, forward)}
 
 
 def upright(seed: int) -> Float32Array:
-    """A window (80, 3) whose gravity is not far from UP."""
+    """A window (80, 3) whose gravity is close to UP."""
     window = walk(seed)[0]
     return np.asarray(window - window.mean(axis=0) + np.array([1.0, 9.6, 1.5]), dtype=np.float32)
 
@@ -132,17 +132,17 @@ def upright(seed: int) -> Float32Array:
 @pytest.mark.parametrize(("name", "pair"), PAIRS.items())
 def test_correlations_equal_numpys(name: str, pair: tuple[str, str]) -> None:
     window = upright(1)
-    signals = body(window)
-    assert feature(name, window) == pytest.approx(np.corrcoef(signals[pair[0]], signals[pair[1]])[0, 1], abs=1e-3)
+    first, second = (body(window)[channel] for channel in pair)
+    assert feature(name, window) == pytest.approx(np.corrcoef(first, second)[0, 1], abs=1e-3)
 
 
-@pytest.mark.parametrize("signal", ["v", "f", "l"])
-def test_the_bodys_signals_are_vertical_forward_and_left(signal: str) -> None:
+@pytest.mark.parametrize("channel", ["v", "f", "l"])
+def test_the_channels_of_the_body_are_vertical_forward_and_left(channel: str) -> None:
     window = upright(2)
-    assert feature(f"{signal}.q75", window) == pytest.approx(quantile(body(window)[signal], 0.75), abs=1e-3)
+    assert feature(f"{channel}.q75", window) == pytest.approx(quantile(body(window)[channel], 0.75), abs=1e-3)
 
 
-def test_a_lying_thigh_has_its_up_level() -> None:
+def test_on_a_level_thigh_up_stands_in_for_forward() -> None:
     """Sitting: forward points up, so the direction that was up while standing points forward, or back."""
     window = np.tile(np.array([0, 0, 9.81], dtype=np.float32), (80, 1))
     window[:, 1] += np.sin(np.arange(80))
@@ -151,7 +151,7 @@ def test_a_lying_thigh_has_its_up_level() -> None:
 
 
 @pytest.mark.parametrize("step_hz", [1.5, 1.9, 2.4])
-def test_harmonics_are_the_strides(step_hz: float) -> None:
+def test_harmonics_are_those_of_the_stride(step_hz: float) -> None:
     """2 m/s² at the step, 0.5 at the stride, along v; a third of the step's forward, a quarter period later."""
     t = np.arange(80) / RATE_HZ
     window = np.zeros((80, 3), dtype=np.float32)
@@ -171,13 +171,13 @@ def test_tilt_is_the_cosine_between_gravity_and_up() -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_turning_the_device_and_its_mounting_changes_nothing_but_its_axes(seed: int) -> None:
+def test_turning_the_device_and_its_mounting_changes_only_x_y_and_z(seed: int) -> None:
     window = upright(seed)[None]
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     turn *= np.linalg.det(turn)
     # Which of two nearly equal peaks is the greatest may change with rounding.
-    picky = {"lag", "freq", *(f"{kind}{k}" for kind in "cs" for k in range(7))}
-    wanted = [n for n in names() if n[0] in "vflhmt" and n.partition(".")[2] not in picky]
+    unstable = {"lag", "freq", *(f"{kind}{k}" for kind in "cs" for k in range(7))}
+    wanted = [n for n in names() if n[0] in "vflhmt" and n.partition(".")[2] not in unstable]
     axes = [np.asarray(direction[None] @ turn, dtype=np.float32) for direction in (UP, FORWARD)]
     turned = extract((window @ turn).astype(np.float32), *axes, RATE_HZ, wanted)
     np.testing.assert_allclose(turned, extracted(window, wanted), rtol=5e-3, atol=1e-2)
@@ -214,7 +214,7 @@ def test_a_row_does_not_depend_on_its_batch(n: int) -> None:
         np.testing.assert_allclose(extracted(window[None], names())[0], row, rtol=1e-4, atol=1e-4)
 
 
-def test_columns_stand_in_the_order_asked_for() -> None:
+def test_columns_are_in_the_order_of_the_wanted_features() -> None:
     windows, wanted = walk(0, 4), ["tilt.cos", "z.std", "x.mean", "m.e3", "vf.corr", "x.std"]
     batch = extracted(windows, wanted)
     assert batch.shape == (4, 6)
@@ -227,8 +227,8 @@ def test_an_empty_batch_has_no_rows() -> None:
     assert extracted(np.empty((0, 80, 3), np.float32), names()).shape == (0, len(names()))
 
 
-def test_names_are_the_products_of_signals_and_statistics() -> None:
-    assert len(set(names())) == len(names()) == len(SIGNALS) * len(STATISTICS) + len(OTHERS)
+def test_each_channel_has_each_statistic() -> None:
+    assert len(set(names())) == len(names()) == len(CHANNELS) * len(STATISTICS) + len(OTHERS)
 
 
 @pytest.mark.parametrize("name", ["w.mean", "x.median", "x", "", "xy.corr.", "tilt"])

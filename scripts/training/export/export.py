@@ -78,4 +78,4 @@ def _written(model: Any, tree: LabelTree, length: int | None, graph: Graph) -> o
     layers = Layers(graph, model.config)
     scores = Decoder(layers, model, tree, padding).decode(encode(layers, model, length, padding))
     inputs = ("ids",) if padding is None else ("ids", "mask")
-    return graph.model(dict.fromkeys(inputs, ("B", length or "L")), scores, len(tree.ways))
+    return graph.model(dict.fromkeys(inputs, ("B", length or "L")), scores, len(tree.paths))

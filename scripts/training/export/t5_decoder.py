@@ -110,9 +110,9 @@ class Decoder:
             logits = g.one("MatMul", node, g.constant(rows[list(branch.following)].T))
             steps.append(g.one("LogSoftmax", logits, axis=-1))
         begins = np.cumsum([0, *(len(branch.following) for branch in self._tree.branches)])
-        along = np.zeros((begins[-1], len(self._tree.ways)))
-        for label, way in enumerate(self._tree.ways):
-            along[[begins[branch] + token for branch, token in way], label] = 1
+        along = np.zeros((begins[-1], len(self._tree.paths)))
+        for label, path in enumerate(self._tree.paths):
+            along[[begins[branch] + token for branch, token in path], label] = 1
         together = g.one("Concat", *steps, axis=1) if len(steps) > 1 else steps[0]
         return g.one("MatMul", together, g.constant(along)) if len(steps) > 1 else together
 
