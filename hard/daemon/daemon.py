@@ -92,7 +92,7 @@ class Daemon:
         self._exit_timer.interval = self._settings.grace_s + SHUTDOWN_MARGIN_S
         systemd.stopping(self._exit_timer.interval)
         self._exit_timer.start()
-        parts.session.stop_taking()
+        parts.session.stop_receiving()
         parts.assembler.stop(half_s)  # the other half is for labelling
         parts.assemble_thread.join(_left_s(deadline - half_s))
         parts.window_queue.close()  # assembling no longer waits for room

@@ -74,7 +74,7 @@ def build(settings: Settings) -> Parts:
     window_queue = WindowQueue(outcomes.abandoned, queue_bounds(settings))
     session = Session(
         session_options(settings), Topics(settings.ingest.topics).filters(), status_topic(settings), messages,
-        came=accounting.received, shed=accounting.shed,
+        on_received=accounting.received, on_shed=accounting.shed,
     )  # fmt: skip
     discovery = make_discovery(settings, classifier, session)
 

@@ -1,4 +1,4 @@
-"""When to try the broker again, and whether another client with the same id takes it away. Knows no paho."""
+"""When to connect again, and whether another client with the same id takes the connection away. Knows no paho."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import random
 
 LEAST_S = 0.1  # full jitter may draw 0, which would hammer the broker
 FIRST_S = 1.0
-STABLE_S = 10.0  # a connection that lived for so long was a good one
-EVICTED = 3  # so many in a row that didn't: two clients with one id end each other's, for ever if both are quick
+STABLE_S = 10.0  # a connection that lasted so long was a good one
+MAX_BRIEF = 3  # brief connections in a row: then two clients with one id end each other's
 
 
 class Backoff:
-    """Full jitter: a random delay below a bound that doubles up to `most_s`, so that a fleet doesn't come back in step.
+    """Full jitter: a random delay below a bound that doubles up to `most_s`, so that many clients don't return at once
+    (Brooker, "Exponential backoff and jitter", AWS Architecture Blog 2015).
 
-    Where the broker ends connection after connection soon after its beginning, or says that another client took it
-    over, `evicted` is set and the delays are long at once: no war for the id.
+    Where the broker ends one connection after another soon after its beginning, or says that another client took it
+    over, `evicted` is set and the delays are long, so that two clients with one id don't fight for it.
     """
 
     def __init__(self, most_s: float) -> None:
@@ -24,24 +25,24 @@ class Backoff:
 
     @property
     def evicted(self) -> bool:
-        return self._brief >= EVICTED
+        return self._brief >= MAX_BRIEF
 
     def connected(self, now: float) -> None:
         self._since = now
 
     def stable(self, now: float) -> None:
-        """A connection is there: has it proved to be a good one?"""
+        """Call while connected: a connection that has lasted STABLE_S ends the counts of failures."""
         if now - self._since >= STABLE_S:
             self.failures = self._brief = 0
 
     def lost(self, now: float, taken_over: bool = False) -> float:
-        """A connection ended; gives the delay in s before the next attempt."""
+        """A connection ended; returns the delay in s before the next attempt."""
         self.stable(now)
-        self._brief = EVICTED if taken_over else self._brief + 1
+        self._brief = MAX_BRIEF if taken_over else self._brief + 1
         return self.failed()
 
     def failed(self) -> float:
-        """An attempt failed; gives the delay in s before the next."""
+        """An attempt failed; returns the delay in s before the next."""
         self.failures += 1
         bound = min(self._most_s, FIRST_S * 2 ** min(self.failures - 1, 16))
         least = LEAST_S

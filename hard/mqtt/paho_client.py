@@ -1,4 +1,4 @@
-"""paho's client, with two things more: it counts the turns of its loop, and is woken once for all that is queued
+"""paho's client with two changes: it counts the turns of its loop, and it is woken once for all packets that are queued
 meanwhile. Knows no topic.
 
 paho writes a byte to wake its thread for each packet, and each system call hands Python's lock to another thread.
@@ -12,29 +12,29 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
 
-class Bell:
-    """The end of paho's pair of sockets that wakes its thread: rings once until it is heard."""
+class WakeSocket:
+    """The end of paho's pair of sockets that wakes its thread: it sends one byte until `reset` is called."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._rung = sock, False
+        self._sock, self._woken = sock, False
 
     def send(self, data: bytes) -> int:
         """Called after each packet is queued, from any thread."""
-        if not self._rung:
-            self._rung = True
+        if not self._woken:
+            self._woken = True
             self._sock.send(data)
         return len(data)
 
-    def heard(self) -> None:
-        """All that is queued is about to be written; what comes later rings again."""
-        self._rung = False
+    def reset(self) -> None:
+        """paho is about to write all that is queued; a later packet sends a byte again."""
+        self._woken = False
 
     def close(self) -> None:
         self._sock.close()
 
 
 class Client(paho.Client):
-    """`turns` is one more a second at rest. `_sockpairW` is paho's own, and not promised."""
+    """`turns` grows by one a second at rest. `_sockpairW` is a private name of paho."""
 
     turns = 0
 
@@ -45,10 +45,10 @@ class Client(paho.Client):
     def loop_start(self) -> MQTTErrorCode:
         started = super().loop_start()
         if isinstance(self._sockpairW, socket.socket):
-            self._sockpairW = Bell(self._sockpairW)  # type: ignore[assignment]
+            self._sockpairW = WakeSocket(self._sockpairW)  # type: ignore[assignment]
         return started
 
     def loop_write(self) -> MQTTErrorCode:
-        if isinstance(self._sockpairW, Bell):
-            self._sockpairW.heard()
+        if isinstance(self._sockpairW, WakeSocket):
+            self._sockpairW.reset()
         return super().loop_write()

@@ -1,9 +1,8 @@
-"""The one MQTT session: TLS, last will, subscription, and what goes between paho, the queue and the outbox. Knows no
-payload.
+"""The one MQTT session: connects, subscribes, queues what comes and sends what the outbox holds. Knows no payload.
 
-paho's own network thread runs the callbacks. An incoming message is time-stamped and put into a bounded queue, nothing
-else. Where that is full the thread waits, and through TCP the broker: mosquitto, working off a queue, sends far more
-than `max_inflight_messages` or ReceiveMaximum (its issue 2301; seen in 2.0.11).
+paho's own network thread runs the callbacks. It adds the time to an incoming message and puts it into a bounded queue.
+Where that is full the thread waits, and so does the broker, through TCP: when mosquitto works off a queue, it sends far
+more than `max_inflight_messages` or ReceiveMaximum (its issue 2301; seen in 2.0.11).
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from hard.mqtt.paho_client import Client
 from hard.records import Message
 
 log = logging.getLogger(__name__)
-MOST_IN_FLIGHT, LONGEST_EXPIRY_S = 65_535, 2**32 - 1  # that MQTT can tell
-LOOK_AGAIN_S = 0.002  # whether there is room for another message
+MOST_IN_FLIGHT, LONGEST_EXPIRY_S = 65_535, 2**32 - 1  # the greatest values of MQTT's fields
+LOOK_AGAIN_S = 0.002  # whether another message fits into the queue
 TAKEN_OVER = 0x8E  # MQTT 5: another client connected with the same id
 
 
@@ -56,36 +55,37 @@ class SessionOptions:
 class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
-    `incoming` is the queue of messages, kept to `options.max_queued`. `came` is told of each message, and `shed` of one
-    with QoS 0 that found the queue full; one with QoS 1 waits for room. What is to be published goes into `outbox`.
+    Messages go into the queue `incoming`, at most `options.max_queued`. `on_received` is called for each message, and
+    `on_shed` for one of QoS 0 that found the queue full; one of QoS 1 waits until it fits. Messages to publish go into
+    `outbox`.
     """
 
     def __init__(
         self, options: SessionOptions, topics: Sequence[str], status_topic: str, incoming: queue.SimpleQueue[Any], *,
-        came: Callable[[], None], shed: Callable[[], None],
+        on_received: Callable[[], None], on_shed: Callable[[], None],
     ) -> None:  # fmt: skip
         self._notices: dict[str, Callable[[bytes], None]] = {}
-        self._options, self._topics, self._status_topic, self._incoming = options, list(topics), status_topic, incoming
-        self._came, self._shed = came, shed
-        self._connected = self._taking = False
+        self._options, self._topics, self._status_topic, self.incoming = options, list(topics), status_topic, incoming
+        self._on_received, self._on_shed = on_received, on_shed
+        self._connected = self._receiving = False
         self.outbox = Outbox(self._publish, options.max_outbox)
         self._max_in_flight = options.max_inflight
         self._backoff = Backoff(options.reconnect_max_s)
         self._limited = RateLimitedLog(log)
-        self.connections = self.reconnects = self._looks = 0
+        self.connections = self.reconnects = self._waits = 0
         self.subscribed = False
-        self.tried = Event()  # the first attempt has ended, well or not
-        self.failed: Exception | None = None  # a callback raised: the session is no longer to be trusted
+        self.tried = Event()  # set when the first attempt to connect has succeeded or failed
+        self.failed: Exception | None = None  # what a callback raised: the session can't go on
         self._client = self._make_client()
         self._acks = Acks(lambda mid: self._client.ack(mid, 1))
 
     def __enter__(self) -> Session:
-        self._taking = True
+        self._receiving = True
         where = (self._options.address.host, self._options.address.port, self._options.keepalive_s)
         if self._options.protocol == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = self._options.session_expiry_s
-            properties.ReceiveMaximum = min(self._options.max_queued, MOST_IN_FLIGHT)  # so that it would always fit
+            properties.ReceiveMaximum = min(self._options.max_queued, MOST_IN_FLIGHT)  # so that all of them fit
             self._client.connect_async(*where, clean_start=False, properties=properties)
         else:
             self._client.connect_async(*where)
@@ -95,13 +95,13 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop_taking()  # a network thread that waits for room would not end
+        self.stop_receiving()  # else a network thread that waits on a full queue would not end
         if self._connected:
             info = self._client.publish(self._status_topic, b"offline", qos=1, retain=True)
             try:
                 info.wait_for_publish(2.0)
             except (RuntimeError, ValueError):
-                log.warning("could not say offline: the broker is gone")
+                log.warning("could not publish offline: the broker is gone")
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -116,18 +116,18 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether paho's thread lives: an error that paho didn't foresee ends it, such as a host that is no name."""
+        """Whether paho's thread lives: an error that paho doesn't expect ends it, such as a host that is no name."""
         return self._client._thread is not None
 
     @property
     def turns(self) -> int:
-        """Changes as long as the network thread gets on: with each turn of its loop, attempt to connect, message, and
-        look for room."""
-        return self._client.turns + self._backoff.failures + self._looks
+        """Grows as long as the network thread makes progress: with each turn of its loop, attempt to connect, message,
+        and look at a full queue."""
+        return self._client.turns + self._backoff.failures + self._waits
 
     @property
     def evicted(self) -> str:
-        """Whether another client seems to take each connection away, as a sentence; empty when not."""
+        """A sentence where another client seems to take each connection away; else empty."""
         if self._connected:
             self._backoff.stable(monotonic())
         if not self._backoff.evicted:
@@ -135,13 +135,13 @@ class Session:
         return f"the broker ends each connection soon: another client may be connecting as {self._options.client_id!r}"
 
     def acknowledge(self, message: Message) -> None:
-        """`message` is safe; call in any order, acknowledgements go out in the order of arrival."""
+        """Acknowledges `message`. Call in any order: acknowledgements are sent in the order of arrival."""
         if message.qos:
-            self._acks.done(message.mid, message.epoch)
+            self._acks.acknowledge(message.mid, message.epoch)
 
-    def stop_taking(self) -> None:
-        """From now on incoming messages are left to the broker, unacknowledged: it keeps them for the next start."""
-        self._taking = False
+    def stop_receiving(self) -> None:
+        """From now on incoming messages stay unacknowledged, so the broker keeps them for the next start."""
+        self._receiving = False
 
     def _make_client(self) -> Client:
         options, five = self._options, self._options.protocol == "5"
@@ -156,7 +156,7 @@ class Session:
             client.username_pw_set(options.address.username, options.address.password)
         if options.address.tls:
             client.tls_set_context(options.address.tls)
-        client.max_inflight_messages_set(0)  # the session keeps the bound; paho would go through all at each of them
+        client.max_inflight_messages_set(0)  # the outbox keeps the bound; paho's costs time for each message in flight
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._guarded(self._on_connect)
         client.on_connect_fail = self._guarded(self._on_connect_fail)
@@ -167,7 +167,7 @@ class Session:
         return client
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """An exception in a callback would end paho's thread while the process lives: keep it for the main thread."""
+        """An exception in a callback would end paho's thread only, not the process: it is kept for the main thread."""
 
         def call(*args: Any) -> None:
             try:
@@ -191,8 +191,8 @@ class Session:
         client.subscribe([*((topic, 1) for topic in self._topics), *((topic, 0) for topic in self._notices)])
         client.publish(self._status_topic, b"online", qos=1, retain=True)
         most = self._options.max_inflight
-        bears = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT) - 1  # MQTT 5; one is the status
-        self._max_in_flight = max(1, min(most, bears))
+        accepted = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT) - 1  # MQTT 5; one is the status
+        self._max_in_flight = max(1, min(most, accepted))
         log.info("connected to %s", self._options.address)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
@@ -201,11 +201,11 @@ class Session:
             log.error("the broker refused the subscription to %s", ", ".join(refused))
         self.subscribed = not refused
         self.tried.set()
-        # Not sooner: paho sends again what was in flight after `on_connect`, and nothing newer must overtake it.
+        # Not before: after `on_connect` paho sends again what was in flight, and nothing newer must overtake it.
         self.outbox.connected(self._max_in_flight)
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        # paho calls from within its except block, and gives no reason of its own.
+        # paho calls this from its except block and passes no reason.
         reason = sys.exception() or "no answer"
         self._limited.warning("unreachable", "can't reach a broker at %s: %s", self._options.address, reason)
         self._wait(self._backoff.failed())
@@ -214,8 +214,8 @@ class Session:
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         was, self._connected, self.subscribed = self._connected, False, False
         self.outbox.disconnected()
-        self._acks.reset()  # what is acknowledged from now on was this connection's
-        if was and self._taking:
+        self._acks.reset()  # later acknowledgements of this connection's messages are ignored
+        if was and self._receiving:
             self._limited.warning("lost", "lost the connection: %s", reason)
         if was:
             taken_over = getattr(reason, "value", 0) == TAKEN_OVER
@@ -227,32 +227,32 @@ class Session:
         self._client.reconnect_delay_set(delay_s, delay_s)
 
     def _on_message(self, _client: paho.Client, _data: Any, raw: paho.MQTTMessage) -> None:
-        if not self._taking:
+        if not self._receiving:
             return
         if notice := self._notices.get(raw.topic):
             notice(bytes(raw.payload))
             return
         if raw.qos:
-            self._acks.came(raw.mid)
+            self._acks.received(raw.mid)
         content_type = getattr(raw.properties, "ContentType", None) if raw.properties else None
         message = Message(
             raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._acks.epoch, content_type,
             raw.dup,
         )  # fmt: skip
-        self._looks += 1
-        while (full := self._full()) and raw.qos and self._taking:
-            sleep(LOOK_AGAIN_S)  # for as long as it takes: who empties the queue has a watchdog
-            self._looks += 1
-        if not self._taking:  # it stays with the broker, for the next start
+        self._waits += 1
+        while (full := self._full()) and raw.qos and self._receiving:
+            sleep(LOOK_AGAIN_S)  # without limit: the thread that empties the queue has a watchdog
+            self._waits += 1
+        if not self._receiving:  # the broker keeps it for the next start
             return
-        self._came()
+        self._on_received()
         if full:
-            self._shed()
+            self._on_shed()
         else:
-            self._incoming.put(message)
+            self.incoming.put(message)
 
     def _full(self) -> bool:
-        return self._incoming.qsize() >= self._options.max_queued
+        return self.incoming.qsize() >= self._options.max_queued
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
         self.outbox.acknowledged(mid)
@@ -270,9 +270,9 @@ class Session:
         return expiring(min(max(1, round(outgoing.expires_at - time())), LONGEST_EXPIRY_S))
 
 
-@lru_cache(maxsize=16)  # most of what goes out has as long to live
+@lru_cache(maxsize=16)  # most messages expire after the same time
 def expiring(within_s: int) -> Properties:
-    """What tells an MQTT 5 broker to keep a message no longer than that."""
+    """The properties that tell an MQTT 5 broker to keep a message no longer than that."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.MessageExpiryInterval = within_s
     return properties

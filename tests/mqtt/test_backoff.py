@@ -1,4 +1,4 @@
-"""Delays between attempts, and clients that fight for one id."""
+"""Delays between attempts, and another client with the same id."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from hard.mqtt.backoff import EVICTED, LEAST_S, STABLE_S, Backoff
+from hard.mqtt.backoff import LEAST_S, MAX_BRIEF, STABLE_S, Backoff
 
 
 def test_delays_are_random_below_a_bound_that_doubles() -> None:
@@ -21,7 +21,7 @@ def test_delays_are_random_below_a_bound_that_doubles() -> None:
         assert mean(delays) == pytest.approx(bound / 2, rel=0.2)
 
 
-def test_a_good_connection_starts_anew() -> None:
+def test_a_good_connection_ends_the_count_of_failures() -> None:
     backoff = Backoff(30.0)
     for _ in range(10):
         backoff.failed()
@@ -30,9 +30,9 @@ def test_a_good_connection_starts_anew() -> None:
     assert not backoff.evicted
 
 
-def test_connections_that_end_at_once_again_and_again_are_no_war() -> None:
+def test_brief_connections_in_a_row_make_the_delays_long() -> None:
     backoff = Backoff(30.0)
-    for i in range(EVICTED):
+    for i in range(MAX_BRIEF):
         assert not backoff.evicted
         backoff.connected(100.0 * i)
         delay = backoff.lost(100.0 * i + 1)
@@ -45,7 +45,7 @@ def test_connections_that_end_at_once_again_and_again_are_no_war() -> None:
     assert not backoff.evicted
 
 
-def test_a_broker_that_says_so_is_believed_at_once() -> None:
+def test_a_takeover_that_the_broker_reports_makes_the_delay_long_at_once() -> None:
     backoff = Backoff(30.0)
     backoff.connected(0.0)
     assert backoff.lost(100.0, taken_over=True) >= 15

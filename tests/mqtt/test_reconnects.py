@@ -83,7 +83,7 @@ def server() -> Iterator[socket.socket]:
 @contextmanager
 def session(server: socket.socket) -> Iterator[Session]:
     options = session_options(server.getsockname()[1])
-    made = Session(options, ["s/+"], "hard/status", queue.SimpleQueue(), came=lambda: None, shed=lambda: None)
+    made = Session(options, ["s/+"], "hard/status", queue.SimpleQueue(), on_received=lambda: None, on_shed=lambda: None)
     with made:
         yield made
 
@@ -119,7 +119,7 @@ def test_no_acknowledgement_of_one_connection_goes_out_on_the_next(server: socke
         first.welcome()
         first.confirm_subscription()
         first.publish(b"s/a", mid=7)
-        message = made._incoming.get(timeout=10)
+        message = made.incoming.get(timeout=10)
         first.close()
         eventually(lambda: not made.connected)
         second = Connection(server)
@@ -127,7 +127,7 @@ def test_no_acknowledgement_of_one_connection_goes_out_on_the_next(server: socke
         second.welcome()
         second.confirm_subscription()
         second.publish(b"s/a", mid=8)
-        made.acknowledge(made._incoming.get(timeout=10))
+        made.acknowledge(made.incoming.get(timeout=10))
         _, content = second.until(PUBACK)
         assert struct.unpack(">H", content) == (8,)
         second.close()

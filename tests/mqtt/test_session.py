@@ -20,12 +20,13 @@ import trustme
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from soak.proxy import Proxy
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 from support.session_options import session_options
 
 from hard.commands.processes import free_port
-from hard.mqtt.broker_address import tls_context
+from hard.mqtt.broker_address import BrokerAddress, tls_context
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session
 
@@ -40,19 +41,19 @@ def session(
         ["sensors/+/accel"],
         "hard/status",
         queue.SimpleQueue(),
-        came=lambda: seen.update(["came"]),
-        shed=lambda: seen.update(["shed"]),
+        on_received=lambda: seen.update(["came"]),
+        on_shed=lambda: seen.update(["shed"]),
     )
     with made:
         yield made
 
 
 def received(made: Session, n: int) -> list[Any]:
-    return [made._incoming.get(timeout=60) for _ in range(n)]
+    return [made.incoming.get(timeout=60) for _ in range(n)]
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
-def test_it_subscribes_and_says_online_then_offline(mosquitto: Mosquitto, protocol: str) -> None:
+def test_it_subscribes_and_publishes_online_then_offline(mosquitto: Mosquitto, protocol: str) -> None:
     with Listener(mosquitto) as listener:
         with session(mosquitto, protocol=protocol) as made:
             eventually(lambda: made.subscribed)
@@ -96,7 +97,9 @@ def test_a_broker_killed_and_restarted_finds_it_resubscribed_and_online(mosquitt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
-def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosquitto, protocol: str) -> None:
+def test_another_client_with_the_same_id_is_reported_and_keeps_the_connection(
+    mosquitto: Mosquitto, protocol: str
+) -> None:
     with session(mosquitto, protocol=protocol, reconnect_max_s=20) as made:
         eventually(lambda: made.subscribed)
         other = paho.Client(CallbackAPIVersion.VERSION2, client_id="test-session")
@@ -114,13 +117,13 @@ def test_another_client_with_the_same_id_is_told_and_not_fought(mosquitto: Mosqu
 
 
 @pytest.mark.slow
-def test_a_broker_that_never_answers_is_left_and_tried_again(mosquitto: Mosquitto) -> None:
+def test_a_broker_that_never_answers_is_tried_again(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     callers = []
     with socket.create_server((mosquitto.host, mosquitto.port)) as silent:
         silent.settimeout(60)
         with session(mosquitto, keepalive_s=5, reconnect_max_s=0.3) as made:
-            callers += [silent.accept()[0] for _ in range(2)]  # it hung up on the first and called again
+            callers += [silent.accept()[0] for _ in range(2)]  # it gave up the first connection and tried again
             assert made.alive
             assert not made.connected
             silent.close()
@@ -170,7 +173,7 @@ def test_qos_0_messages_that_a_broken_connection_left_unsent_are_given_up(mosqui
     assert acks.total() == 300
 
 
-def test_no_more_is_in_flight_than_an_mqtt_5_broker_bears(mosquitto: Mosquitto) -> None:
+def test_no_more_is_in_flight_than_an_mqtt_5_broker_accepts(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     mosquitto.config.append("max_inflight_messages 5")
     mosquitto.start()
@@ -257,17 +260,17 @@ def test_a_full_queue_sheds_at_qos_0_and_counts_it(mosquitto: Mosquitto) -> None
             assert received(made, 1)[0].payload == str(i).encode()
 
 
-def test_what_waits_for_room_at_a_stop_is_left_to_the_broker(mosquitto: Mosquitto) -> None:
+def test_a_message_that_waits_on_a_full_queue_at_a_stop_stays_with_the_broker(mosquitto: Mosquitto) -> None:
     counts: Counter[str] = Counter()
     with Listener(mosquitto) as listener:
         with session(mosquitto, size=1, counts=counts) as made:
             eventually(lambda: made.subscribed)
             for i in range(3):
                 listener.client.publish("sensors/a/accel", str(i), qos=1)
-            eventually(lambda: made._incoming.qsize() == 1)
+            eventually(lambda: made.incoming.qsize() == 1)
             before = made.turns
             eventually(lambda: made.turns > before + 10)  # it waits, and is not stuck
-            made.stop_taking()
+            made.stop_receiving()
             made.acknowledge(received(made, 1)[0])
         assert counts == {"came": 1}
         with session(mosquitto) as made:
@@ -286,12 +289,12 @@ def test_unacknowledged_messages_come_again_on_the_next_connection(mosquitto: Mo
             made.acknowledge(again)
 
 
-def test_nothing_is_taken_after_stop_taking(mosquitto: Mosquitto) -> None:
+def test_nothing_is_received_after_stop_receiving(mosquitto: Mosquitto) -> None:
     counts: Counter[str] = Counter()
     with Listener(mosquitto) as listener:
         with session(mosquitto, counts=counts) as made:
             eventually(lambda: made.subscribed)
-            made.stop_taking()
+            made.stop_receiving()
             listener.client.publish("sensors/a/accel", b"later", qos=1).wait_for_publish(60)
             time.sleep(0.2)
             assert counts["came"] == 0
@@ -299,15 +302,19 @@ def test_nothing_is_taken_after_stop_taking(mosquitto: Mosquitto) -> None:
             assert received(made, 1)[0].payload == b"later"
 
 
-def test_the_last_will_tells_of_a_sudden_end(mosquitto: Mosquitto) -> None:
-    with Listener(mosquitto) as listener, session(mosquitto) as made:
+def test_the_last_will_says_offline_when_the_connection_breaks(mosquitto: Mosquitto) -> None:
+    with (
+        Listener(mosquitto) as listener,
+        Proxy(mosquitto.port, seed=0) as proxy,
+        session(mosquitto, address=BrokerAddress(mosquitto.host, proxy.port)),
+    ):
         eventually(lambda: listener.last.get("hard/status") == b"online")
-        made._client.socket().shutdown(2)  # as a pulled plug would
+        proxy.corrupt()  # the broker closes a connection that breaks the protocol
         eventually(lambda: b"offline" in [p for t, p in listener.all if t == "hard/status"])
         eventually(lambda: listener.last["hard/status"] == b"online")
 
 
-def test_a_wrong_password_is_told_and_tried_again(mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_password_is_logged_and_tried_again(mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
     mosquitto.stop()
     mosquitto.config[:] = ["allow_anonymous false"]
     mosquitto.start()
@@ -326,7 +333,7 @@ def test_an_unreachable_broker_is_no_failure() -> None:
     counts: Counter[str] = Counter()
     made = Session(
         session_options(free_port()), ["a"], "s", queue.SimpleQueue(),
-        came=lambda: counts.update(["came"]), shed=lambda: None,
+        on_received=lambda: counts.update(["came"]), on_shed=lambda: None,
     )  # fmt: skip
     with made:
         assert made.tried.wait(60)
