@@ -1,1 +1,1 @@
-"""What chaos.py is made of: real processes, a proxy that breaks connections, a plan and what came of it."""
+"""The work of scripts/chaos.py: a known workload, faults, bad payloads, overload, and what came of it."""

@@ -1,4 +1,4 @@
-"""A TCP proxy between daemon and broker that cuts, delays and corrupts. Of MQTT it knows what no packet begins with."""
+"""A TCP proxy between daemon and broker that cuts connections, delays and corrupts them."""
 
 from __future__ import annotations
 
@@ -8,36 +8,40 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from typing import Self
 
-GARBAGE = b"\x00\xff\xff\xff\xff\xff"  # packet type 0 is reserved: whoever reads it hangs up and takes nothing for said
+GARBAGE = b"\x00\xff\xff\xff\xff\xff"  # packet type 0 is reserved: what reads it closes the connection
 
 
 class Proxy:
-    """A context manager: forwards `port` to `target` on loopback."""
+    """A context manager: inside the block it forwards `port` to `target` on loopback."""
 
     def __init__(self, target: int, seed: int) -> None:
         self._target, self._random = target, random.Random(seed)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self.delay_s = 0.0
         self._cut_after: int | None = None  # bytes still to be forwarded before the cut
 
-    def __enter__(self) -> Proxy:
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends the thread's `accept`, which `close` would not
+        self._acceptor.join()
         self._listener.close()
-        self._hang_up()
+        self._close_all()
 
     def cut(self) -> None:
-        """Ends the connection within the next bytes: most likely inside a packet."""
+        """Ends the connection within the next 400 bytes, so most likely inside a packet."""
         self._cut_after = self._random.randrange(1, 400)
 
     def corrupt(self) -> None:
-        """Puts bytes into both streams that are no MQTT."""
+        """Puts bytes that are not MQTT into both streams."""
         with self._lock:
             pairs = list(self._pairs)
         for pair in pairs:
@@ -82,7 +86,7 @@ class Proxy:
             with suppress(OSError):
                 end.close()
 
-    def _hang_up(self) -> None:
+    def _close_all(self) -> None:
         with self._lock:
             pairs = list(self._pairs)
         for pair in pairs:

@@ -6,7 +6,9 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import paho.mqtt.client as paho
@@ -20,10 +22,10 @@ from hard.settings import Settings
 
 RATE_HZ = 20.0
 TOPIC = "sensors/{device}/accel"
-NEAR_S = 1.5  # the broker saves its store once a second: so much before its death is what it may have lost
+UNSAVED_S = 1.5  # the broker saves its store once a second: what it acknowledged so long before its death it may lose
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Workload:
     """`devices` that send a message a second each, all at once; device time begins at `start`."""
 
@@ -44,8 +46,7 @@ class Workload:
 
     def expected(self) -> dict[str, tuple[int, int]]:
         """The windows that an undisturbed run publishes, by id, each with its device and its last second."""
-        shipped = bundle.read(only=())
-        devices, decoder = bundle_devices(shipped), make_decoder(Settings())
+        devices, decoder = bundle_devices(bundle.read(only=())), make_decoder(Settings())
         windows = {}
         for device, name in enumerate(self.names()):
             for second in range(self.seconds):
@@ -56,26 +57,27 @@ class Workload:
         return windows
 
 
-def client(port: int, name: str) -> paho.Client:
-    made = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
-    made.max_inflight_messages_set(2000)
-    made.reconnect_delay_set(0.1, 0.5)  # type: ignore[arg-type]
-    made.connect_async("127.0.0.1", port)
-    return made
+def persistent_client(port: int, client_id: str) -> paho.Client:
+    """A client whose session outlives its connections and the broker; it connects when its loop starts."""
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
+    client.max_inflight_messages_set(2000)
+    client.reconnect_delay_set(0.1, 0.5)  # type: ignore[arg-type]  # annotated as int
+    client.connect_async("127.0.0.1", port)
+    return client
 
 
 class Publisher:
-    """Sends the plan in real time, QoS 1; remembers when the broker acknowledged each message."""
+    """Sends the workload at QoS 1, a context manager; remembers when the broker acknowledged each message."""
 
-    def __init__(self, port: int, plan: Workload) -> None:
-        self._plan, self._client = plan, client(port, "chaos-publisher")
+    def __init__(self, port: int, workload: Workload) -> None:
+        self._workload, self._client = workload, persistent_client(port, "chaos-publisher")
         self._client.on_publish = self._on_publish
-        self._waiting: dict[int, tuple[int, int]] = {}
-        self._early: dict[int, float] = {}
+        self._sent: dict[int, tuple[int, int]] = {}  # by message id
+        self._acknowledged_early: dict[int, float] = {}  # before `publish` gave the message id
         self._lock = threading.Lock()
         self.acknowledged: dict[tuple[int, int], float] = {}  # (device, second) → monotonic time
 
-    def __enter__(self) -> Publisher:
+    def __enter__(self) -> Self:
         self._client.loop_start()
         return self
 
@@ -84,59 +86,61 @@ class Publisher:
         self._client.loop_stop()
 
     def send(self, second: int) -> None:
-        for device, name in enumerate(self._plan.names()):
-            info = self._client.publish(TOPIC.replace("{device}", name), self._plan.payload(device, second), qos=1)
+        for device, name in enumerate(self._workload.names()):
+            payload = self._workload.payload(device, second)
+            mid = self._client.publish(TOPIC.replace("{device}", name), payload, qos=1).mid
             with self._lock:
-                at = self._early.pop(info.mid, None)
+                at = self._acknowledged_early.pop(mid, None)
                 if at is None:
-                    self._waiting[info.mid] = (device, second)
+                    self._sent[mid] = (device, second)
                 else:
                     self.acknowledged[device, second] = at
 
-    def _on_publish(self, _client, _data, mid: int, *_: object) -> None:
+    def _on_publish(self, _: paho.Client, __: Any, mid: int, *___: object) -> None:
         with self._lock:
-            sent = self._waiting.pop(mid, None)
+            sent = self._sent.pop(mid, None)
             if sent is None:
-                self._early[mid] = time.monotonic()
+                self._acknowledged_early[mid] = time.monotonic()
             else:
                 self.acknowledged[sent] = time.monotonic()
 
 
 class Sender(threading.Thread):
-    """Sends the plan, a burst a second from `begun` on, whatever happens to the others; remembers when."""
+    """Sends the workload, a burst a second from `begun` on, whatever happens to the other processes."""
 
     def __init__(self, publisher: Publisher, seconds: int, begun: float) -> None:
         super().__init__(daemon=True)
         self._publisher, self._seconds, self._begun = publisher, seconds, begun
-        self._enough = threading.Event()
-        self.sent_at: list[float] = []  # monotonic
+        self._stopped = threading.Event()
+        self.sent_at: list[float] = []  # monotonic, of each second
 
     def run(self) -> None:
         for second in range(self._seconds):
-            if self._enough.wait(max(0.0, self._begun + second - time.monotonic())):
+            if self._stopped.wait(max(0.0, self._begun + second - time.monotonic())):
                 return
             self.sent_at.append(time.monotonic())
             self._publisher.send(second)
 
     def stop(self) -> None:
-        self._enough.set()
+        self._stopped.set()
         self.join()
 
 
 class Subscriber:
-    """Counts window ids. Its session outlives the broker, as far as the broker keeps it."""
+    """Counts window ids, a context manager. The broker keeps its session while it is away."""
 
     def __init__(self, port: int) -> None:
-        self._client = client(port, "chaos-subscriber")
-        self._client.on_connect = lambda c, *_: c.subscribe([("hard/+/activity", 1), ("hard/health", 1)])
+        self._client = persistent_client(port, "chaos-subscriber")
+        self._client.on_connect = lambda client, *_: client.subscribe([("hard/+/activity", 1), ("hard/health", 1)])
         self._client.on_message = self._on_message
         self.counts: Counter[str] = Counter()
-        self.replayed = self.sent_again = 0
+        self.replayed = 0
         self.last_at = time.monotonic()
-        self.health: dict = {}
-        self.came_at: dict[str, tuple[float, float]] = {}  # by window id: monotonic, and since receipt, the first time
+        self.health: dict[str, Any] = {}
+        # By window id, of its first label: when it came (monotonic), and how long after receipt (s).
+        self.came_at: dict[str, tuple[float, float]] = {}
 
-    def __enter__(self) -> Subscriber:
+    def __enter__(self) -> Self:
         self._client.loop_start()
         return self
 
@@ -144,7 +148,7 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _on_message(self, _client, _data, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         payload = json.loads(message.payload)
         if message.topic == "hard/health":
             self.health = payload
@@ -152,34 +156,36 @@ class Subscriber:
         self.last_at = time.monotonic()
         self.counts[payload["window_id"]] += 1
         self.replayed += payload["replayed"]
-        self.sent_again += message.dup
         self.came_at.setdefault(payload["window_id"], (self.last_at, payload["latency_s"]["total"]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """Windows expected, missing for no reason, missing that the broker had acknowledged and lost, repeats, unknown."""
+    """Window ids that are `missing` without a reason, and numbers: windows that were expected, that the broker had
+    acknowledged and lost, labels that came again, windows that no undisturbed run has."""
 
     expected: int
     missing: list[str]
     lost_by_broker: int
     repeats: int
-    sent_again: int
     unknown: int
 
 
-def judge(plan: Workload, publisher: Publisher, subscriber: Subscriber, broker_deaths: list[float]) -> Outcome:
-    expected = plan.expected()
+def judge(
+    expected: dict[str, tuple[int, int]], acknowledged: dict[tuple[int, int], float], counts: Counter[str],
+    broker_deaths: Sequence[float],
+) -> Outcome:  # fmt: skip
+    """Compares what came with what was expected. A window is lost by the broker where a message of its four seconds, or
+    of the one before, was acknowledged shortly before a death of the broker."""
     missing, lost = [], 0
     for window_id, (device, last) in expected.items():
-        if subscriber.counts[window_id]:
+        if counts[window_id]:
             continue
-        times = [publisher.acknowledged.get((device, second)) for second in range(max(0, last - 4), last + 1)]
-        if any(t is not None and 0 <= death - t <= NEAR_S for t in times for death in broker_deaths):
+        times = [acknowledged.get((device, second)) for second in range(max(0, last - 4), last + 1)]
+        if any(at is not None and 0 <= death - at <= UNSAVED_S for at in times for death in broker_deaths):
             lost += 1
         else:
             missing.append(window_id)
-    return Outcome(
-        len(expected), missing, lost, sum(n - 1 for n in subscriber.counts.values() if n > 1), subscriber.sent_again,
-        len(set(subscriber.counts) - set(expected)),
-    )  # fmt: skip
+    repeats = sum(n - 1 for n in counts.values() if n > 1)
+    unknown = len({window_id for window_id, n in counts.items() if n} - expected.keys())
+    return Outcome(len(expected), missing, lost, repeats, unknown)
