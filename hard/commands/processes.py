@@ -208,14 +208,15 @@ class MosquittoProcess(Process):
 
 
 class DaemonProcess(Process):
-    """`hard run` under `settings` (`section.name=value`); `code` is Python that runs before it in the same process."""
+    """`hard run` of the interpreter `python` under `settings` (`section.name=value`); `code` is Python that runs before
+    it in the same process."""
 
     def __init__(
-        self, log_file: Path, settings: Sequence[str], *, code: str = "",
+        self, log_file: Path, settings: Sequence[str], *, code: str = "", python: str = sys.executable,
         environment: Mapping[str, str] | None = None, cwd: Path | None = None,
     ) -> None:  # fmt: skip
         program = ["-c", f"{code}\n{RUN_HARD}"] if code else ["-m", "hard"]
-        command = [sys.executable, *program, "run", *(part for setting in settings for part in ("--set", setting))]
+        command = [python, *program, "run", *(part for setting in settings for part in ("--set", setting))]
         super().__init__("the daemon", command, log_file, environment=environment, cwd=cwd)
 
     def wait_ready(self, within_s: float = START_S) -> float:
