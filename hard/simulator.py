@@ -1,8 +1,8 @@
-"""Plausible accelerations per activity, for the demo and for load. Seeded; knows no wire and no model.
+"""Plausible accelerations of each activity, for the demo, tests and load. Seeded; knows no wire format and no model.
 
-A wearer is one of the fitted subjects. What `simulator.json` holds of a subject are parameters, fitted by
-`scripts/fit_simulator.py` from recordings: for each activity some prototypes, each the mean acceleration, a gait cycle
-as Fourier coefficients, how its pace and strength wander, and the covariance of what remains, by frequency band.
+A simulated wearer moves as one subject of the recordings that `scripts/fit_simulator.py` fitted. `simulator.json` holds
+some prototypes for each activity and subject: the mean acceleration, a gait cycle as Fourier coefficients, how its pace
+and strength vary, and the covariance of the remainder, by frequency band.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from numpy.typing import NDArray
 
 from hard.records import Float64Array
 
-INNER_HZ = 50.0  # rate of the recordings that the parameters come from, and of the synthesis
+SYNTHESIS_HZ = 50.0  # also the rate of the recordings that the parameters come from
 BANDS_HZ = (0.0, 0.5, 1.5, 3.0, 6.0, 10.0, 25.0)  # edges of the bands of the remainder
 FADE_S = 0.6  # from one activity to the next
-WANDER_S = 2.0  # pace and strength change over about so long
-MAX_WANDER = 0.2
-REMEMBERED = 256  # past episodes that a wearer can tell the truth about
-SHORTEST_S = 4 * FADE_S  # an episode
-LONGEST_TAKE_S = 600.0  # all of its episodes are remembered
+VARIATION_S = 2.0  # pace and strength change over about so long
+MAX_VARIATION = 0.2
+KEPT_EPISODES = 256  # past episodes whose activity a wearer still knows
+MIN_EPISODE_S = 4 * FADE_S
+MAX_TAKE_S = 600.0  # at most KEPT_EPISODES episodes
 
 
 class Prototype(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way of doing an activity. m/s², Hz; H harmonics of the stride, 0 for an activity without rhythm.
+    """How one subject does an activity, in m/s² and Hz. H harmonics of the stride, 0 for an activity without rhythm.
 
-    `cosine`, `sine` (H, 3): the gait cycle. `pace_sd`, `strength_sd`: relative. `remainder` (bands, 6): the
-    covariance's Cholesky factor, as xx, yx, yy, zx, zy, zz.
+    `cosine` and `sine` (H, 3) are the gait cycle. `pace_sd` and `strength_sd` are relative. `remainder` (bands, 6) has
+    the Cholesky factors of the covariances, as xx, yx, yy, zx, zy, zz.
     """
 
     subject: str
@@ -48,7 +48,7 @@ class Prototype(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`simulator.json`: prototypes by activity, and where they come from."""
+    """`simulator.json`: prototypes by activity, and the recordings that they come from."""
 
     source: str
     prototypes: dict[str, tuple[Prototype, ...]]
@@ -56,7 +56,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """Consecutive samples: `time` (N,) s, `xyz` (N, 3) m/s², `activity` (N,) the true names."""
+    """Consecutive samples: `time` (N,) in s, `xyz` (N, 3) in m/s², `activity` (N,) the true activity."""
 
     time: Float64Array
     xyz: Float64Array
@@ -86,8 +86,9 @@ def activities() -> tuple[str, ...]:
 class Wearer:
     """One simulated wearer: an endless stream of samples at `rate_hz` from time `start`, the same for the same seed.
 
-    Changes to another of `among` after a random `dwell_s`. Each stream is continuous: an activity fades into the next,
-    and the fade belongs to the next. Raises ValueError for an activity that isn't known.
+    The activity changes to another of `among`, by default of all, after a random time within `dwell_s`. The stream is
+    continuous: an activity fades into the next, and the fade counts as the next. Raises ValueError for an activity that
+    isn't known.
     """
 
     def __init__(
@@ -107,35 +108,45 @@ class Wearer:
         self._random = np.random.default_rng(seed)
         subjects = sorted({p.subject for name in self._among for p in known[name]})
         self._subject = str(self._random.choice(subjects))
-        self._given = 0  # samples given
-        self._inner = np.empty((0, 3))  # synthesised at INNER_HZ, from index `_inner_at` on
-        self._inner_at = 0
-        self._episodes: deque[Episode] = deque(maxlen=REMEMBERED)
+        self._taken = 0  # samples
+        self._synthesised = np.empty((0, 3))  # at SYNTHESIS_HZ, from index `_synthesised_from` on
+        self._synthesised_from = 0
+        self._episodes: deque[Episode] = deque(maxlen=KEPT_EPISODES)
         self._activity = ""
 
     def take(self, n: int) -> Motion:
-        """The next `n` samples, at least one and at most LONGEST_TAKE_S long."""
-        if not 0 < n <= LONGEST_TAKE_S * self.rate_hz:
+        """The next `n` samples: at least one, and at most MAX_TAKE_S. Raises ValueError for other numbers."""
+        if not 0 < n <= MAX_TAKE_S * self.rate_hz:
             raise ValueError(f"can't take {n} samples at {self.rate_hz:g} Hz at a time")
-        ticks = np.arange(self._given, self._given + n) / self.rate_hz  # s since the start
-        points = ticks * INNER_HZ
-        fade = round(FADE_S * INNER_HZ)  # samples that the next episode will change
-        while self._inner_at + len(self._inner) - fade < points[-1] + 2:
+        ticks = np.arange(self._taken, self._taken + n) / self.rate_hz  # s since the start
+        points = ticks * SYNTHESIS_HZ
+        fade = round(FADE_S * SYNTHESIS_HZ)  # samples that fade into the next episode and may still change
+        while self._synthesised_from + len(self._synthesised) - fade < points[-1] + 2:
             self._extend()
-        drop = int(points[0]) - self._inner_at
-        self._inner, self._inner_at = self._inner[drop:], self._inner_at + drop
+        drop = int(points[0]) - self._synthesised_from
+        self._synthesised, self._synthesised_from = self._synthesised[drop:], self._synthesised_from + drop
         low = np.floor(points).astype(int)
         weight = (points - low)[:, None]
-        low -= self._inner_at
-        xyz = self._inner[low] * (1 - weight) + self._inner[low + 1] * weight
-        self._given += n
+        low -= self._synthesised_from
+        xyz = self._synthesised[low] * (1 - weight) + self._synthesised[low + 1] * weight
+        self._taken += n
         time = self._start + ticks
         return Motion(time, xyz, self._truth(time))
 
-    def during(self, start: float, end: float) -> str | None:
-        """The activity that fills [start, end); None where there are several, or it is too long ago."""
+    @property
+    def episodes(self) -> tuple[Episode, ...]:
+        """The latest episodes, at most KEPT_EPISODES, oldest first. The last may still be in the future."""
+        return tuple(self._episodes)
+
+    @property
+    def buffered_samples(self) -> int:
+        """How many synthesised samples wait to be taken, at SYNTHESIS_HZ."""
+        return len(self._synthesised)
+
+    def activity_during(self, start: float, end: float) -> str | None:
+        """The activity of all of [start, end); None where there are several, or where it is too long ago."""
         slack = 1e-3  # far below one sample
-        for episode in tuple(self._episodes):
+        for episode in self.episodes:
             if episode.start - slack <= start and end <= episode.end + slack:
                 return episode.activity
         return None
@@ -150,47 +161,47 @@ class Wearer:
         """Synthesises one more episode and fades it in."""
         others = [name for name in self._among if name != self._activity] or list(self._among)
         self._activity = str(self._random.choice(others))
-        n = max(round(self._random.uniform(*self._dwell_s) * INNER_HZ), round(SHORTEST_S * INNER_HZ))
-        ways = parameters().prototypes[self._activity]
-        mine = [way for way in ways if way.subject == self._subject] or list(ways)
-        fade = round(FADE_S * INNER_HZ)
-        # Each episode is longer than it lasts by one fade, which the next one overlaps.
-        fresh = synthesise(mine[self._random.integers(len(mine))], n + fade, self._random)
-        begin = self._inner_at
-        if len(self._inner):
-            begin += len(self._inner) - fade
+        n = max(round(self._random.uniform(*self._dwell_s) * SYNTHESIS_HZ), round(MIN_EPISODE_S * SYNTHESIS_HZ))
+        prototypes = parameters().prototypes[self._activity]
+        own = [prototype for prototype in prototypes if prototype.subject == self._subject] or list(prototypes)
+        fade = round(FADE_S * SYNTHESIS_HZ)
+        # Each episode is synthesised longer by one fade, which the next one overlaps.
+        fresh = synthesise(own[self._random.integers(len(own))], n + fade, self._random)
+        begin = self._synthesised_from
+        if len(self._synthesised):
+            begin += len(self._synthesised) - fade
             rising = (0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade))[:, None]
-            fresh[:fade] = self._inner[-fade:] * (1 - rising) + fresh[:fade] * rising
-            self._inner = np.concatenate((self._inner[:-fade], fresh))
+            fresh[:fade] = self._synthesised[-fade:] * (1 - rising) + fresh[:fade] * rising
+            self._synthesised = np.concatenate((self._synthesised[:-fade], fresh))
         else:
-            self._inner = fresh
-        start = self._start + begin / INNER_HZ
-        self._episodes.append(Episode(start, start + n / INNER_HZ, self._activity))
+            self._synthesised = fresh
+        start = self._start + begin / SYNTHESIS_HZ
+        self._episodes.append(Episode(start, start + n / SYNTHESIS_HZ, self._activity))
 
 
-def synthesise(way: Prototype, n: int, random: np.random.Generator) -> Float64Array:
-    """`n` samples (n, 3) m/s² at INNER_HZ of one activity done one way."""
-    xyz = np.asarray(way.mean) + _remainder(np.asarray(way.remainder), n, random)
-    if way.cosine:
-        pace = way.stride_hz * (1 + _wander(way.pace_sd, n, random))
-        phase = 2 * np.pi * (np.cumsum(pace) / INNER_HZ + random.uniform())
-        turns = np.exp(1j * phase)[:, None] ** np.arange(1, len(way.cosine) + 1)  # (n, H)
-        strength = 1 + _wander(way.strength_sd, n, random)[:, None]
-        xyz += strength * (turns.real @ np.asarray(way.cosine) + turns.imag @ np.asarray(way.sine))
+def synthesise(prototype: Prototype, n: int, random: np.random.Generator) -> Float64Array:
+    """`n` samples (n, 3) in m/s² at SYNTHESIS_HZ of one prototype."""
+    xyz = np.asarray(prototype.mean) + _remainder(np.asarray(prototype.remainder), n, random)
+    if prototype.cosine:
+        pace = prototype.stride_hz * (1 + _variation(prototype.pace_sd, n, random))
+        phase = 2 * np.pi * (np.cumsum(pace) / SYNTHESIS_HZ + random.uniform())
+        harmonics = np.exp(1j * phase)[:, None] ** np.arange(1, len(prototype.cosine) + 1)  # (n, H)
+        strength = 1 + _variation(prototype.strength_sd, n, random)[:, None]
+        xyz += strength * (harmonics.real @ np.asarray(prototype.cosine) + harmonics.imag @ np.asarray(prototype.sine))
     return xyz
 
 
-def _wander(sd: float, n: int, random: np.random.Generator) -> Float64Array:
-    """A slow random course (n,) about zero."""
-    knots = np.clip(random.normal(0, sd, int(n / INNER_HZ / WANDER_S) + 3), -MAX_WANDER, MAX_WANDER)
-    return np.interp(np.arange(n) / (INNER_HZ * WANDER_S), np.arange(len(knots)), knots)
+def _variation(sd: float, n: int, random: np.random.Generator) -> Float64Array:
+    """Slow random variation (n,) about zero."""
+    knots = np.clip(random.normal(0, sd, int(n / SYNTHESIS_HZ / VARIATION_S) + 3), -MAX_VARIATION, MAX_VARIATION)
+    return np.interp(np.arange(n) / (SYNTHESIS_HZ * VARIATION_S), np.arange(len(knots)), knots)
 
 
 def _remainder(factors: Float64Array, n: int, random: np.random.Generator) -> Float64Array:
     """Noise (n, 3) whose covariance in each band is that of the Cholesky `factors` (bands, 6)."""
     lower = np.zeros((len(factors), 3, 3))
     lower[(slice(None), *np.tril_indices(3))] = factors
-    hz = np.fft.rfftfreq(n, 1 / INNER_HZ)
+    hz = np.fft.rfftfreq(n, 1 / SYNTHESIS_HZ)
     band = np.clip(np.searchsorted(BANDS_HZ, hz, side="right") - 1, 0, len(factors) - 1)
     weight = 1 / np.sqrt(2 * np.maximum(np.bincount(band[1:], minlength=len(factors)), 1))
     white = (random.normal(size=(len(hz), 3)) + 1j * random.normal(size=(len(hz), 3))) / np.sqrt(2)

@@ -75,7 +75,7 @@ class DemoResults:
         self._seen[label.window_id] = None
         if len(self._seen) > 10 * len(self._wearers):
             self._seen.popitem(last=False)
-        truth = wearer.during(label.start, label.end)
+        truth = wearer.activity_during(label.start, label.end)
         self.newest[label.device] = label, truth
         self.first_at = self.first_at or time.monotonic()
         self._latencies.append(label.latency_s.total)
