@@ -86,6 +86,7 @@ def imported(file: Path) -> Iterator[str]:
 
 
 FILES = {name_of(file): file for folder in ("hard", "scripts") for file in sorted((ROOT / folder).rglob("*.py"))}
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 HARD = [name for name in FILES if within(name, "hard")]
 
 
@@ -129,3 +130,21 @@ def test_a_heavy_library_is_imported_only_where_it_may_be(library: str) -> None:
 def test_nothing_is_pickled() -> None:
     for module in HARD:
         assert not [name for name in imported(FILES[module]) if within(name, *UNSAFE)], module
+
+
+def test_every_module_is_imported_by_a_test() -> None:
+    """By name, or by `importorskip`. A command line and a package's docstring need none."""
+    needed = {name for name, file in FILES.items() if within(name, "hard") and file.stem[:2] != "__"}
+    for file in TESTS:
+        needed -= set(imported(file)) | {name.rpartition(".")[0] for name in imported(file)} | texts(file)
+    assert not needed, f"no test imports {', '.join(sorted(needed))}"
+
+
+def test_no_test_file_imports_another() -> None:
+    for file in TESTS:
+        assert not [name for name in imported(file) if "test_" in f".{name}".rpartition(".")[0]], file
+
+
+def texts(file: Path) -> set[str]:
+    """All string literals in `file`."""
+    return {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
