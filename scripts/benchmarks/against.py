@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import endtoend, machine
 from benchmarks.comparison import Measured, Record, differing_files, paired
-from benchmarks.endtoend import Server, Trial, hard, python_environment, trial
+from benchmarks.endtoend import LoadTrial, Server, hard, python_environment, trial
 from benchmarks.generator import Order
 from hard.commands.processes import MosquittoProcess
 from hard.errors import CommandError, UsageError
@@ -180,7 +180,7 @@ def _devices(order: Callable[[int], Order], checkout: Checkout, folder: Path) ->
     """The greatest number of devices with a label a second each, p99 in time."""
     count = 0
 
-    def run(devices: int) -> Trial:
+    def run(devices: int) -> LoadTrial:
         nonlocal count
         count += 1
         return _trial(checkout.daemon(), order(devices), folder / str(count))
@@ -189,7 +189,7 @@ def _devices(order: Callable[[int], Order], checkout: Checkout, folder: Path) ->
     return [Measured("greatest number of devices", "devices", float(best.devices if best else 0))]
 
 
-def _trial(server: Server, order: Order, folder: Path) -> Trial:
+def _trial(server: Server, order: Order, folder: Path) -> LoadTrial:
     found = trial(server, folder, order)
     if not found.labels:
         log = (folder / "daemon.log").read_text(encoding="utf-8", errors="replace")

@@ -30,7 +30,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class LoadTrial:
     """One load on one server. CPU in ms a label, `message_ms` a message; `batch` is the mean number of windows that
     HARD labelled at once."""
 
@@ -86,7 +86,7 @@ def script(name: str, *arguments: object) -> Server:
     return Server(name, lambda folder, port: _module(name, folder, port, *arguments))
 
 
-def trial(server: Server, folder: Path, order: Order) -> Trial:
+def trial(server: Server, folder: Path, order: Order) -> LoadTrial:
     """A fresh broker and a fresh server under one load. Raises HardError where one of them does not start."""
     with ExitStack() as stack:
         broker = stack.enter_context(MosquittoProcess(folder / "broker"))
@@ -96,7 +96,7 @@ def trial(server: Server, folder: Path, order: Order) -> Trial:
         delivery, (server_s, broker_s) = _generate(order, folder, (process, broker))
         batch = _mean_batch(process) if isinstance(process, DaemonProcess) else 0.0
         each = 1e3 / max(1, delivery.labels)
-        return Trial(
+        return LoadTrial(
             devices=order.devices, messages_s=order.messages_s, expected=delivery.expected, labels=delivery.labels,
             p50_s=delivery.p50_s, p99_s=delivery.p99_s, own_p99_s=delivery.own_p99_s, behind_s=delivery.behind_s,
             message_ms=server_s * 1e3 / delivery.sent,
@@ -105,10 +105,12 @@ def trial(server: Server, folder: Path, order: Order) -> Trial:
         )  # fmt: skip
 
 
-def greatest(run: Callable[[int], Trial], begin: int, *, finest: float = 0.13) -> tuple[Trial | None, list[Trial]]:
+def greatest(
+    run: Callable[[int], LoadTrial], begin: int, *, finest: float = 0.13
+) -> tuple[LoadTrial | None, list[LoadTrial]]:
     """The trial with the most devices whose labels came in time, and all trials. Doubles the number of devices until
     they don't, then halves the interval."""
-    trials: list[Trial] = []
+    trials: list[LoadTrial] = []
     passed, failed, devices = 0, 0, begin
     while devices not in (passed, failed):
         trials.append(run(devices))

@@ -62,12 +62,12 @@ class Delivery(msgspec.Struct):
     cpu_s: float
 
 
-class Latency(msgspec.Struct):
+class LabelLatency(msgspec.Struct):
     total: float
 
 
-class Label(msgspec.Struct):
-    latency_s: Latency
+class TimedLabel(msgspec.Struct):
+    latency_s: LabelLatency
 
 
 class Motions:
@@ -113,11 +113,10 @@ class Generator:
         self._in = wire.connected(order.port, "labels", "hard/+/activity")
         self._streams = {self._out: wire.Stream(), self._in: wire.Stream()}
         self._topics = [wire.text(f"sensors/d{i}/accel") for i in range(order.devices)]
-        self._decoder = msgspec.json.Decoder(Label)
+        self._decoder = msgspec.json.Decoder(TimedLabel)
         self._names = {f"hard/d{i}/activity".encode(): i for i in range(order.devices)}
-        self._closing: list[deque[float]] = [
-            deque() for _ in range(order.devices)
-        ]  # when messages that close windows were sent
+        # When each device sent the messages that close its windows, as long as their labels have not come.
+        self._closing: list[deque[float]] = [deque() for _ in range(order.devices)]
         self._acknowledged = self._sent = self._labels = 0
         self._latencies: list[tuple[float, float]] = []
 

@@ -19,7 +19,7 @@ NAMES = {"small": "default bundle", "flan": "FLAN-T5-small's shape"}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NamedTable:
     """One table, for the terminal and for Markdown."""
 
     title: str
@@ -27,22 +27,22 @@ class Part:
     rows: Sequence[Sequence[object]]
 
 
-def parts(record: dict[str, Any]) -> Iterator[Part]:
+def parts(record: dict[str, Any]) -> Iterator[NamedTable]:
     """Every table of a record, ratios first."""
-    yield Part("Ratios", ("what", "figure", "target"), list(_ratios(record)))
+    yield NamedTable("Ratios", ("what", "figure", "target"), list(_ratios(record)))
     for model in ("small", "flan"):
         for threads in (1, 2):
             rows = [r for r in record.get("scorer", ()) if r["model"] == model and r["threads"] == threads]
             if rows:
                 yield _scorer(f"Scorer: {NAMES[model]}, {threads} thread{'s' * (threads > 1)}", rows)
     for kind, rows in record.get("pipeline", {}).items():
-        yield Part(
+        yield NamedTable(
             f"Pipeline, durability {kind}: CPU ms a window",
             ("devices", "batch", "daemon / floor", "daemon", "floor", *rows[0]["stages_ms"]),
             [[*map(r.get, COSTS), *r["stages_ms"].values()] for r in rows],
         )  # fmt: skip
     for kind, found in record.get("endtoend", {}).items():
-        yield Part(
+        yield NamedTable(
             f"End to end, {'a plain script' if kind == 'plain' else f'HARD, durability {kind}'}",
             ("load", "devices", "labels", "lost", "p99 s", "ms a label", "broker ms", "MB", "batch", "in time"),
             list(_trials(found)),
@@ -54,7 +54,7 @@ def parts(record: dict[str, Any]) -> Iterator[Part]:
             ("install", f"{startup['install_mb']} MB, {startup['packages']} packages"),
             ("largest packages", ", ".join(startup["largest"])),
         ]
-        yield Part("Start-up", ("what", "figure"), rows)
+        yield NamedTable("Start-up", ("what", "figure"), rows)
 
 
 def write(record: dict[str, Any], out: Path, console: Console) -> None:
@@ -111,7 +111,7 @@ def _ratios(record: dict[str, Any]) -> Iterator[tuple[object, ...]]:
                 yield f"end to end, {server} / the notebook's way (FLAN-T5-small's shape)", f"{times:.0f}", "200"
 
 
-def _scorer(title: str, rows: Sequence[dict[str, Any]]) -> Part:
+def _scorer(title: str, rows: Sequence[dict[str, Any]]) -> NamedTable:
     batches = sorted({r["batch"] for r in rows})
     head = ["", *(f"× generate, batch {b}" for b in batches), *(f"CPU ms, {b}" for b in batches)]
     head += ["share of peak", "greatest difference"]
@@ -125,7 +125,7 @@ def _scorer(title: str, rows: Sequence[dict[str, Any]]) -> Part:
                 *(mine[b]["cpu_ms"] if b in mine else "" for b in batches),
                 f"{last['share_of_peak']:.0%}", "" if difference is None else f"{difference:.1g}",
             ])  # fmt: skip
-    return Part(title, head, lines)
+    return NamedTable(title, head, lines)
 
 
 def _trials(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:

@@ -13,7 +13,7 @@ import msgspec
 from packaging.requirements import Requirement
 
 from benchmarks import endtoend, machine, models, pipeline, scoring
-from benchmarks.endtoend import Server, Trial, hard, script, trial
+from benchmarks.endtoend import LoadTrial, Server, hard, script, trial
 from benchmarks.generator import Order
 
 DURABILITIES = ("none", "journal")
@@ -68,7 +68,7 @@ class Suite:
             })  # fmt: skip
         return rows
 
-    def _pair(self, daemon: Server, devices: int) -> tuple[Trial, Trial]:
+    def _pair(self, daemon: Server, devices: int) -> tuple[LoadTrial, LoadTrial]:
         load = {"devices": devices, "messages_s": float(devices)}
         return self._trial(daemon, **load), self._trial(script("bare"), **load, fill_s=0.0, window_s=1.0)
 
@@ -101,14 +101,14 @@ class Suite:
     def _greatest(self, server: Server, begin: int, samples: int = 20) -> dict[str, Any]:
         """The trial with the most devices served in time (None where there is none), and all that were tried."""
 
-        def run(devices: int) -> Trial:
+        def run(devices: int) -> LoadTrial:
             self._say(f"  {devices} devices")
             return self._trial(server, devices=devices, messages_s=devices * 20.0 / samples, samples=samples)
 
         best, tried = endtoend.greatest(run, begin, finest=0.5 if self._quick else 0.25)
         return {"greatest": best and best.summary(), "tried": [each.summary() for each in tried]}
 
-    def _trial(self, server: Server, **load: Any) -> Trial:
+    def _trial(self, server: Server, **load: Any) -> LoadTrial:
         self._trials += 1
         order = msgspec.convert({"port": 0, "seconds": self._load_s, **load}, Order)
         return trial(server, self._folder / f"trial-{self._trials}", order)

@@ -16,7 +16,7 @@ from hard.commands.processes import MosquittoProcess, wait_until
 from hard.errors import CommandError
 from soak.daemon import SoakDaemon, discrepancies
 from soak.proxy import Proxy
-from soak.workload import Outcome, Publisher, Sender, Subscriber, Workload, judge
+from soak.workload import Sender, Subscriber, Verdict, Workload, WorkloadPublisher, judge
 
 DAEMONS_SHARE = 0.6  # of the time, from the beginning: the daemon is disturbed, then the broker
 MAX_GROWTH = 1.2
@@ -157,24 +157,24 @@ def inject_faults(folder: Path, options: FaultOptions) -> int:
             with SoakDaemon(folder, proxy.port, (disk or folder) / "state") as daemon:
                 faults = Faults(broker, daemon, proxy, disk, options.seed)
                 wait_until(daemon.subscribed, "the daemon did not subscribe", 60)
-                with Publisher(broker.port, workload) as publisher:
+                with WorkloadPublisher(broker.port, workload) as publisher:
                     _disturb(faults, Sender(publisher, workload.seconds, time.monotonic()), workload.seconds, options)
                     expected = workload.expected()
                     _wait_for_labels(subscriber, len(expected))
                 faults.observe()
                 code = daemon.end(SIGTERM, END_S)
-            outcome = judge(expected, publisher.acknowledged, subscriber.counts, faults.observed.broker_deaths)
-    return report(faults.observed, outcome, subscriber, code=code, disk=disk is not None, options=options)
+            verdict = judge(expected, publisher.acknowledged, subscriber.counts, faults.observed.broker_deaths)
+    return report(faults.observed, verdict, subscriber, code=code, disk=disk is not None, options=options)
 
 
 def report(
-    observed: Observations, outcome: Outcome, subscriber: Subscriber, *, code: int, disk: bool, options: FaultOptions
+    observed: Observations, verdict: Verdict, subscriber: Subscriber, *, code: int, disk: bool, options: FaultOptions
 ) -> int:
     """Prints figures and what failed; gives an exit code. `code` is the daemon's own, `disk` whether one was filled."""
-    repeats = outcome.repeats / outcome.expected
+    repeats = verdict.repeats / verdict.expected
     print(f"faults: {dict(observed.faults)}" + ("" if disk else "; no disk filled: mounting a tmpfs needs root"))
-    print(f"windows: {outcome.expected} expected, {len(outcome.missing)} missing, {outcome.lost_by_broker} lost by the")
-    print(f"  broker after it had acknowledged, {outcome.repeats} repeats ({repeats:.2%}), {outcome.unknown} unknown;")
+    print(f"windows: {verdict.expected} expected, {len(verdict.missing)} missing, {verdict.lost_by_broker} lost by the")
+    print(f"  broker after it had acknowledged, {verdict.repeats} repeats ({repeats:.2%}), {verdict.unknown} unknown;")
     print(f"  {subscriber.replayed} labels came from the journal")
     print(f"counters: {observed.discrepancies[:5] or f'added up in all {observed.checks} checks'}")
     late = [size for size in observed.sizes if size[0] > 60] or observed.sizes
@@ -183,7 +183,7 @@ def report(
     print(f"  at the end, {first_descriptors} and {last_descriptors} descriptors; exit code {code}; the last health")
     print(f"  record is balanced: {subscriber.health.get('balanced')}")
     problems = [
-        (bool(outcome.missing or outcome.unknown), f"missing: {outcome.missing[:10]}"),
+        (bool(verdict.missing or verdict.unknown), f"missing: {verdict.missing[:10]}"),
         (repeats > options.max_repeats, "too many repeats"),
         (bool(observed.discrepancies) or not subscriber.health.get("balanced"), "counters don't add up"),
         (last_bytes > MAX_GROWTH * first_bytes or last_descriptors > first_descriptors + 10,

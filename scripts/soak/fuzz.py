@@ -12,7 +12,7 @@ from typing import Any
 
 from hard.commands.processes import MosquittoProcess, wait_until
 from soak.daemon import SoakDaemon, discrepancies
-from soak.workload import Publisher, Sender, Subscriber, Workload, persistent_client
+from soak.workload import Sender, Subscriber, Workload, WorkloadPublisher, persistent_client
 
 ROUND = 500
 GOOD_DEVICES = 5
@@ -56,7 +56,7 @@ def fuzz(folder: Path, payloads: int, seed: int, rate: float | None = None) -> i
         SoakDaemon(folder, broker.port, folder / "state", ("ingest.max_devices=1000",)) as daemon,
     ):
         wait_until(daemon.subscribed, "the daemon did not subscribe", 60)
-        with Publisher(broker.port, workload) as publisher, Subscriber(broker.port) as subscriber:
+        with WorkloadPublisher(broker.port, workload) as publisher, Subscriber(broker.port) as subscriber:
             sender = Sender(publisher, workload.seconds, time.monotonic())
             sender.start()
             time.sleep(ALONE_S)

@@ -17,7 +17,7 @@ import paho.mqtt.client as paho
 
 from hard.commands.processes import MosquittoProcess, wait_until
 from soak.daemon import SoakDaemon, discrepancies
-from soak.workload import Publisher, Workload, persistent_client
+from soak.workload import Workload, WorkloadPublisher, persistent_client
 
 CAPACITY = 400  # windows/s
 HOP_S = 0.2
@@ -41,7 +41,7 @@ Classifier.classify = classify
 """
 
 
-class TimedLabel(NamedTuple):
+class AgedLabel(NamedTuple):
     """A label as it came: `age_s` from its window's end, `since_receipt_s` of it in the daemon."""
 
     at: float  # monotonic
@@ -58,7 +58,7 @@ class LabelAges:
         self._client = persistent_client(port, "overload-subscriber")
         self._client.on_connect = lambda client, *_: client.subscribe("hard/+/activity", 1)
         self._client.on_message = self._on_message
-        self._labels: list[TimedLabel] = []
+        self._labels: list[AgedLabel] = []
 
     @contextmanager
     def listening(self) -> Iterator[Self]:
@@ -69,13 +69,13 @@ class LabelAges:
             self._client.disconnect()
             self._client.loop_stop()
 
-    def between(self, begin: float, end: float) -> list[TimedLabel]:
+    def between(self, begin: float, end: float) -> list[AgedLabel]:
         return [label for label in list(self._labels) if begin <= label.at < end]
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         payload = json.loads(message.payload)
         age_s, since_receipt_s = time.time() - payload["end"], payload["latency_s"]["total"]
-        label = TimedLabel(time.monotonic(), payload["device"], age_s, since_receipt_s, payload["degraded"])
+        label = AgedLabel(time.monotonic(), payload["device"], age_s, since_receipt_s, payload["degraded"])
         self._labels.append(label)
 
 
@@ -105,9 +105,9 @@ def overload(folder: Path, seconds: int, seed: int) -> int:
     return report(labels, recovery_s, memory, problems + discrepancies(metrics), metrics=metrics, code=code)
 
 
-def newest(labels: Sequence[TimedLabel]) -> list[TimedLabel]:
+def newest(labels: Sequence[AgedLabel]) -> list[AgedLabel]:
     """The newest label of each device in each second."""
-    found: dict[tuple[str, int], TimedLabel] = {}
+    found: dict[tuple[str, int], AgedLabel] = {}
     for label in labels:
         key = (label.device, int(label.at))
         found[key] = min(label, found.get(key, label), key=lambda one: one.age_s)
@@ -115,7 +115,7 @@ def newest(labels: Sequence[TimedLabel]) -> list[TimedLabel]:
 
 
 def report(
-    labels: Sequence[TimedLabel], recovery_s: float, memory: Sequence[int], problems: Sequence[str], *,
+    labels: Sequence[AgedLabel], recovery_s: float, memory: Sequence[int], problems: Sequence[str], *,
     metrics: Mapping[str, float], code: int,
 ) -> int:  # fmt: skip
     """Prints figures and what failed; gives an exit code. `problems` are counters that didn't add up, `code` is the
@@ -155,7 +155,7 @@ def _send(
 ) -> tuple[list[int], list[str]]:
     """Sends the workload. Gives the daemon's memory each second from `steady_s` on, and what didn't add up."""
     memory, problems = [], []
-    with Publisher(broker.port, workload) as publisher:
+    with WorkloadPublisher(broker.port, workload) as publisher:
         begun = time.monotonic()
         for second in range(workload.seconds):
             time.sleep(max(0.0, begun + second + 1 - time.monotonic()))  # a second's samples exist at its end

@@ -66,7 +66,7 @@ def persistent_client(port: int, client_id: str) -> paho.Client:
     return client
 
 
-class Publisher:
+class WorkloadPublisher:
     """Sends the workload at QoS 1, a context manager; remembers when the broker acknowledged each message."""
 
     def __init__(self, port: int, workload: Workload) -> None:
@@ -108,7 +108,7 @@ class Publisher:
 class Sender(threading.Thread):
     """Sends the workload, a burst a second from `begun` on, whatever happens to the other processes."""
 
-    def __init__(self, publisher: Publisher, seconds: int, begun: float) -> None:
+    def __init__(self, publisher: WorkloadPublisher, seconds: int, begun: float) -> None:
         super().__init__(daemon=True)
         self._publisher, self._seconds, self._begun = publisher, seconds, begun
         self._stopped = threading.Event()
@@ -160,7 +160,7 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Verdict:
     """Window ids that are `missing` without a reason, and numbers: windows that were expected, that the broker had
     acknowledged and lost, labels that came again, windows that no undisturbed run has."""
 
@@ -174,7 +174,7 @@ class Outcome:
 def judge(
     expected: dict[str, tuple[int, int]], acknowledged: dict[tuple[int, int], float], counts: Counter[str],
     broker_deaths: Sequence[float],
-) -> Outcome:  # fmt: skip
+) -> Verdict:  # fmt: skip
     """Compares what came with what was expected. A window is lost by the broker where a message of its four seconds, or
     of the one before, was acknowledged shortly before a death of the broker."""
     missing, lost = [], 0
@@ -188,4 +188,4 @@ def judge(
             missing.append(window_id)
     repeats = sum(n - 1 for n in counts.values() if n > 1)
     unknown = len({window_id for window_id, n in counts.items() if n} - expected.keys())
-    return Outcome(len(expected), missing, lost, repeats, unknown)
+    return Verdict(len(expected), missing, lost, repeats, unknown)

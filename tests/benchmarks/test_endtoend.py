@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from benchmarks import bare, endtoend, plain
-from benchmarks.endtoend import Server, Trial, trial
-from benchmarks.generator import Label, Order
+from benchmarks.endtoend import LoadTrial, Server, trial
+from benchmarks.generator import Order, TimedLabel
 from msgspec import json
 
 from hard.errors import CommandError
@@ -16,9 +16,9 @@ from hard.model import bundle
 
 @pytest.mark.parametrize("most", [3, 700, 1000, 2600, 9000])
 def test_the_search_finds_the_greatest_number_of_devices(most: int) -> None:
-    def run(devices: int) -> Trial:
+    def run(devices: int) -> LoadTrial:
         labels = 10 if devices <= most else 9
-        return Trial(devices, 1.0, 10, labels, 0.1, 0.1, 0.1, 0, 0, 0, 0, 0, 0, 0, 0)
+        return LoadTrial(devices, 1.0, 10, labels, 0.1, 0.1, 0.1, 0, 0, 0, 0, 0, 0, 0, 0)
 
     best, tried = endtoend.greatest(run, 1000, finest=0.2)
     assert best is not None
@@ -27,8 +27,8 @@ def test_the_search_finds_the_greatest_number_of_devices(most: int) -> None:
 
 
 def test_a_trial_is_in_time_only_with_all_labels_soon_under_the_whole_load() -> None:
-    def made(labels: int = 10, p99_s: float = 0.1, behind_s: float = 0.0) -> Trial:
-        return Trial(1, 1.0, 10, labels, 0.1, p99_s, 0.1, behind_s, 0, 0, 0, 0, 0, 0, 0)
+    def made(labels: int = 10, p99_s: float = 0.1, behind_s: float = 0.0) -> LoadTrial:
+        return LoadTrial(1, 1.0, 10, labels, 0.1, p99_s, 0.1, behind_s, 0, 0, 0, 0, 0, 0, 0)
 
     assert made().in_time
     assert not made(labels=9).complete
@@ -38,7 +38,7 @@ def test_a_trial_is_in_time_only_with_all_labels_soon_under_the_whole_load() -> 
 
 
 def test_the_label_of_the_bare_script_reads_like_one_of_hard() -> None:
-    assert json.decode(bare.LABEL, type=Label).latency_s.total == 0.0
+    assert json.decode(bare.LABEL, type=TimedLabel).latency_s.total == 0.0
 
 
 @pytest.mark.slow

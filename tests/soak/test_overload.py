@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from soak.overload import SLOWED, TimedLabel, newest, quantiles, report
+from soak.overload import SLOWED, AgedLabel, newest, quantiles, report
 
 from hard.model.classifier import Classifier
 
 METRICS = {'hard_windows_total{outcome="published"}': 7.0, "hard_windows_in_flight": 0.0}
-LABELS = [TimedLabel(1.0, "a", 0.5, 0.1, True), TimedLabel(1.5, "a", 1.5, 0.2, False)]
+LABELS = [AgedLabel(1.0, "a", 0.5, 0.1, True), AgedLabel(1.5, "a", 1.5, 0.2, False)]
 
 
 def judged(
-    labels: list[TimedLabel] = LABELS, recovery_s: float = 1.0, memory: tuple[int, ...] = (100, 110),
+    labels: list[AgedLabel] = LABELS, recovery_s: float = 1.0, memory: tuple[int, ...] = (100, 110),
     problems: tuple[str, ...] = (), code: int = 0,
 ) -> int:  # fmt: skip
     return report(labels, recovery_s, memory, problems, metrics=METRICS, code=code)
 
 
 def test_the_newest_label_of_a_device_in_a_second_counts() -> None:
-    later = TimedLabel(2.0, "a", 3.0, 0.1, True)
-    other = TimedLabel(1.9, "b", 2.0, 0.1, True)
+    later = AgedLabel(2.0, "a", 3.0, 0.1, True)
+    other = AgedLabel(1.9, "b", 2.0, 0.1, True)
     assert newest([*LABELS, later, other]) == [LABELS[0], later, other]
 
 
@@ -36,7 +36,7 @@ def test_fresh_labels_flat_memory_and_a_quick_recovery_pass(capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"labels": [TimedLabel(1.0, "a", 2.5, 0.1, True)]}, "labels are too old"),
+        ({"labels": [AgedLabel(1.0, "a", 2.5, 0.1, True)]}, "labels are too old"),
         ({"labels": LABELS[1:]}, "nothing was degraded: that was no overload"),
         ({"memory": (100, 121)}, "memory grows"),
         ({"recovery_s": 10.5}, "no recovery"),

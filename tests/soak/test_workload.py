@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 import pytest
-from soak.workload import Publisher, Sender, Subscriber, Workload, judge
+from soak.workload import Sender, Subscriber, Workload, WorkloadPublisher, judge
 from support.mosquitto import Mosquitto
 
 from hard.commands.processes import wait_until
@@ -32,24 +32,24 @@ def test_every_window_is_expected_with_the_second_that_closes_it() -> None:
 
 
 def test_a_window_that_came_once_is_neither_missing_nor_repeated() -> None:
-    outcome = judge(EXPECTED, {}, Counter({"a:4000": 1, "a:5000": 1}), [])
-    assert (outcome.expected, outcome.missing, outcome.repeats, outcome.unknown) == (2, [], 0, 0)
+    verdict = judge(EXPECTED, {}, Counter({"a:4000": 1, "a:5000": 1}), [])
+    assert (verdict.expected, verdict.missing, verdict.repeats, verdict.unknown) == (2, [], 0, 0)
 
 
 def test_repeats_and_unknown_windows_are_counted() -> None:
-    outcome = judge(EXPECTED, {}, Counter({"a:4000": 3, "a:5000": 1, "b:1000": 1}), [])
-    assert (outcome.repeats, outcome.unknown) == (2, 1)
+    verdict = judge(EXPECTED, {}, Counter({"a:4000": 3, "a:5000": 1, "b:1000": 1}), [])
+    assert (verdict.repeats, verdict.unknown) == (2, 1)
 
 
 @pytest.mark.parametrize(("death", "lost"), [(10.5, 1), (13.0, 0), (9.5, 0)])
 def test_a_window_is_lost_by_the_broker_only_shortly_after_it_acknowledged(death: float, lost: int) -> None:
-    outcome = judge(EXPECTED, {(0, 4): 10.0}, Counter({"a:4000": 1}), [death])
-    assert outcome.lost_by_broker == lost
-    assert outcome.missing == ["a:5000"] * (1 - lost)
+    verdict = judge(EXPECTED, {(0, 4): 10.0}, Counter({"a:4000": 1}), [death])
+    assert verdict.lost_by_broker == lost
+    assert verdict.missing == ["a:5000"] * (1 - lost)
 
 
 def test_what_the_broker_acknowledged_is_known_for_every_message(mosquitto: Mosquitto) -> None:
-    with Publisher(mosquitto.port, WORKLOAD) as publisher:
+    with WorkloadPublisher(mosquitto.port, WORKLOAD) as publisher:
         sender = Sender(publisher, 2, time.monotonic() - 1)
         sender.start()
         wait_until(lambda: len(publisher.acknowledged) == 4, "the messages were not acknowledged", 30)
