@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class HardError(Exception):
-    """Base of all errors of HARD's own. The message is a sentence for a person."""
+    """Base of all errors of HARD's own. The message is one sentence; a second may say what to do."""
 
     exit_code = 1
 
@@ -16,4 +16,4 @@ class UsageError(HardError):
 
 
 class CommandError(HardError):
-    """Something else that a person can understand, such as a broker that is not there."""
+    """Any other failure that a sentence can explain, such as a broker that doesn't answer."""

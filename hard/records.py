@@ -20,7 +20,7 @@ Float32Array = NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class Message:
     """One MQTT message as it came, time-stamped. `epoch` counts connections: a message can be acknowledged only on the
-    connection that it came on. `again` is the broker's mark that it may have sent the message before."""
+    connection that it came on. `dup` is MQTT's mark that the broker may have sent the message before."""
 
     topic: str
     payload: bytes
@@ -30,7 +30,7 @@ class Message:
     qos: int = 0
     epoch: int = 0
     content_type: str | None = None
-    again: bool = False
+    dup: bool = False
 
 
 @dataclass(frozen=True, slots=True)

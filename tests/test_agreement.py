@@ -1,4 +1,4 @@
-"""The ways to a figure agree: live through mosquitto, and `hard label` in one pass and in two."""
+"""Labels and figures agree: live through mosquitto, and `hard label` streaming and in two passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUBJECTS = ("3", "9", "15")
 
 
 def macro_f1(pairs: list[tuple[str, str]]) -> float:
-    """Of (truth, label), written out here so that the room that scores is checked by another hand."""
+    """Of (truth, label) pairs. Written out here as an independent check of `recordings/scores.py`."""
     scores = []
     for name in {truth for truth, _ in pairs}:
         hit = sum(truth == label == name for truth, label in pairs)
@@ -29,24 +29,24 @@ def macro_f1(pairs: list[tuple[str, str]]) -> float:
 
 
 def offline(path: Path, *how: str) -> tuple[list[dict[str, Any]], float]:
-    """What `hard label` says of SUBJECTS: its lines and its macro-F1, which is also the one it tells."""
+    """The lines and the macro-F1 of `hard label` for SUBJECTS; the macro-F1 is also the one that it prints."""
     done = subprocess.run(
         [sys.executable, "-m", "hard", "label", str(path), "--subjects", ",".join(SUBJECTS), "--score", *how],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     score = macro_f1([(line["truth"], line["label"]) for line in lines if "truth" in line])
-    told = re.search(r"macro-F1 ([\d.]+)", done.stderr)
-    assert told
-    assert float(told.group(1)) == pytest.approx(score, abs=1e-3)
+    printed = re.search(r"macro-F1 ([\d.]+)", done.stderr)
+    assert printed
+    assert float(printed.group(1)) == pytest.approx(score, abs=1e-3)
     return lines, score
 
 
 @pytest.mark.slow
-def test_live_labels_are_those_of_the_recording(mosquitto: Mosquitto, motionsense: Path) -> None:
-    """Through mosquitto each window gets the label that it has offline; the truth is counted without HARD's windows."""
+def test_live_labels_equal_those_of_the_recording(mosquitto: Mosquitto, motionsense: Path) -> None:
+    """Through mosquitto each window gets its offline label; the truth is computed without HARD's windows."""
     lines, streamed = offline(motionsense, "--streaming")
-    _, settled = offline(motionsense)
+    _, two_pass = offline(motionsense)
     truths = truth_by_order(motionsense)
     mosquitto.reconfigure("max_queued_messages 100000")  # by default it would drop most of a burst before HARD sees it
     with Listener(mosquitto, "hard/+/activity") as listener, daemon(mosquitto.port, "model.max_age_s=600") as running:
@@ -76,12 +76,12 @@ def test_live_labels_are_those_of_the_recording(mosquitto: Mosquitto, motionsens
         pairs += [(truth, label["label"]) for truth, label in zip(truths[subject], given, strict=True) if truth]
     assert same / len(live) > 0.999  # clocks shifted to now round differently
     assert macro_f1(pairs) == pytest.approx(streamed, abs=0.01)
-    assert macro_f1(pairs) == pytest.approx(settled, abs=0.01)
-    assert settled >= 0.88
+    assert macro_f1(pairs) == pytest.approx(two_pass, abs=0.01)
+    assert two_pass >= 0.88
 
 
 def truth_by_order(path: Path) -> dict[str, list[str | None]]:
-    """For each subject the truth of each 4 s window at a hop of 1 s, run by run, counted without HARD's windows."""
+    """For each subject the truth of each 4 s window at a hop of 1 s, run by run, computed without HARD's windows."""
     truths: dict[str, list[str | None]] = {subject: [] for subject in SUBJECTS}
     runs, _ = read(path)
     for run in runs:

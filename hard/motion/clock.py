@@ -1,6 +1,6 @@
 """One device's clock: arrival times and device times in, device times out.
 
-Stamps samples that carry no time, tells a clock that was set back from late samples, and tracks the clock's offset.
+Stamps samples without time, distinguishes a clock that was set back from late samples, tracks the clock's offset.
 Never compares device time with gateway time to reject a sample. Knows no windows.
 """
 

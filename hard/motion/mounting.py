@@ -1,9 +1,9 @@
 """One device's mounting, learnt from its wearer's walking: closed windows (T, 3) in m/s² in, a `Frame` out.
 
-A frame says which way is up, which way is forward, and how large the gait amplitude is. Uses no label and no model. A
-person who walks is upright, so mean gravity while walking gives up. In each step the forward acceleration follows the
-vertical one with the same delay, so the horizontal acceleration that follows the vertical one gives forward. Turning
-the device turns the frame with it.
+A frame holds the directions up and forward, and the gait amplitude. Uses no label and no model. A person who walks is
+upright, so mean gravity while walking shows which way is up. In each step the forward acceleration follows the vertical
+one with the same delay, so the horizontal acceleration that follows the vertical one shows which way is forward.
+Turning the device turns the frame with it.
 """
 
 from __future__ import annotations

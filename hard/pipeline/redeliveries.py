@@ -27,4 +27,4 @@ class Redeliveries:
         self._last[message.mid] = digest
         if len(self._last) > MAX_PACKET_IDS:
             self._last.popitem(last=False)
-        return message.again and before == digest
+        return message.dup and before == digest

@@ -1,1 +1,1 @@
-"""Labelled recordings on disk: read from files, cut as a device's live samples are, and scored."""
+"""Labelled recordings on disk: read from files, divided into windows as live samples are, and scored."""

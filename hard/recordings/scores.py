@@ -1,6 +1,6 @@
 """Truths and labels → accuracy, macro-F1 and a confusion table. For `hard label --score` and the training scripts.
 
-Pure: names in, figures out. A truth that no label can match (a name the bundle doesn't have) counts as wrong.
+A truth that no label can match (a name that the bundle doesn't have) counts as wrong.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Score:
 
 
 def score(truths: Sequence[str], labels: Sequence[str], names: Sequence[str] = ()) -> Score:
-    """The score of `labels` (N,) against `truths` (N,). `names` are the labels that could have been given, in order.
+    """The score of `labels` (N,) against `truths` (N,). `names` are the bundle's labels, in order.
 
-    Rows hold the truths present, in the order of `names`, then others by name; columns hold `names`, then other labels
-    given. Raises ValueError when the lengths differ or there is nothing to score.
+    Rows hold the truths present, in the order of `names`, then others by name; columns hold `names`, then other
+    labels that occur. Raises ValueError when the lengths differ or there is nothing to score.
     """
     if len(truths) != len(labels):
         raise ValueError(f"{len(truths)} truths for {len(labels)} labels")
@@ -50,7 +50,7 @@ def score(truths: Sequence[str], labels: Sequence[str], names: Sequence[str] = (
     np.add.at(confusion, ([row_of[t] for t in truths], [column_of[label] for label in labels]), 1)
     right = np.array([confusion[i, column_of[name]] if name in column_of else 0 for i, name in enumerate(rows)])
     given = np.array([confusion[:, column_of[name]].sum() if name in column_of else 0 for name in rows])
-    # 2·right / (truths + labels) is F1 without the two divisions that can be 0/0; a row always holds a truth.
+    # 2·right / (truths + labels) is F1 without 0/0: each row holds at least one truth.
     f1 = 2 * right / (confusion.sum(axis=1) + given)
     return Score(
         truths=tuple(rows),

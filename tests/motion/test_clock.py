@@ -1,4 +1,4 @@
-"""The clock: stamps for devices without time, the reported offset, a clock set back told from late packets."""
+"""The clock: stamps for samples without time, the reported offset, a clock set back against late packets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stamps(clock: Clock, arrivals: Float64Array, n: int, rate_hz: float | None =
     return [clock.stamp(message(n, float(wall), rate_hz=rate_hz), 20.0, 1.0) for wall in arrivals]
 
 
-def test_times_of_the_device_are_taken_as_they_are() -> None:
+def test_times_of_the_device_stay_unchanged() -> None:
     time = np.array([5.0, 3.0, 4.0])
     assert Clock().stamp(message(3, WALL, time), 20.0, 1.0) is time
 
@@ -30,7 +30,7 @@ def test_the_first_message_without_time_ends_at_its_arrival() -> None:
     np.testing.assert_allclose(Clock().stamp(message(3, WALL), 20.0, 1.0), WALL - np.array([0.1, 0.05, 0]))
 
 
-def test_the_rate_in_a_message_stands_before_the_nominal_one() -> None:
+def test_the_rate_in_a_message_wins_over_the_nominal_one() -> None:
     time = Clock().stamp(message(3, WALL, rate_hz=50.0), 20.0, 1.0)
     np.testing.assert_allclose(np.diff(time), 0.02, atol=1e-6)
 
@@ -41,7 +41,7 @@ def test_the_rate_in_a_message_stands_before_the_nominal_one() -> None:
     jitter_s=st.floats(0, 0.08),
     seed=st.integers(0, 2**32),
 )
-def test_stamps_rise_evenly_and_follow_the_arrivals(n: int, error: float, jitter_s: float, seed: int) -> None:
+def test_stamps_increase_regularly_and_follow_the_arrivals(n: int, error: float, jitter_s: float, seed: int) -> None:
     true_step = error / 20
     delay = jitter_s * np.random.default_rng(seed).uniform(0, 1, 200)
     arrivals = WALL + np.arange(200) * n * true_step + delay
@@ -49,7 +49,7 @@ def test_stamps_rise_evenly_and_follow_the_arrivals(n: int, error: float, jitter
     time = np.concatenate(parts)
     steps = np.diff(time)
     assert (steps > 0).all()
-    assert steps.max() < 1.0  # no silence where there was none
+    assert steps.max() < 1.0  # no gap where there was none
     late = len(steps) // 2  # once the rate is learnt
     assert abs(np.mean(steps[late:]) / true_step - 1) < 0.03
     assert np.abs([part[-1] - arrival for part, arrival in zip(parts, arrivals, strict=True)]).max() < 0.5
@@ -63,13 +63,13 @@ def test_a_rate_far_from_the_nominal_one_is_learnt(true_hz: float, n: int) -> No
     np.testing.assert_allclose(np.diff(time)[len(time) // 2 :], 1 / true_hz, rtol=0.05)
 
 
-def test_a_silence_starts_anew_at_the_arrival() -> None:
+def test_after_a_silence_stamps_start_again_at_the_arrival() -> None:
     _, after = stamps(Clock(), np.array([WALL, WALL + 30]), 20)
     assert after[-1] == WALL + 30
     np.testing.assert_allclose(np.diff(after), 0.05, atol=1e-5)
 
 
-def test_a_burst_is_squeezed_and_never_stamped_before_what_came_before() -> None:
+def test_a_burst_is_compressed_and_never_stamped_before_earlier_samples() -> None:
     clock = Clock()
     arrivals = np.concatenate((WALL + np.arange(10), np.full(30, WALL + 40), WALL + 41 + np.arange(10)))
     time = np.concatenate(stamps(clock, arrivals, 20))
@@ -78,7 +78,7 @@ def test_a_burst_is_squeezed_and_never_stamped_before_what_came_before() -> None
     np.testing.assert_allclose(np.diff(time)[-100:], 0.05, rtol=0.1)
 
 
-def test_the_gateways_own_clock_set_back_is_followed() -> None:
+def test_stamps_follow_a_gateway_clock_that_is_set_back() -> None:
     arrivals = np.concatenate((WALL + np.arange(10), WALL - 3600 + np.arange(10)))
     parts = stamps(Clock(), arrivals, 20)
     assert abs(parts[-1][-1] - arrivals[-1]) < 0.5
@@ -105,13 +105,32 @@ def test_a_burst_of_old_packets_is_not_a_clock_set_back() -> None:
     assert not any(clock.was_set_back(1000.0 + i, 50.0 + i / 10) for i in range(100))
 
 
-def test_an_old_packet_repeated_for_ever_is_not_a_clock_set_back() -> None:
+def test_one_old_packet_sent_again_and_again_is_not_a_clock_set_back() -> None:
     clock = Clock()
     assert not any(clock.was_set_back(1000.0, 50.0 + i) for i in range(100))
 
 
-def test_a_message_on_time_ends_the_streak() -> None:
+def test_a_message_in_time_ends_the_streak() -> None:
     clock = Clock()
     for i in range(20):
         assert not clock.was_set_back(1000.0 + i, 50.0 + i)
         clock.end_late_streak()
+
+
+def test_a_restored_clock_continues_where_it_was() -> None:
+    arrivals = WALL + np.arange(60) * 1.1
+    whole, before = Clock(), Clock()
+    expected = stamps(whole, arrivals, 20)
+    stamps(before, arrivals[:30], 20)
+    again = Clock()
+    again.restore(before.state(), 0.0)
+    np.testing.assert_array_equal(np.concatenate(stamps(again, arrivals[30:], 20)), np.concatenate(expected[30:]))
+    assert again.state() == whole.state()
+
+
+def test_a_restored_streak_of_late_messages_moves_with_the_gateways_clock() -> None:
+    clock, again = Clock(), Clock()
+    for i in range(3):
+        assert not clock.was_set_back(1000.0 + i / 2, 50.0 + i / 2)
+    again.restore(clock.state(), 7.0)
+    assert [again.was_set_back(1000.0 + i / 2, 57.0 + i / 2) for i in (3, 4)] == [False, True]

@@ -1,4 +1,4 @@
-"""The devices: clocks and windows kept apart, order within `reorder_s`, bounds, events, and the counters over all."""
+"""All devices: separate clocks and windows, order within `reorder_s`, bounds, events, and the counters over all."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def assert_same(some: list[Window], others: list[Window]) -> None:
         np.testing.assert_allclose(a.xyz, b.xyz, atol=1e-4)
 
 
-def test_a_window_carries_what_is_known_of_its_device_and_its_last_message() -> None:
+def test_a_window_has_the_facts_of_its_device_and_its_last_message() -> None:
     feeder = Feeder(devices())
     feeder.push(*(message(second(i) + 5, at=i) for i in range(3)))
     (window,) = feeder.push(message(second(3) + 5, at=3.0))
@@ -116,7 +116,7 @@ def test_windows_do_not_depend_on_the_order_within_reorder_s(
     assert shuffled.delta.late == shuffled.delta.duplicate == 0
 
 
-def test_a_wild_stamp_does_not_end_the_patience_for_reordering() -> None:
+def test_an_impossible_time_does_not_end_the_reordering_of_others() -> None:
     feeder, order = Feeder(devices(reorder_s=1.5)), [0, 1, 2, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 13]
     for i in order:
         feeder.push(message(second(i)))
@@ -148,7 +148,7 @@ def test_held_samples_are_released_by_a_silence_and_by_the_end() -> None:
     feeder.close()
 
 
-def test_what_is_held_is_released_when_nothing_more_comes() -> None:
+def test_held_samples_are_released_when_no_message_follows() -> None:
     """A window doesn't wait for the next message of a device that has gone quiet."""
     feeder = Feeder(devices(reorder_s=2.0))
     for second in range(5):
@@ -165,7 +165,7 @@ def test_what_is_held_is_released_when_nothing_more_comes() -> None:
 
 
 @pytest.mark.parametrize("heard_again", [True, False])
-def test_what_was_held_is_released_when_nothing_is_held_after_a_restart(heard_again: bool) -> None:
+def test_restored_held_samples_are_released_where_nothing_is_held_any_more(heard_again: bool) -> None:
     before = Feeder(devices(reorder_s=5.0))
     before.push(*(message(second(i), at=float(i)) for i in range(8)))
     assert before.delta.held == 100
@@ -185,7 +185,7 @@ def test_what_was_held_is_released_when_nothing_is_held_after_a_restart(heard_ag
     assert after.close().late == 0
 
 
-def test_what_is_held_is_bounded() -> None:
+def test_held_samples_are_bounded() -> None:
     grid = make_grid(4.0, 20.0, max_rate_hz=50.0)
     feeder = Feeder(devices(grid, reorder_s=600.0))
     feeder.push(*(message(second(i, 50.0)) for i in range(60)))
@@ -194,7 +194,7 @@ def test_what_is_held_is_bounded() -> None:
     feeder.close()
 
 
-def test_values_that_are_not_real_are_out_of_range_and_harm_no_other() -> None:
+def test_impossible_values_are_out_of_range_and_change_no_other_sample() -> None:
     feeder = Feeder(devices())
     for i in range(5):
         samples = message(second(i))
@@ -206,7 +206,7 @@ def test_values_that_are_not_real_are_out_of_range_and_harm_no_other() -> None:
     feeder.close()
 
 
-def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
+def test_a_message_without_possible_samples_gives_no_window() -> None:
     feeder = Feeder(devices())
     assert not feeder.push(replace(message(second(0)), xyz=np.full((20, 3), np.inf)))
     assert not feeder.push(Samples("d", np.empty(0), np.empty((0, 3)), 1.0, NOW))
@@ -218,7 +218,7 @@ def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
     st.lists(
         st.tuples(
             st.sampled_from("abc"),
-            st.sampled_from([0.0, 0.3, 1.0, -2.0, 5.0, -86_400.0, 1e9]),  # what the device's clock is off by
+            st.sampled_from([0.0, 0.3, 1.0, -2.0, 5.0, -86_400.0, 1e9]),  # error of the device's clock
             st.sampled_from([1, 7, 20, 90]),
             st.floats(0, 3),
         ),
@@ -227,7 +227,7 @@ def test_a_message_of_unreal_or_no_samples_gives_nothing() -> None:
     st.sampled_from([0.0, 0.5]),
     st.sampled_from([make_grid(4.0, 20.0), make_grid(1.0, 20.0, hop_s=2.5)]),
 )
-def test_no_sample_is_lost_or_doubled_whatever_comes(
+def test_no_sample_is_lost_or_counted_twice_for_any_messages(
     steps: list[tuple[str, float, int, float]], reorder_s: float, grid: Grid
 ) -> None:
     feeder, at = Feeder(devices(grid, reorder_s=reorder_s, max_devices=2)), 0.0
@@ -238,7 +238,7 @@ def test_no_sample_is_lost_or_doubled_whatever_comes(
     assert all(np.isfinite(w.xyz).all() for w in feeder.windows)
 
 
-def test_a_wild_clock_touches_no_other_device() -> None:
+def test_a_wrong_clock_affects_no_other_device() -> None:
     alone, beside = Feeder(devices()), Feeder(devices())
     for i in range(10):
         alone.push(message(second(i), "honest"))
@@ -257,7 +257,7 @@ def test_a_clock_set_back_costs_two_seconds_and_a_new_grid(back_s: float, reorde
     feeder.push(*(message(second(i), at=i + 1) for i in range(10)))
     feeder.push(*(message(second(i) - back_s, at=i + 1) for i in range(10, 20)))
     assert feeder.delta.jumps == 1
-    # Two messages, as far as they left the hold; the third kept pace for two seconds.
+    # Two messages, without what is still held; the third has kept pace for two seconds.
     assert feeder.delta.late == (30 if reorder_s else 40)
     ends = [w.end - NOW + back_s for w in feeder.windows if w.end <= NOW]
     assert ends == [16, 17, 18, 19] + [20] * (not reorder_s)  # the new run began at 12
@@ -265,7 +265,7 @@ def test_a_clock_set_back_costs_two_seconds_and_a_new_grid(back_s: float, reorde
     feeder.close()
 
 
-def test_a_burst_of_old_packets_is_late_and_no_clock_set_back() -> None:
+def test_a_burst_of_old_packets_is_late_and_not_a_clock_set_back() -> None:
     feeder = Feeder(devices())
     for i in range(20):
         feeder.push(message(second(i), at=i + 1))
@@ -277,7 +277,7 @@ def test_a_burst_of_old_packets_is_late_and_no_clock_set_back() -> None:
     assert len(feeder.windows) == 17
 
 
-def test_a_recording_replayed_again_is_labelled_again() -> None:
+def test_a_recording_that_is_replayed_again_is_labelled_again() -> None:
     feeder = Feeder(devices())
     for again in range(3):
         feeder.push(*(message(second(i), at=100.0 * again + i / 50) for i in range(100)))
@@ -286,7 +286,7 @@ def test_a_recording_replayed_again_is_labelled_again() -> None:
     assert len(feeder.windows) == 3 * 97
 
 
-def test_old_packets_after_a_pause_are_late_unless_they_lie_a_minute_back() -> None:
+def test_old_packets_after_a_pause_are_late_unless_they_are_a_minute_old() -> None:
     feeder = Feeder(devices())
     feeder.push(*(message(second(i), at=float(i)) for i in range(100)))
     feeder.push(message(second(50), at=105.0))
@@ -295,7 +295,7 @@ def test_old_packets_after_a_pause_are_late_unless_they_lie_a_minute_back() -> N
     assert (feeder.delta.jumps, feeder.delta.late) == (1, 20)
 
 
-def test_an_echo_of_every_message_is_late_and_no_clock_set_back() -> None:
+def test_a_late_repetition_of_every_message_is_not_a_clock_set_back() -> None:
     feeder = Feeder(devices())
     for i in range(30):
         feeder.push(message(second(i), at=float(i)))
@@ -314,7 +314,7 @@ def test_a_clock_set_ahead_starts_a_new_grid_at_once() -> None:
     assert feeder.windows[-1].clock_offset_s == pytest.approx(86_399.95)
 
 
-def test_a_drifting_clock_loses_nothing() -> None:
+def test_a_drifting_clock_loses_no_sample() -> None:
     feeder = Feeder(devices())
     for i in range(300):
         feeder.push(message(NOW + (second(i) - NOW) * 1.0002, at=i + 1))
@@ -334,7 +334,7 @@ def test_a_device_without_time_gets_its_windows(n: int, rate: float) -> None:
     assert all(w.coverage == 1 for w in feeder.windows)
 
 
-def test_the_device_heard_least_recently_makes_room() -> None:
+def test_a_new_device_replaces_the_least_recently_heard_one() -> None:
     many = devices(max_devices=2)
     feeder = Feeder(many)
     for at, name in enumerate(["a", "b", "a", "c"]):
@@ -346,7 +346,7 @@ def test_the_device_heard_least_recently_makes_room() -> None:
     assert feeder.close().decoded == 80
 
 
-def test_many_names_stay_bounded_and_drive_out_no_device_that_works() -> None:
+def test_a_flood_of_names_is_bounded_and_evicts_no_device_with_windows() -> None:
     many = devices(max_devices=5)
     feeder = Feeder(many)
     for i in range(200):
@@ -354,7 +354,7 @@ def test_many_names_stay_bounded_and_drive_out_no_device_that_works() -> None:
         feeder.push(message(second(i), "honest", at=float(i)))
         assert len(many) <= 5
         many.tick(float(i))
-    assert len(feeder.windows) == 0  # so many names drive out a newcomer
+    assert len(feeder.windows) == 0  # the flood evicts a device before its first window
     for i in range(200, 205):
         feeder.push(message(second(i), "honest", at=float(i)))
     for i in range(205, 300):
@@ -365,7 +365,7 @@ def test_many_names_stay_bounded_and_drive_out_no_device_that_works() -> None:
     assert feeder.close().unused == 20 * (10 * 295 + 199)
 
 
-def test_a_silent_device_makes_room_before_a_newcomer() -> None:
+def test_a_silent_device_is_replaced_before_one_without_windows() -> None:
     many = devices(max_devices=2, silent_after_s=60.0)
     feeder = Feeder(many)
     for i in range(5):
@@ -376,7 +376,7 @@ def test_a_silent_device_makes_room_before_a_newcomer() -> None:
     assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
 
 
-def test_after_a_restart_many_names_drive_out_no_device_that_works() -> None:
+def test_after_a_restart_a_flood_of_names_evicts_no_device_with_windows() -> None:
     before = devices(max_devices=5)
     for i in range(4):
         before.push(message(second(i), "honest", at=float(i)))
@@ -389,7 +389,7 @@ def test_after_a_restart_many_names_drive_out_no_device_that_works() -> None:
     assert "honest" in after
 
 
-def test_who_makes_room_does_not_depend_on_when_silence_is_told() -> None:
+def test_a_silent_device_is_replaced_also_before_a_tick_finds_it_silent() -> None:
     many = devices(max_devices=2, silent_after_s=60.0)
     for i in range(5):
         many.push(message(second(i), "gone", at=float(i)))
@@ -398,8 +398,8 @@ def test_who_makes_room_does_not_depend_on_when_silence_is_told() -> None:
     assert ("gone" in many, "new" in many, "newer" in many) == (False, True, True)
 
 
-def test_a_newcomer_that_was_told_as_silent_is_told_as_forgotten() -> None:
-    """Or its retained `unknown` would stay for ever."""
+def test_a_device_without_windows_is_forgotten_as_published_once_it_was_silent() -> None:
+    """Its silence was published: otherwise its retained `unknown` would never be cleared."""
     many = devices(max_devices=1, silent_after_s=60.0)
     feeder = Feeder(many)
     feeder.push(message(second(0), "odd", at=0.0))
@@ -409,18 +409,18 @@ def test_a_newcomer_that_was_told_as_silent_is_told_as_forgotten() -> None:
 
 
 def test_a_device_that_showed_no_walking_has_no_gait_amplitude() -> None:
-    """Not the usual one: a bundle that is loaded later may have another, and would even out what isn't known."""
+    """Not the default one: a bundle that is loaded later may have another, and would take it for the device's own."""
     feeder = Feeder(make_devices(GRID, FRAME._replace(gait_amplitude_ms2=3.0)))
     feeder.push(*(message(second(i), at=float(i)) for i in range(5)))
     assert [(w.calibrated, w.gait_amplitude_ms2) for w in feeder.windows] == [(False, 0.0)] * 2
 
 
-def test_silent_back_and_forgotten_are_told_once() -> None:
+def test_each_event_is_given_once() -> None:
     one = devices(silent_after_s=60.0, forget_after_s=600.0)
     feeder = Feeder(one)
     feeder.push(message(second(0), at=0.0))
-    told = {now: [e.kind for e in one.tick(now)[0]] for now in (1.0, 60.0, 61.0, 62.0)}
-    assert told == {1.0: ["new"], 60.0: [], 61.0: ["silent"], 62.0: []}
+    kinds = {now: [e.kind for e in one.tick(now)[0]] for now in (1.0, 60.0, 61.0, 62.0)}
+    assert kinds == {1.0: ["new"], 60.0: [], 61.0: ["silent"], 62.0: []}
     assert one.active() == 0
     feeder.push(message(second(70), at=70.0))
     assert [e.kind for e in one.tick(71.0)[0]] == ["back"]
@@ -432,11 +432,11 @@ def test_silent_back_and_forgotten_are_told_once() -> None:
     assert len(one) == 0
 
 
-def test_end_run_starts_a_new_grid_and_knows_no_unknown_device() -> None:
+def test_end_run_starts_a_new_grid_and_accepts_an_unknown_device() -> None:
     one = devices()
     feeder = Feeder(one)
     feeder.push(*(message(second(i)) for i in range(4)))
-    feeder.delta += one.end_run("d") + one.end_run("nobody")
+    feeder.delta += one.end_run("d") + one.end_run("unknown")
     feeder.push(*(message(second(4.5 + i)) for i in range(4)))
     assert [w.start - NOW for w in feeder.windows] == [0, 4.5]
     feeder.close()

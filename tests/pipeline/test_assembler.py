@@ -152,7 +152,7 @@ def test_a_message_sent_again_is_taken_once(tmp_path: Path) -> None:
     assembly = Assembly(tmp_path)
     first = message("untimed", 0, timed=False)
     assembly.receive(first)
-    assembly.receive(replace(first, again=True))
+    assembly.receive(replace(first, dup=True))
     assembly.tick()
     assert len(assembly.acknowledged) == 2
     assert counts(assembly) == {"received": 2, "decoded": 2}
@@ -174,7 +174,7 @@ def test_messages_from_the_journal_come_first_and_not_again_from_the_broker(tmp_
     assert content(again.windows) == content(first.windows[1:])
     assert all(window.replayed for window in again.windows)
     assert again.accounting.counters().windows.published_before == 1
-    again.receive(*(replace(message, again=True) for message in sent))
+    again.receive(*(replace(message, dup=True) for message in sent))
     assert again.accounting.counters().samples.duplicate == 100
     assert len(again.windows) == 1
     again.receive(message("untimed", 5, timed=False))

@@ -12,7 +12,7 @@ MESSAGE = Message("sensors/a/accel", b"1", 0.0, 0.0, mid=7, qos=1)
 
 def test_only_a_message_that_is_marked_and_the_same_is_a_redelivery() -> None:
     redeliveries = Redeliveries()
-    again = replace(MESSAGE, again=True)
+    again = replace(MESSAGE, dup=True)
     assert not redeliveries.seen(again), "an earlier process may have taken it, and it may not"
     assert redeliveries.seen(again)
     assert not redeliveries.seen(MESSAGE), "the id is used anew"
@@ -25,6 +25,6 @@ def test_its_memory_is_bounded() -> None:
     redeliveries = Redeliveries()
     for mid in range(MAX_PACKET_IDS + 1):
         redeliveries.seen(replace(MESSAGE, mid=mid))
-    assert redeliveries.seen(replace(MESSAGE, mid=MAX_PACKET_IDS, again=True))
-    assert redeliveries.seen(replace(MESSAGE, mid=1, again=True))
-    assert not redeliveries.seen(replace(MESSAGE, mid=0, again=True))
+    assert redeliveries.seen(replace(MESSAGE, mid=MAX_PACKET_IDS, dup=True))
+    assert redeliveries.seen(replace(MESSAGE, mid=1, dup=True))
+    assert not redeliveries.seen(replace(MESSAGE, mid=0, dup=True))

@@ -1,4 +1,4 @@
-"""A file's format is told from its name and its first line."""
+"""A file's name and its first line decide its format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_rows_with_defects_are_counted(tmp_path: Path) -> None:
     assert table.rejected == {"wrong number of fields": 1, "not a number": 1, "no subject": 1}
 
 
-def test_what_can_not_be_read_is_refused_with_its_path(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(b"no gzip")
     (tmp_path / "a.csv").write_bytes(b"x,y,z\n\xff")
     for name in ("a.gz", "a.csv", "absent.csv"):

@@ -10,7 +10,7 @@ from hard.recordings.scores import score, table
 NAMES = ("Walking", "Sitting", "Standing")
 
 
-def test_a_perfect_score() -> None:
+def test_labels_that_equal_the_truths_have_a_perfect_score() -> None:
     result = score(["Sitting", "Walking"], ["Sitting", "Walking"], NAMES)
     assert (result.accuracy, result.macro_f1, result.count) == (1.0, 1.0, 2)
     assert result.truths == ("Walking", "Sitting")
@@ -34,7 +34,7 @@ def test_a_truth_that_no_label_has_counts_as_wrong() -> None:
     assert result.f1 == pytest.approx((2 / 3, 0.0))
 
 
-def test_agrees_with_scikit_learn() -> None:
+def test_scores_equal_those_of_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is in the extra `train`")
     random = np.random.default_rng(1)
     truths, labels = (list(random.choice(NAMES, 200)) for _ in range(2))
@@ -43,14 +43,14 @@ def test_agrees_with_scikit_learn() -> None:
     assert result.accuracy == pytest.approx(metrics.accuracy_score(truths, labels))
 
 
-def test_refuses_what_cannot_be_scored() -> None:
+def test_no_truths_and_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing to score"):
         score([], [])
     with pytest.raises(ValueError, match="2 truths for 1 labels"):
         score(["a", "b"], ["a"])
 
 
-def test_the_table_lines_up() -> None:
+def test_the_columns_of_the_table_are_aligned() -> None:
     lines = table(score(["Walking", "Sitting"], ["Walking", "Walking"], NAMES)).splitlines()
     assert len(lines) == 3
     assert len({len(line) for line in lines}) == 1

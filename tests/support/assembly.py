@@ -146,7 +146,7 @@ class Assembly:
     def kill(self) -> list[Message]:
         """As kill -9 does: nothing more is written, and the lock is released. Gives what the broker sends again."""
         self.store.close()
-        return [replace(message, again=True) for message in self.unacknowledged]
+        return [replace(message, dup=True) for message in self.unacknowledged]
 
     def stop(self) -> None:
         """A clean stop."""
