@@ -55,9 +55,9 @@ class Checkout:
         return done.stdout
 
     def model_digests(self) -> dict[str, str]:
-        """sha256 of the default bundle's files by name, as its manifest says."""
+        """sha256 of the default bundle's weights, graphs and tokenizer by file name, as its manifest says."""
         manifest = json.loads((self.path / "hard" / "bundles" / "default" / "hard.json").read_text(encoding="utf-8"))
-        return dict(manifest["files"])
+        return {name: digest for name, digest in manifest["files"].items() if Path(name).suffix not in (".md", ".png")}
 
 
 Benchmark = Callable[[Checkout, Path], list[Measured]]
@@ -76,7 +76,8 @@ def choose(names: Sequence[str] | None, *, quick: bool) -> dict[str, Benchmark]:
     for name in names or ():
         if name not in known:
             raise UsageError(f"there is no comparison {name!r}; choose from {', '.join(known)}")
-    return {name: known[name] for name in names or known if names or not quick or name not in FULL_ONLY}
+    chosen = names or [name for name in known if not quick or name not in FULL_ONLY]
+    return {name: known[name] for name in chosen}
 
 
 def all_benchmarks(load_s: float, *, devices_share: float = 1.0) -> dict[str, Benchmark]:
