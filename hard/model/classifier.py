@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,13 @@ class Scorer(Protocol):
     def score(self, ids: Ids, mask: Ids) -> Float32Array:
         """Log probabilities (B, K) of the labels for token `ids` and attention `mask` (B, L)."""
         ...
+
+
+class LevelUse(NamedTuple):
+    """How often a level of the prompt's words was written, and its share on the training windows."""
+
+    times_written: int
+    expected_share: float
 
 
 class Classifier:
@@ -97,13 +104,10 @@ class Classifier:
         ]
 
     @property
-    def levels(self) -> dict[str, tuple[int, float]]:
-        """For each level of the prompt's words how often it was written, and its share on the training windows.
-
-        Safe to call from any thread; empty for a prompt style without levels.
-        """
+    def levels(self) -> dict[str, LevelUse]:
+        """The use of each level since the start; empty for a style without levels. Safe to call from any thread."""
         counts = zip(self._encoder.level_counts.tolist(), self._encoder.expected_shares, strict=True)
-        return {f"{level:02d}": counted for level, counted in enumerate(counts)}
+        return {f"{level:02d}": LevelUse(count, share) for level, (count, share) in enumerate(counts)}
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""

@@ -55,14 +55,14 @@ def classifier(backend: Backend) -> Classifier:
 
 def test_a_classifier_counts_the_levels_that_it_writes() -> None:
     classifier = load(PATH)
-    assert {count for count, _ in classifier.levels.values()} == {0}
+    assert {use.times_written for use in classifier.levels.values()} == {0}
     batch = windows(20)
     classifier.classify(batch)
     words = [word for prompt in classifier.prompts(batch) for word in prompt.split()]
-    for level, (count, share) in classifier.levels.items():
-        assert count == sum(word.endswith(f":{level}") for word in words)
-        assert 0 < share < 1
-    assert sum(share for _, share in classifier.levels.values()) == pytest.approx(1)
+    for level, use in classifier.levels.items():
+        assert use.times_written == sum(word.endswith(f":{level}") for word in words)
+        assert 0 < use.expected_share < 1
+    assert sum(use.expected_share for use in classifier.levels.values()) == pytest.approx(1)
 
 
 def test_each_window_gets_a_probability_for_each_label(classifier: Classifier) -> None:
