@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training.options import add_source, positive
+from training.options import add_source, positive, take_source
 
 from hard.commands.arguments import names
 from hard.errors import HardError
@@ -29,21 +29,28 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
+    from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
     from training.evaluation.evaluate import evaluate  # noqa: PLC0415
+    from training.report import report  # noqa: PLC0415
+    from training.report.console import show_evaluation  # noqa: PLC0415
 
+    console = Console(soft_wrap=True)
     try:
-        evaluate(
+        report.check_out(options.out)
+        found = evaluate(
             options.bundle,
             options.data,
+            take_source(vars(options)),
             subjects=options.subjects,
             backend=options.backend,
             hop_s=options.hop,
-            out=options.out,
-            changed=options.changed,
-            columns=options.columns,
-            labels=options.labels,
-            source=(options.time_unit, options.recorded_hz, options.unit),
+            perturbed=options.changed,
         )
+        figures = report.evaluation_report(found)
+        show_evaluation(console, found, figures.figures, figures.abstaining)
+        if options.out is not None:
+            report.write_evaluation(options.out, found, figures)
+            console.print(f"wrote {options.out}")
     except HardError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return error.exit_code

@@ -53,10 +53,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # The only files that may import these.
 ONLY_IN = {
-    "torch": ("hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/", "scripts/random_checkpoint.py"),
+    "torch": ("hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/"),
     "transformers": (
-        "hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/", "scripts/random_checkpoint.py",
-        "scripts/benchmark.py",
+        "hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/", "scripts/benchmark.py",
     ),
     "onnxruntime": ("hard/model/scorer_onnx.py", "scripts/training/", "scripts/benchmarks/"),
     "sentencepiece": ("hard/model/tokens.py", "scripts/training/"),

@@ -6,7 +6,6 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from hard.model import leakage
 from hard.model.bundle import Bundle, BundleError, Int8, Training, find, read, verify
@@ -77,18 +76,19 @@ def _wrapped(value: str, gap: int, end: str = "") -> str:
 
 def _figures(training: Training) -> dict[str, str]:
     """A row for each part that was scored, with the figures that compare bundles; the model card has all figures."""
-    metrics: dict[str, Any] = training.metrics
-    marks = {part: f" ({mark})" for part in training.subjects if (mark := leakage.mark_of(training, part))}
-    crossed, abstaining = metrics.get("cross_validation", {}), metrics.get("abstaining", {})
-    scored = {**metrics, "cross-validation": crossed.get("pooled")}
-    rows = {
-        f"figures, {name}": f"macro-F1 {part['macro_f1']:.3f}, accuracy {part['accuracy']:.3f} "
-        f"on {part['windows']} windows{marks.get(name, '')}"
-        for name, part in scored.items()
-        if isinstance(part, dict) and {"macro_f1", "accuracy", "windows"} <= part.keys()
+    metrics = training.metrics
+    marks = {part: f" ({mark})" for part in metrics.parts if (mark := leakage.mark_of(training, part))}
+    scored = {
+        **metrics.parts,
+        **({"cross-validation": crossed.pooled} if (crossed := metrics.cross_validation) else {}),
     }
-    if "min_confidence" in abstaining:
-        rows["recommended"] = f"labels.min_confidence {abstaining['min_confidence']:g}"
+    rows = {
+        f"figures, {name}": f"macro-F1 {figures.macro_f1:.3f}, accuracy {figures.accuracy:.3f} "
+        f"on {figures.windows} windows{marks.get(name, '')}"
+        for name, figures in scored.items()
+    }
+    if metrics.abstaining:
+        rows["recommended"] = f"labels.min_confidence {metrics.abstaining.min_confidence:g}"
     return rows
 
 

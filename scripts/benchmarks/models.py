@@ -75,7 +75,7 @@ def compiled(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Sub
     export.export(model, tree, ids.shape[1], folder / bundle.GRAPHS["fp32"])
     export.export(
         model, tree, ids.shape[1], folder / bundle.GRAPHS["int8"],
-        export.measure(model, tree, ids.shape[1], ids, np.ones_like(ids)),
+        export.input_ranges(model, tree, ids.shape[1], ids, np.ones_like(ids)),
     )  # fmt: skip
     bundle.write(folder, structs.replace(default.manifest, name=name, format=bundle.FORMAT, precision="int8"))
     return Subject(name, folder, model, tree, ids, tokens)

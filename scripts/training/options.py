@@ -1,32 +1,107 @@
-"""Options that say how recordings are written, the same for all scripts. Imports nothing that is slow."""
+"""What a person asks for on the command line. Imports nothing that is slow; `recipe.finalise` makes the choices left
+open, and the commands' own parsers fill these records."""
 
 from __future__ import annotations
 
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from hard.commands.arguments import columns, pairs
 
+SCRATCH = "scratch"  # the base that is no checkpoint: random weights
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How recordings are written. `recorded_hz` is for those that carry no times; `unit` is as `loading.units` has it.
+
+    `columns` are pairs of what a column holds and its name, `labels` of a label and its name in the recordings.
+    """
+
+    time_unit: str | None = None
+    recorded_hz: float | None = None
+    unit: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What options and recipe have in common. Without `holdout` no subject is kept for testing; `validation` is how
+    many of the others choose the epoch (None: 15 %), `time_limit` in minutes, `threads` 0 is torch's own choice."""
+
+    data: tuple[Path, ...]
+    out: Path
+    source: Source = Source()
+    base: str = SCRATCH
+    prompt: str = "compact"
+    features: tuple[str, ...] = ()
+    levels: int = 16
+    name: str = ""
+    holdout: tuple[str, ...] = ()
+    split: str = "subject"
+    baselines: bool = True
+    cross_validation: Path | None = None
+    validation: int | None = None
+    length_s: float = 4.0
+    rate_hz: float = 20.0
+    hop_s: float = 1.0
+    patience: int = 4
+    refit: bool = False
+    resume: bool = False
+    time_limit: float | None = None
+    seed: int = 0
+    precision: str = "auto"
+    max_tokens: int = 512
+    threads: int = 0
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(Choices):
+    """A fine-tune as it was asked for: what is None, or an empty name or feature list, depends on base and prompt."""
+
+    epochs: int | None = None
+    batch: int | None = None
+    accumulate: int | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    copies: int | None = None
+    word_dropout: float | None = None
+    outliers: float | None = None
+    label_smoothing: float | None = None
+
 
 def add_source(p: ArgumentParser) -> None:
-    p.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of the recordings (told from the steps)")
-    p.add_argument("--recorded-hz", type=positive, help="rate of recordings that carry no times")
-    p.add_argument("--columns", type=columns, default=(), help="time=NAME,x=NAME,…, where not called as usual")
-    p.add_argument("--labels", type=pairs, default=(), help="LABEL=NAME,…: a label and its name in the recordings")
-    p.add_argument(
+    """Adds the options that say how recordings are written, in a group of their own; `take_source` has the defaults."""
+    group = p.add_argument_group("recordings")
+    group.add_argument(
+        "--time-unit", choices=("s", "ms", "us", "ns"), help="of their times (else recognised from the steps)"
+    )
+    group.add_argument("--recorded-hz", type=positive, help="rate of recordings that carry no times")
+    group.add_argument("--columns", type=columns, help="time=NAME,x=NAME,…, where they have other names")
+    group.add_argument("--labels", type=pairs, help="LABEL=NAME,…: a label and its name in the recordings")
+    group.add_argument(
         "--unit",
         action=_Joined,
-        default="",
         metavar="[FILE=]UNIT",
         help="m/s2, g, mg or mm/s2, of all recordings or of one; may be repeated (m/s2)",
     )
+
+
+def take_source(options: dict[str, Any]) -> Source:
+    """The `Source` in parsed options, from which it is removed."""
+    given = {field.name: options.pop(field.name, None) for field in fields(Source)}
+    return Source(**{name: value for name, value in given.items() if value is not None})
 
 
 class _Joined(Action):
     """What an option is given each time, with commas between."""
 
     def __call__(self, parser: ArgumentParser, options: Namespace, value: Any, option: str | None = None) -> None:
-        setattr(options, self.dest, ",".join(filter(None, (getattr(options, self.dest), value))))
+        setattr(options, self.dest, ",".join(filter(None, (getattr(options, self.dest, None), value))))
 
 
 def positive(text: str) -> float:

@@ -1,16 +1,19 @@
-"""What a fine-tune is told: one frozen record, with the defaults of the two kinds of base. Reads no data."""
+"""The options of a fine-tune → its recipe, in which every choice is made. Reads the base bundle, and no recordings."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from hard.model.bundle import Bundle
 from hard.model.prompts import SEED_FEATURES
 from hard.motion.features import names
+from training import base_bundle
 from training.errors import RefusedError
+from training.options import SCRATCH, Choices, Options
 
-SCRATCH = "scratch"
 # The default model's; no mounting changes any of them. The best by boosting's gain over six subject-wise folds of
 # MotionSense (scripts/LOG.md). With the end token 47 tokens.
 COMPACT_FEATURES = (
@@ -20,9 +23,8 @@ COMPACT_FEATURES = (
     *("m.iqr", "m.jerk", "m.peak", "m.lag", "m.e3", "m.k2", "m.c2", "tilt.cos", "lean.cos"),
 )
 
-
-# What each number must be: the lowest, the highest, both allowed. Nan lies nowhere.
 TINY = 1e-300  # above zero
+# What each number must be: the lowest, the highest, both allowed. Nan lies nowhere.
 RANGES: dict[str, tuple[float, float]] = {
     "levels": (2, 100),
     "epochs": (1, 100_000),
@@ -39,88 +41,49 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_tokens": (1, math.inf),
     "threads": (0, 10_000),
 }
-LOWEST_HZ = 8.0  # at which outliers can be made: a machine swings faster than people, at 3.5 Hz and more
+LOWEST_HZ = 8.0  # at which input that is no activity can be made: a machine vibrates at 3.5 Hz and more
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All choices of one fine-tune. None means "as the base needs it", see `settled`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(Choices):
+    """All choices of one fine-tune. `base_bundle` is the bundle that it adapts, None for any other base."""
 
-    data: tuple[Path, ...]
-    out: Path
-    base: str = SCRATCH
-    prompt: str = "compact"
-    features: tuple[str, ...] = ()
-    levels: int = 16
-    name: str = ""
-    holdout: tuple[str, ...] = ()
-    split: str = "subject"
-    baselines: bool = True
-    cross_validation: Path | None = None
-    validation: int | None = None
-    length_s: float = 4.0
-    rate_hz: float = 20.0
-    hop_s: float = 1.0
-    epochs: int | None = None
-    batch: int | None = None
-    accumulate: int | None = None
-    lr: float | None = None
-    schedule: str | None = None
-    copies: int | None = None
-    word_dropout: float | None = None
-    outliers: float | None = None
-    label_smoothing: float | None = None
-    patience: int = 4
-    refit: bool = False
-    resume: bool = False
-    time_limit: float | None = None
-    seed: int = 0
-    precision: str = "auto"
-    max_tokens: int = 512
-    threads: int = 0
-    time_unit: str | None = None
-    recorded_hz: float | None = None
-    unit: str = ""
-    columns: tuple[tuple[str, str], ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-    command: str = ""
+    epochs: int
+    batch: int
+    accumulate: int
+    lr: float
+    schedule: str
+    copies: int
+    word_dropout: float
+    outliers: float
+    label_smoothing: float
+    base_bundle: Bundle | None = None
 
-    def settled(self) -> Recipe:
-        """The recipe with every open choice made. Raises RefusedError for numbers out of range, and for choices that
-        contradict one another."""
-        for name, (low, high) in RANGES.items():
-            check_range(f"--{name.replace('_', '-')}", getattr(self, name), low, high)
-        scratch = self.base == SCRATCH
-        if self.prompt == "seed" and self.features:
-            raise RefusedError(
-                "the seed prompt has its own six features: leave --features out or choose --prompt compact"
-            )
-        given = [name for name in ("holdout", "validation") if getattr(self, name) not in ((), None)]
-        if self.split != "subject" and given:
-            does = "deals windows, not people" if self.split == "random" else "has everybody in every part"
-            raise RefusedError(f"--split {self.split} {does}: leave --{given[0]} out")
-        features = SEED_FEATURES if self.prompt == "seed" else self.features or COMPACT_FEATURES
-        if len(set(features)) != len(features):
-            raise RefusedError("a feature is named twice in --features")
-        if unknown := set(features) - set(names()):
-            raise RefusedError(f"there is no feature {min(unknown)!r}: hard/motion/features.py lists them")
-        defaults = {
-            "epochs": 4,
-            "batch": 64 if scratch else 8,
-            "accumulate": 1 if scratch else 2,
-            "lr": 3e-3 if scratch else 1e-3,
-            "schedule": "cosine" if scratch else "constant",
-            "copies": 3 if self.prompt == "compact" else 0,
-            "word_dropout": 0.15 if self.prompt == "compact" else 0.0,
-            "outliers": 0.05 if self.prompt == "compact" else 0.0,
-            "label_smoothing": 0.05 if scratch else 0.0,
-        }
-        choices = {key: value for key, value in defaults.items() if getattr(self, key) is None}
-        name = self.name or (self.out.name if scratch else f"{Path(self.base).name}-{self.prompt}")
-        made = replace(self, features=features, name=name, **choices)  # type: ignore[arg-type]
-        if made.outliers and made.rate_hz < LOWEST_HZ:
-            raise RefusedError(f"windows that are no activity need --rate {LOWEST_HZ:g} or more: add --outliers 0")
-        return made
+
+def finalise(options: Options) -> Recipe:
+    """The recipe of `options`: what they leave open follows from base and prompt.
+
+    Raises RefusedError for a number out of range, and for choices that contradict one another or the base bundle.
+    """
+    for name, (low, high) in RANGES.items():
+        check_range(f"--{name.replace('_', '-')}", getattr(options, name), low, high)
+    choices = {field.name: getattr(options, field.name) for field in fields(options)}
+    base = base_bundle.read(options.base)
+    if base is not None:
+        choices |= _taken_over(base, options)
+    prompt, asked = choices["prompt"], choices["features"]
+    if prompt == "seed" and asked:
+        raise RefusedError("the seed prompt has its own six features: leave --features out or choose --prompt compact")
+    choices["features"] = _checked_features(SEED_FEATURES if prompt == "seed" else asked or COMPACT_FEATURES)
+    _check_split(options)
+    choices["name"] = choices["name"] or (
+        options.out.name if options.base == SCRATCH else f"{Path(options.base).name}-{prompt}"
+    )
+    defaults = _defaults(options.base, base, prompt)
+    recipe = Recipe(**choices | {name: value for name, value in defaults.items() if choices[name] is None})
+    if recipe.outliers and recipe.rate_hz < LOWEST_HZ:
+        raise RefusedError(f"windows that are no activity need --rate {LOWEST_HZ:g} or more: add --outliers 0")
+    return recipe
 
 
 def check_range(option: str, value: float | None, low: float, high: float = math.inf) -> None:
@@ -129,3 +92,45 @@ def check_range(option: str, value: float | None, low: float, high: float = math
         return
     least = "above 0" if low == TINY else f"{low:g} or more"
     raise RefusedError(f"{option} must be {least}{f', at most {high:g}' * (high < math.inf)}, not {value:g}")
+
+
+def _taken_over(base: Bundle, options: Options) -> dict[str, Any]:
+    """What the bundle fixes, its path as the base, and the folder's name as the model's."""
+    unset, found = Options(data=(), out=options.out), base_bundle.fixed(base)
+    for name, value in {**found, "levels": unset.levels}.items():
+        if getattr(options, name) not in (getattr(unset, name), value):
+            raise RefusedError(f"--base {options.base} is a bundle and fixes {name.replace('_', ' ')}: leave it out")
+    return {**found, "base": str(base.path), "base_bundle": base, "name": options.name or options.out.name}
+
+
+def _defaults(name: str, base: Bundle | None, prompt: str) -> dict[str, Any]:
+    compact = prompt == "compact"
+    augmenting = {
+        "copies": 3 if compact else 0,
+        "word_dropout": 0.15 if compact else 0.0,
+        "outliers": 0.05 if compact else 0.0,
+    }
+    small = name == SCRATCH or (base is not None and base_bundle.is_small(base))
+    batches = {"batch": 64, "accumulate": 1} if small else {"batch": 8, "accumulate": 2}
+    if base is not None:
+        rate = {"epochs": 6, "lr": 2e-3 if small else 1e-3, "schedule": "cosine", "label_smoothing": 0.05}
+    elif name == SCRATCH:
+        rate = {"epochs": 4, "lr": 3e-3, "schedule": "cosine", "label_smoothing": 0.05}
+    else:
+        rate = {"epochs": 4, "lr": 1e-3, "schedule": "constant", "label_smoothing": 0.0}
+    return {**augmenting, **batches, **rate}
+
+
+def _checked_features(features: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(features)) != len(features):
+        raise RefusedError("a feature is named twice in --features")
+    if unknown := set(features) - set(names()):
+        raise RefusedError(f"there is no feature {min(unknown)!r}: hard/motion/features.py lists them")
+    return features
+
+
+def _check_split(options: Options) -> None:
+    given = [name for name in ("holdout", "validation") if getattr(options, name) not in ((), None)]
+    if options.split != "subject" and given:
+        does = "parts windows, not people" if options.split == "random" else "has every subject in every part"
+        raise RefusedError(f"--split {options.split} {does}: leave --{given[0]} out")

@@ -1,7 +1,7 @@
 """The folder in which an unfinished fine-tune keeps what it has: beside --out, gone once the bundle is written.
 
-`plan.json` says what was asked for; a folder a training holds its checkpoints, then its weights and `trained.json`.
-Knows no data and no optimiser.
+`plan.json` says what was asked for; a folder for each training holds its checkpoints, then its weights and
+`trained.json`. Knows no data and no optimiser.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from safetensors.torch import load_model, save_model
 from hard.model import leakage
 from training.data import loading
 from training.errors import RefusedError
-from training.loop.trainer import Trained
+from training.loop.trained import Trained
 from training.recipe import Recipe
 from training.report import plots
+from training.report.report import REPORT
+from training.results.cross_validation import FoldsReport
 
 PLAN = "plan.json"
 TRAINED = "trained.json"
-REPORT = "report.json"  # of a cross-validation
 WEIGHTS = "trained.safetensors"
 STATE = "trainer_state.json"  # what Trainer writes last of a checkpoint
-# May differ between a run and its resumption.
-FREE = ("out", "name", "command", "resume", "threads", "time_limit", "cross_validation")
-# May differ between a model and the cross-validation of its recipe: who is held out, and what beside is trained.
+# Fields of a recipe that may differ between a run and its resumption; the last two stand in the plan otherwise.
+FREE = {"out", "name", "command", "resume", "threads", "time_limit", "cross_validation", "source", "base_bundle"}
+# May differ between a model and the cross-validation of its recipe: which subjects are held out, and what is trained
+# beside.
 NOT_CROSSED = ("holdout", "validation", "refit", "baselines")
 
 
@@ -39,7 +41,7 @@ def work_path(out: Path) -> Path:
 
 
 def begin(recipe: Recipe) -> Path:
-    """The work folder of a settled recipe, new or to be resumed. Raises RefusedError where the two are mixed up."""
+    """The work folder of a recipe, new or to be resumed. Raises RefusedError where the two are mixed up."""
     folder, asked = work_path(recipe.out), plan(recipe)
     if not folder.exists():
         if recipe.resume:
@@ -50,11 +52,11 @@ def begin(recipe: Recipe) -> Path:
     if not recipe.resume:
         raise RefusedError(f"{folder} holds an interrupted fine-tune: go on with --resume, or remove it")
     try:
-        begun = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        begun = read_plan(folder / PLAN)
+    except (OSError, msgspec.DecodeError) as error:
         raise RefusedError(f"{folder} is not the folder of a fine-tune, or it broke off at once: remove it") from error
-    if told := difference(begun, asked):
-        raise RefusedError(f"{folder} was begun with {told}: resume with the same options, or remove it")
+    if differs := difference(begun, asked):
+        raise RefusedError(f"{folder} was begun with {differs}: resume with the same options, or remove it")
     return folder
 
 
@@ -84,12 +86,18 @@ def finish(folder: Path, model: Any, trained: Trained) -> None:
 
 
 def plan(recipe: Recipe) -> dict[str, str]:
-    """What must be the same when a settled recipe is resumed, the recordings included."""
+    """What must be the same when a recipe is resumed, the recordings included."""
     asked = {field.name: str(getattr(recipe, field.name)) for field in fields(recipe) if field.name not in FREE}
-    told = leakage.digests(loading.files(recipe.data))
-    asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in told.items())
-    asked["unit"] = recipe.unit or "m/s2"  # what is meant where nothing is said
+    asked |= {field.name: str(getattr(recipe.source, field.name)) for field in fields(recipe.source)}
+    digests = leakage.digests(loading.files(recipe.data))
+    asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in digests.items())
+    asked["unit"] = recipe.source.unit or "m/s2"  # what is meant where nothing is said
     return asked
+
+
+def read_plan(path: Path) -> dict[str, str]:
+    """A plan on disk. Raises OSError and msgspec.DecodeError."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
 
 
 def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
@@ -99,27 +107,22 @@ def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
     )
 
 
-def check_crossed(recipe: Recipe) -> None:
-    """Raises RefusedError where the report that a settled recipe takes over is of other options, or of no folds."""
+def read_crossed(recipe: Recipe) -> FoldsReport | None:
+    """The cross-validation that a recipe takes over, None without one. Raises RefusedError where it is of other options
+    or recordings, or can't be read."""
     folder = recipe.cross_validation
     if folder is None:
-        return
+        return None
     try:
-        told = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RefusedError(f"{folder} holds no {REPORT} that can be read: make it with --folds") from error
-    if not isinstance(told, dict) or "over_folds" not in told:
-        raise RefusedError(f"{folder} holds the report of no cross-validation: make one with --folds")
-    made = told.get("plan")
-    if not isinstance(made, dict):
-        raise RefusedError(
-            f"{folder} doesn't tell with which options it was made: write it anew, with its own command and --resume"
-        )
+        report = msgspec.json.decode((folder / REPORT).read_bytes(), type=FoldsReport)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RefusedError(f"{folder} holds no report of a cross-validation: make it with --folds") from error
     asked = {name: value for name, value in plan(recipe).items() if name not in NOT_CROSSED}
-    if differs := difference(made, asked):
+    if differs := difference(report.plan, asked):
         raise RefusedError(f"{folder} was made with {differs}: cross-validate the same recipe, or leave it out")
     if missing := [name for name in plots.ALL if not (folder / name).is_file()]:
         raise RefusedError(f"{folder} lacks {missing[0]}: write the report anew, with its own command and --resume")
+    return report
 
 
 def _is_json(path: Path) -> bool:

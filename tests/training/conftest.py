@@ -1,16 +1,14 @@
-"""Small recordings whose activities a tiny model can tell apart, and the rooms of scripts/training."""
+"""Small recordings whose activities a tiny model can tell apart, and a tiny checkpoint."""
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.checkpoints import Spoil, save_flan
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-SCRIPTS = REPOSITORY / "scripts"
+from support.checkpoints import Change, save_random_checkpoint
 
 # Rhythm in Hz and size in m/s² of each activity, and where gravity lies.
 ACTIVITIES = {
@@ -40,13 +38,21 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def known(recording: Path, tmp_path: Path) -> Path:
+    """The same recordings under the name of those that the shipped bundle was made from."""
+    path = tmp_path / "motionsense_50hz_raw.txt.xz"
+    path.write_bytes(lzma.compress(recording.read_bytes(), preset=0))
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_flan(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Saves a checkpoint of FLAN-T5's architecture, tiny and random; `spoil(model)` may change it first."""
+    """Saves a tiny checkpoint of FLAN-T5's architecture with random weights, `change(model)` made first; its folder."""
 
-    def save(spoil: Spoil = lambda model: None) -> Path:
+    def save(change: Change = lambda model: None) -> Path:
         folder = tmp_path_factory.mktemp("checkpoints") / "tiny-flan"
-        save_flan(folder, spoil)
+        save_random_checkpoint(folder, change)
         return folder
 
     return save

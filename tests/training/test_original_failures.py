@@ -11,13 +11,14 @@ import pytest
 import torch
 from training.data import split
 from training.data.examples import Examples
-from training.data.loading import Labelled
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError, StoppedError
 from training.loop.guards import IGNORED, choose_precision
 from training.loop.trainer import GuardedTrainer, arguments, generated_metrics, train
 from training.model import initial
 from training.model.tokenizer import train_tokenizer
-from training.recipe import Recipe
+from training.options import Options
+from training.recipe import Recipe, finalise
 from transformers import (
     DataCollatorForSeq2Seq,
     EvalPrediction,
@@ -47,7 +48,7 @@ class Lesson:
         self.examples = Examples(ids, np.ones_like(ids), (level[:, 0] < 4).astype(np.int64), tokens)
 
     def recipe(self, folder: Path, *, lr: float = 5e-3, **choices: Any) -> Recipe:
-        made = Recipe(**{"data": (), "out": folder, "batch": 8, "epochs": 1, **choices}).settled()
+        made = finalise(Options(**{"data": (), "out": folder, "batch": 8, "epochs": 1, **choices}))
         return replace(made, lr=lr)  # 0 too, which would be refused
 
     def teach(self, folder: Path, **choices: Any) -> Any:
@@ -102,10 +103,11 @@ def test_2_metrics_are_computed_though_minus_100_stands_in_what_is_decoded(lesso
     padded = np.array([[*walk, IGNORED], up])
     with pytest.raises((OverflowError, TypeError, IndexError, ValueError)):  # what decoding it as it is comes to
         lesson.tokenizer.batch_decode(padded)
-    said = np.array([[0, *walk, IGNORED], [0, *up]])
-    metrics = generated_metrics(lesson.tokenizer, LABELS)(EvalPrediction(predictions=said, label_ids=padded))
+    generated = np.array([[0, *walk, IGNORED], [0, *up]])
+    metrics = generated_metrics(lesson.tokenizer, LABELS)(EvalPrediction(predictions=generated, label_ids=padded))
     assert metrics == {"accuracy": 1.0, "macro_f1": 1.0}
-    assert all(np.isfinite(row).all() for row in lesson.teach(tmp_path).curve)  # validation loss and macro-F1 among it
+    for epoch in lesson.teach(tmp_path).history:
+        assert np.isfinite([epoch.training_loss, epoch.validation_loss, epoch.macro_f1]).all()
 
 
 def test_3_trainer_takes_processing_class_and_no_tokenizer() -> None:
@@ -173,7 +175,7 @@ def test_missed_1_updates_that_a_loss_scaler_skips_stop(
 
 def test_missed_2_a_split_by_window_says_that_it_leaks() -> None:
     people = np.array([str(i) for i in range(10) for _ in range(20)])
-    windows = Labelled(tuple([None] * 200), np.array(["Walk", "Walk Up"] * 100), people)  # type: ignore[arg-type]
+    windows = LabelledWindows(tuple([None] * 200), np.array(["Walk", "Walk Up"] * 100), people)  # type: ignore[arg-type]
     by_person = split.by_subject(people.tolist(), ["3"], None, 0)
     assert by_person.mark("test") == ""
     assert not set(by_person.train) & {*by_person.validation, *by_person.test}

@@ -1,4 +1,4 @@
-"""An interrupted fine-tune goes on; one that isn't told to, or is told otherwise, is refused."""
+"""An interrupted fine-tune goes on with --resume; without it, or with other options, it is refused."""
 
 import json
 import os
@@ -9,12 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.listener import eventually
+from support.trials import trial
 from training import resume
 from training.errors import RefusedError
-from training.loop.progress import Clock, spoken
-from training.recipe import Recipe
+from training.options import Options, Source
+from training.recipe import finalise
+from training.report import plots
+from training.report.report import REPORT
+from training.results.cross_validation import summary
 
 from hard.model import bundle
 
@@ -61,9 +66,9 @@ def test_killed_in_the_middle_and_resumed_it_ends_with_the_same_figures(recordin
         assert "go on with --resume, or remove it" in three.communicate(timeout=300)[0]
         assert three.returncode == 2
     with begun(recording, broken, "--resume") as four:
-        told = four.communicate(timeout=300)[0]
-    assert f"epoch {last + 1}:" in told
-    assert f"epoch {last}:" not in told
+        printed = four.communicate(timeout=300)[0]
+    assert f"epoch {last + 1}:" in printed
+    assert f"epoch {last}:" not in printed
     first, second = (bundle.read(out).manifest for out in (whole, broken))
     assert first.training.metrics == second.training.metrics
     assert first.training.epochs == second.training.epochs
@@ -74,17 +79,17 @@ def test_killed_in_the_middle_and_resumed_it_ends_with_the_same_figures(recordin
 @pytest.mark.slow
 def test_a_time_limit_keeps_what_has_been_learnt_and_says_so(recording: Path, tmp_path: Path) -> None:
     with begun(recording, tmp_path / "short", "--epochs", "500", "--patience", "500", "--time-limit", "0.2") as run:
-        told = run.communicate(timeout=300)[0]
-    assert run.returncode == 0, told
-    assert "the time limit of 0.2 min ended training after" in told
+        printed = run.communicate(timeout=300)[0]
+    assert run.returncode == 0, printed
+    assert "the time limit of 0.2 min ended training after" in printed
     assert bundle.verify(tmp_path / "short") == []
 
 
 @pytest.mark.slow
 def test_a_refit_learns_from_the_validation_subjects_too(recording: Path, tmp_path: Path) -> None:
     with begun(recording, tmp_path / "all", "--refit", "--epochs", "2") as run:
-        told = run.communicate(timeout=300)[0]
-    assert run.returncode == 0, told
+        printed = run.communicate(timeout=300)[0]
+    assert run.returncode == 0, printed
     training = bundle.read(tmp_path / "all").manifest.training
     validation = training.subjects["validation"]
     assert len(validation) == 1
@@ -94,14 +99,14 @@ def test_a_refit_learns_from_the_validation_subjects_too(recording: Path, tmp_pa
     assert set(training.windows) == set(bundle.read(tmp_path / "all").manifest.labels)
     assert all(training.windows.values())
     assert 0 < training.epochs <= 2
-    assert set(training.metrics["validation"]["macro_f1_by_subject"]) == set(validation)
-    assert set(training.metrics["test"]["macro_f1_by_subject"]) == {"5", "6"}
+    assert set(training.metrics.parts["validation"].macro_f1_by_subject) == set(validation)
+    assert set(training.metrics.parts["test"].macro_f1_by_subject) == {"5", "6"}
 
 
 def test_nothing_to_resume_and_other_options_are_refused(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("x")
-    recipe = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "model", epochs=3)
-    again = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "model", epochs=3, resume=True, threads=1)
+    options = Options(data=(tmp_path / "data.csv",), out=tmp_path / "model", epochs=3)
+    recipe, again = finalise(options), finalise(replace(options, resume=True, threads=1))
     with pytest.raises(RefusedError, match="there is nothing to resume"):
         resume.begin(again)
     folder = resume.begin(recipe)
@@ -118,32 +123,31 @@ def test_nothing_to_resume_and_other_options_are_refused(tmp_path: Path) -> None
 
 def test_a_cross_validation_of_another_recipe_is_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("one")
-    folds = Recipe(data=(tmp_path / "data.csv",), out=tmp_path / "folds").settled()
+    folds = finalise(Options(data=(tmp_path / "data.csv",), out=tmp_path / "folds"))
     recipe = replace(folds, out=tmp_path / "all", refit=True, cross_validation=folds.out, baselines=False, threads=1)
-    report = folds.out / "report.json"
+    trials = [trial(("1",), 0.9), trial(("2",), 0.9, 1)]
+    sound = summary(trials, name="folds", command="x", seen_before=(), plan=resume.plan(folds))
 
-    def refused(told: object, match: str, **options: Any) -> None:
-        report.write_text(json.dumps(told))
+    def refused(match: str, **options: Any) -> None:
         with pytest.raises(RefusedError, match=match):
-            resume.check_crossed(replace(recipe, **options))
+            resume.read_crossed(replace(recipe, **options))
 
-    with pytest.raises(RefusedError, match=r"holds no report\.json that can be read: make it with --folds"):
-        resume.check_crossed(recipe)
+    refused("holds no report of a cross-validation: make it with --folds")
     folds.out.mkdir()
-    sound = {"over_folds": {}, "plan": resume.plan(folds)}
-    refused([], "holds the report of no cross-validation")
-    refused({"figures": {}}, "holds the report of no cross-validation")  # evaluate.py's
-    refused({"over_folds": {}}, "doesn't tell with which options it was made: write it anew, with .* --resume")
-    refused(sound, r"was made with length_s 4\.0, not 2\.0: cross-validate the same recipe", length_s=2.0)
-    refused(sound, "was made with features .*, not .*: cross-validate", features=("v.std",))
-    refused(sound, r"lacks losses\.png: write the report anew")
-    for picture in ("losses", "confusion", "reliability", "coverage"):
-        (folds.out / f"{picture}.png").touch()
-    resume.check_crossed(recipe)
-    resume.check_crossed(replace(recipe, unit="m/s2"))
+    (folds.out / REPORT).write_text('{"figures": {}}')  # evaluate.py's
+    refused("holds no report of a cross-validation: make it with --folds")
+    (folds.out / REPORT).write_bytes(msgspec.json.encode(sound))
+    refused(r"was made with length_s 4\.0, not 2\.0: cross-validate the same recipe", length_s=2.0)
+    refused("was made with features .*, not .*: cross-validate", features=("v.std",))
+    refused("was made with time_unit None, not ms: cross-validate", source=Source(time_unit="ms"))
+    refused(r"lacks losses\.png: write the report anew")
+    for picture in plots.ALL:
+        (folds.out / picture).touch()
+    assert resume.read_crossed(recipe) == sound
+    assert resume.read_crossed(replace(recipe, source=Source(unit="m/s2"))) == sound
     (tmp_path / "data.csv").write_text("two")
-    refused(sound, r"was made with data data\.csv \(sha256 .*\), not data\.csv")
-    resume.check_crossed(replace(recipe, cross_validation=None))
+    refused(r"was made with data data\.csv \(sha256 .*\), not data\.csv")
+    assert resume.read_crossed(replace(recipe, cross_validation=None)) is None
 
 
 def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path: Path) -> None:
@@ -154,25 +158,3 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path: P
             (tmp_path / f"checkpoint-{step}" / resume.STATE).write_text(state)
     assert resume.last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
     assert json.loads((tmp_path / "checkpoint-100" / resume.STATE).read_text()) == {}
-
-
-def test_the_clock_stops_at_its_deadline_and_saves_within_a_long_epoch() -> None:
-    from transformers import TrainerControl, TrainerState
-
-    now = 0.0
-    clock, control = Clock(1000.0, None, now=lambda: now), TrainerControl()
-    state = TrainerState(global_step=5, max_steps=10)
-    clock.on_step_end(None, state, control)
-    assert not control.should_save
-    now = 700.0
-    clock.on_step_end(None, state, control)
-    assert control.should_save
-    assert not control.should_training_stop
-    now = 1000.0
-    clock.on_step_end(None, state, control)
-    assert control.should_training_stop
-    assert clock.stopped
-
-
-def test_durations_are_told_as_people_do() -> None:
-    assert [spoken(s) for s in (3, 89, 400, 7500)] == ["3 s", "89 s", "7 min", "2 h 05 min"]

@@ -6,10 +6,12 @@ People and pockets: tilt, gain, time warp. Sensors: noise, coarse steps, another
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hard.records import Float32Array
+from hard.records import Float32Array, Float64Array
 
 TILT_RAD = math.radians(15.0)  # standard deviation of the turn about a random axis
 GAIN = 0.12  # the log gain lies within ± this
@@ -19,16 +21,16 @@ STEPS_MS2 = (0.0, 0.04, 0.15)  # quantisation: none, 4 mg as many phones have, 1
 SMOOTHING = (-0.08, 0.2)  # weight of both neighbours in a sample: resampling from another rate sharpens or blurs
 CLIPPED = 0.1  # share of windows from a sensor of ± 2 g
 RANGE_MS2 = 19.6
-ROOM = 1.2  # windows are drawn from stretches so much longer, so that a faster tempo has samples to take
+STRETCH = 1.2  # windows are made from stretches so much longer, so that a faster tempo has samples to take
 
 
-def room_points(points: int) -> int:
-    """Grid points of a stretch from which windows of `points` can be drawn."""
-    return math.ceil(points * ROOM)
+def stretch_points(points: int) -> int:
+    """Grid points of a stretch from which windows of `points` can be made."""
+    return math.ceil(points * STRETCH)
 
 
 def augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> Float32Array:
-    """One window (N, T, 3) of T = `points` from each stretch (N, T', 3), T' = `room_points(T)`."""
+    """One window (N, T, 3) of T = `points` from each stretch (N, T', 3), T' = `stretch_points(T)`."""
     n = len(stretches)
     warped = _warp(stretches, points, np.exp(rng.uniform(-WARP, WARP, n)), rng.uniform(0, 1, n))
     gained = warped * np.exp(rng.uniform(-GAIN, GAIN, n))[:, None, None]
@@ -37,11 +39,11 @@ def augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> F
     return _sensed(np.einsum("nij,ntj->nti", turns, gained), rng)
 
 
-def _sensed(windows: Float32Array, rng: np.random.Generator) -> Float32Array:
+def _sensed(windows: Float64Array, rng: np.random.Generator) -> Float32Array:
     """The windows (N, T, 3) as sensors of other kinds would give them."""
     n = len(windows)
 
-    def each(values: Float32Array) -> Float32Array:
+    def each(values: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(values)[:, None, None]
 
     neighbours = np.concatenate((windows[:, :1], windows[:, :-1]), axis=1) + np.concatenate(
@@ -55,7 +57,7 @@ def _sensed(windows: Float32Array, rng: np.random.Generator) -> Float32Array:
     return np.where(step > 0, np.round(windows / np.maximum(step, 1e-6)) * step, windows).astype(np.float32)
 
 
-def rotations(axes: Float32Array, angles: Float32Array) -> Float32Array:
+def rotations(axes: Float64Array, angles: Float64Array) -> Float64Array:
     """Rotation matrices (N, 3, 3) about unit `axes` (N, 3) by `angles` (N,) in rad (Rodrigues)."""
     x, y, z = axes.T
     o = np.zeros_like(x)
@@ -64,11 +66,11 @@ def rotations(axes: Float32Array, angles: Float32Array) -> Float32Array:
     return np.asarray(np.eye(3) + sin * cross + (1 - cos) * cross @ cross)
 
 
-def _warp(stretches: Float32Array, points: int, tempo: Float32Array, place: Float32Array) -> Float32Array:
-    """Resamples each stretch at `tempo` (N,) from a start at `place` (N,), 0..1 of what room there is."""
+def _warp(stretches: Float32Array, points: int, tempo: Float64Array, start: Float64Array) -> Float64Array:
+    """Resamples each stretch at `tempo` (N,) from a `start` (N,), 0 to 1 of what its length allows."""
     length = stretches.shape[1]
     span = tempo[:, None] * np.arange(points)
-    at = np.minimum(span + place[:, None] * np.maximum(0, length - 1 - span[:, -1:]), length - 1)
+    at = np.minimum(span + start[:, None] * np.maximum(0, length - 1 - span[:, -1:]), length - 1)
     low = np.minimum(at.astype(np.int64), length - 2)
     weight = (at - low)[..., None]
     rows = np.arange(len(stretches))[:, None]

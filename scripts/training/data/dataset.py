@@ -1,103 +1,122 @@
-"""Recordings → the windows that a model is made from and judged by, parted by subject. Knows no model."""
+"""Recordings → the windows that a model is made from and judged by, and their split. Knows no model, prints nothing."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
-from rich.console import Console
+import numpy as np
 
 from hard.model import leakage
 from hard.motion.mounting import Frame
+from hard.motion.windows import Grid
 from hard.recordings.default_rules import default_grid
 from hard.recordings.recordings import Recording
+from training import base_bundle
 from training.data import augment, loading, split
-from training.data.loading import Labelled
+from training.data.loading import LabelledWindows
+from training.data.split import Split
 from training.errors import RefusedError
-from training.model import extend
-from training.model.extend import base_of
 from training.recipe import Recipe
-from training.report import console as display
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitWindows:
+    """All windows and their split. `labels` are the model's, `present` those that occur."""
+
+    labelled: LabelledWindows
+    split: Split
+    labels: tuple[str, ...]
+    present: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """The data, cut and parted. `stretches` are longer windows of those to learn from, for augmented copies."""
+    """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
+    copies; the `default_mounting` stands in where a subject has shown none."""
 
-    labelled: Labelled
-    stretches: Labelled
+    labelled: LabelledWindows
+    stretches: LabelledWindows
     labels: tuple[str, ...]
-    parts: split.Split
-    usual: Frame
+    split: Split
+    default_mounting: Frame
 
     def all_learnt(self, recipe: Recipe) -> Dataset:
-        """The same, with the validation subjects among those to learn from, and nobody to validate on."""
-        learnt = (*self.parts.train, *self.parts.validation)
-        usual = _usual(recipe, self.labelled.of(learnt))
-        parts = replace(self.parts, train=learnt, validation=())
-        return Dataset(self.labelled.under(usual), self.stretches.under(usual), self.labels, parts, usual)
+        """The same, with the validation subjects among those to learn from, and none to validate on."""
+        learnt = (*self.split.train, *self.split.validation)
+        default = _default_mounting(recipe, self.labelled.of(learnt))
+        return replace(
+            self,
+            labelled=self.labelled.with_default_mounting(default),
+            stretches=self.stretches.with_default_mounting(default),
+            split=replace(self.split, train=learnt, validation=()),
+            default_mounting=default,
+        )
 
 
-def read(recipe: Recipe) -> tuple[list[Recording], Counter[str]]:
-    """The runs of the recordings that `recipe` names, under its labels, and rejected records by reason."""
-    return loading.load(
-        recipe.data,
-        recipe.time_unit,
-        recipe.recorded_hz,
-        recipe.unit,
-        columns=recipe.columns,
-        labels=recipe.labels,
-    )
-
-
-def prepare(recipe: Recipe, console: Console) -> Dataset:
-    """Reads, cuts and splits the recordings, and shows what there is."""
-    runs, rejected = read(recipe)
-    display.show_rejected(console, rejected)
-    try:
-        grid = default_grid(recipe.length_s, recipe.rate_hz, recipe.hop_s)
-    except ValueError as error:
-        raise RefusedError(f"{error}: choose another --length-s or --rate") from error
-    base = base_of(recipe)
+def split_windows(recipe: Recipe, runs: list[Recording]) -> SplitWindows:
+    """The windows of `runs`, as `recipe` splits them. Raises RefusedError where there are none or too few subjects."""
+    grid = _grid(recipe)
     if recipe.split == "time":
         labelled, parts = split.in_time(runs, grid)
     else:
-        labelled = loading.cut(runs, grid)
+        labelled = loading.windows_of(runs, grid)
     labels = present = loading.ordered(labelled.truth)
     if recipe.split == "random":
         labelled, parts = split.at_random(labelled, recipe.seed)
     elif recipe.split == "subject":
         parts = split.covering(labelled, present, recipe.holdout, recipe.validation, recipe.seed)
-    if base is not None:
-        labels = extend.labels(base, present)
-        people = parts.parts()
-        judged = list(dict.fromkeys((*people["validation"], *people["test"])))
-        seen = leakage.seen_subjects(base.manifest.training, loading.files(recipe.data), judged)
-        parts = replace(parts, seen_before=seen)
-    display.show_data(console, runs, labelled=labelled, labels=labels, split=parts)
-    if base is not None:
-        extend.tell(console, base, present, parts.seen_before)
-    split.check_classes(labelled, parts, present)
-    usual = _usual(recipe, labelled.of(parts.train))
-    stretches = _stretches(recipe, runs, parts, len(grid.offsets)) if recipe.copies else labelled.of(())
-    return Dataset(labelled.under(usual), stretches.under(usual), labels, parts, usual)
+    if recipe.base_bundle is not None:
+        labels = base_bundle.labels(recipe.base_bundle, present)
+        training, files = recipe.base_bundle.manifest.training, loading.files(recipe.data)
+        parts = replace(parts, seen_before=leakage.seen_subjects(training, files, parts.judged()))
+    return SplitWindows(labelled, parts, labels, present)
 
 
-def _usual(recipe: Recipe, learnt: Labelled) -> Frame:
-    """The usual mounting of those to learn from. What is adapted keeps its base's gait amplitude, under which its
+def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dataset:
+    """The `windows` of `runs` under their default mounting. Raises RefusedError where a label lacks windows."""
+    labelled, parts = windows.labelled, windows.split
+    split.check_classes(labelled, parts, windows.present)
+    default = _default_mounting(recipe, labelled.of(parts.train))
+    stretches = _stretches(recipe, runs, parts) if recipe.copies else labelled.of(())
+    labelled, stretches = (part.with_default_mounting(default) for part in (labelled, stretches))
+    return Dataset(labelled, stretches, windows.labels, parts, default)
+
+
+def hours_of(runs: list[Recording]) -> dict[str, float]:
+    """Hours recorded of each truth."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for run in runs:
+        if run.truth is not None and len(run.time) > 1:
+            each_s = (run.time[-1] - run.time[0]) / (len(run.time) - 1)
+            for truth, count in zip(*np.unique(run.truth, return_counts=True), strict=True):
+                found[str(truth)] += float(count * each_s) / 3600
+    return found
+
+
+def _default_mounting(recipe: Recipe, learnt: LabelledWindows) -> Frame:
+    """The default mounting of those to learn from. What is adapted keeps its base's gait amplitude, under which its
     levels were made; the seed's prompt takes windows as they come."""
-    base, found = base_of(recipe), loading.usual(learnt)
-    if base is not None:
-        return found._replace(gait_amplitude_ms2=base.manifest.gait_amplitude_ms2)
+    found = loading.default_mounting(learnt)
+    if recipe.base_bundle is not None:
+        return found._replace(gait_amplitude_ms2=recipe.base_bundle.manifest.gait_amplitude_ms2)
     return found if recipe.prompt == "compact" else found._replace(gait_amplitude_ms2=0.0)
 
 
-def _stretches(recipe: Recipe, runs: list[Recording], parts: split.Split, points: int) -> Labelled:
+def _grid(recipe: Recipe) -> Grid:
+    try:
+        return default_grid(recipe.length_s, recipe.rate_hz, recipe.hop_s)
+    except ValueError as error:
+        raise RefusedError(f"{error}: choose another --length-s or --rate") from error
+
+
+def _stretches(recipe: Recipe, runs: list[Recording], parts: Split) -> LabelledWindows:
     """Stretches of all whom some training of `recipe` learns from."""
-    room = default_grid(augment.room_points(points) / recipe.rate_hz, recipe.rate_hz, recipe.hop_s)
+    points = len(_grid(recipe).offsets)
+    grid = default_grid(augment.stretch_points(points) / recipe.rate_hz, recipe.rate_hz, recipe.hop_s)
     if recipe.split == "time":
-        return split.in_time(runs, room)[0]
+        return split.in_time(runs, grid)[0]
     if recipe.split == "random":
-        return split.at_random(loading.cut(runs, room), recipe.seed)[0]
+        return split.at_random(loading.windows_of(runs, grid), recipe.seed)[0]
     learnt = {*parts.train, *(parts.validation if recipe.refit else ())}
-    return loading.cut([run for run in runs if run.subject in learnt], room)
+    return loading.windows_of([run for run in runs if run.subject in learnt], grid)

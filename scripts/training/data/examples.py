@@ -32,7 +32,7 @@ class Examples(Dataset[dict[str, Any]]):
 
     With `word_dropout`, that share of a prompt's tokens is replaced by <unk>, afresh each epoch: the model learns not
     to lean on any one feature. The end token stays. Which words are dropped follows from seed, epoch and row, so that
-    a training that is resumed sees what it would have seen.
+    a training that is resumed sees what it would have seen without the interruption.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Recordings on disk → windows with one truth each, cut by the daemon's own code. Knows no split and no model."""
+"""Recordings on disk → labelled windows, made by the daemon's own code. Knows no split and no model, prints nothing."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, 
 from hard.records import Float32Array, Window
 from hard.units import UNITS
 from training.errors import RefusedError
+from training.options import Source
 
-USUAL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
-# Stands in until the usual mounting is known.
-ANY = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
-
-Pairs = Sequence[tuple[str, str]]
+LABEL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
+# Stands in until the default mounting is known.
+PLACEHOLDER = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
 
 
 class Mountings(NamedTuple):
-    """`up` and `forward` (N, 3) of windows, and the `gain` (N,) that normalises their gait amplitude."""
+    """`up` and `forward` (N, 3), unit vectors, of windows, and the `gain` (N,) that normalises their gait amplitude."""
 
     up: Float32Array
     forward: Float32Array
@@ -43,10 +42,10 @@ class Mountings(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabelledWindows:
     """Windows in the order of their recordings, each with its `truth` (N,) and `subject` (N,).
 
-    `swing` is the usual one, as in a bundle: where it is 0, windows are taken as they come.
+    `gait_amplitude_ms2` is what gait amplitudes are normalised to, as in a bundle; with 0, windows stay as they are.
     """
 
     windows: tuple[Window, ...]
@@ -62,54 +61,44 @@ class Labelled:
         """Accelerations (N, T, 3) in m/s²."""
         return np.stack([window.xyz for window in self.windows])
 
-    def of(self, subjects: Sequence[str]) -> Labelled:
+    def of(self, subjects: Sequence[str]) -> LabelledWindows:
         """The windows of `subjects` alone."""
         rows = np.flatnonzero(np.isin(self.subject, list(subjects)))
-        return Labelled(
+        return LabelledWindows(
             tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows], self.gait_amplitude_ms2
         )
 
     @property
     def mounting(self) -> Mountings:
-        """Of each window."""
+        """The mounting of each window."""
         up, forward = (np.stack([getattr(window, axis) for window in self.windows]) for axis in ("up", "forward"))
         return Mountings(
             up, forward, gains([window.gait_amplitude_ms2 for window in self.windows], self.gait_amplitude_ms2)
         )
 
-    def under(self, usual: Frame) -> Labelled:
-        """The same windows, with the `usual` mounting where a subject never showed an own."""
-        own = {"up": usual.up, "forward": usual.forward}
-        windows = tuple(w if w.calibrated else replace(w, **own) for w in self.windows)
-        return replace(self, windows=windows, gait_amplitude_ms2=usual.gait_amplitude_ms2)
+    def with_default_mounting(self, default: Frame) -> LabelledWindows:
+        """The same windows, with the `default` mounting where a subject has never shown its own by walking."""
+        windows = tuple(w if w.calibrated else replace(w, up=default.up, forward=default.forward) for w in self.windows)
+        return replace(self, windows=windows, gait_amplitude_ms2=default.gait_amplitude_ms2)
 
 
-def load(
-    paths: Sequence[Path],
-    time_unit: str | None,
-    recorded_hz: float | None,
-    unit: str = "",
-    *,
-    columns: Pairs = (),
-    labels: Pairs = (),
-) -> tuple[list[Recording], Counter[str]]:
+def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counter[str]]:
     """The runs of all files, of folders every recording in them, and what was rejected or passed over, by reason.
 
-    A subject's name means the same person in every file. `unit` is as `units` has it. `columns` names columns by what
-    they hold, `labels` pairs a label with the name that the recordings have for it, several for one if need be; the
-    others keep their names. Raises RefusedError for a file that can't be read or has no truth, and for a name that no
-    recording has.
+    A subject's name means the same person in every file. `source.labels` may pair one label with several names of the
+    recordings; the other names stay. Raises RefusedError for a file that can't be read or has no truth, and for a name
+    that no recording has.
     """
     runs: list[Recording] = []
     rejected = Counter({"file of a gyroscope": recordings.count_gyroscope_files(paths)})
-    named = units(unit, files(paths))
-    for path, own in named.items():
+    unit_of = units(source.unit, files(paths))
+    for path, unit in unit_of.items():
         try:
             found, refused = recordings.read(
-                path, time_unit=time_unit, rate_hz=recorded_hz, unit=own, columns=dict(columns)
+                path, time_unit=source.time_unit, rate_hz=source.recorded_hz, unit=unit, columns=dict(source.columns)
             )
         except UnitError as error:  # of several files it may be the only one in that unit
-            advice = error.advice(path.name if len(named) > 1 else "")
+            advice = error.advice(path.name if len(unit_of) > 1 else "")
             raise RefusedError(f"{path}: {error.measure}: {advice}") from error
         except NoTimesError as error:
             raise RefusedError(f"{error} (--recorded-hz)") from error
@@ -126,7 +115,7 @@ def load(
         rejected += refused
     if not runs:
         raise RefusedError(f"no file holds a record: {', '.join(+rejected)}")
-    return renamed(runs, labels), +rejected
+    return _renamed(runs, source.labels), +rejected
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -137,8 +126,8 @@ def files(paths: Sequence[Path]) -> list[Path]:
         raise RefusedError(str(error)) from error
     if missing := [path for path in found if not path.is_file()]:
         raise RefusedError(f"{missing[0]}: there is no such file")
-    places = [path.resolve() for path in found]
-    if twice := next((path for i, path in enumerate(found) if places[i] in places[:i]), None):
+    resolved = [path.resolve() for path in found]
+    if twice := next((path for i, path in enumerate(found) if resolved[i] in resolved[:i]), None):
         raise RefusedError(f"{twice} is named twice: its windows would count double")
     return found
 
@@ -158,7 +147,7 @@ def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
     return found
 
 
-def renamed(runs: Sequence[Recording], labels: Pairs) -> list[Recording]:
+def _renamed(runs: Sequence[Recording], labels: Sequence[tuple[str, str]]) -> list[Recording]:
     """The same runs under the `labels`; see `load`. Raises RefusedError for a name that no recording has."""
     target = {name: label for label, name in labels}
     if len(target) != len(labels):
@@ -175,9 +164,11 @@ def renamed(runs: Sequence[Recording], labels: Pairs) -> list[Recording]:
     ]
 
 
-def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
+def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
-    pairs = [(w, truth) for w, truth in recordings.windows(runs, default_devices(grid, ANY)) if truth is not None]
+    pairs = [
+        (w, truth) for w, truth in recordings.windows(runs, default_devices(grid, PLACEHOLDER)) if truth is not None
+    ]
     if not pairs:
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
         raise RefusedError(
@@ -185,26 +176,26 @@ def cut(runs: Sequence[Recording], grid: Grid) -> Labelled:
             f"the longest run has {longest_s:.3g} s"
         )
     windows, truth = zip(*pairs, strict=True)
-    return Labelled(windows, np.array(truth), np.array([w.device for w in windows]))
+    return LabelledWindows(windows, np.array(truth), np.array([w.device for w in windows]))
 
 
 def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
-    """The labels that occur, in the usual order, unusual ones after by name."""
+    """The labels that occur, in LABEL_ORDER, the others after them by name."""
     present = set(truth.tolist())
-    return (*(label for label in USUAL_ORDER if label in present), *sorted(present - set(USUAL_ORDER)))
+    return (*(label for label in LABEL_ORDER if label in present), *sorted(present - set(LABEL_ORDER)))
 
 
-def usual(labelled: Labelled) -> Frame:
-    """The mounting that is usual among the subjects who showed theirs: the means of their directions and swings.
+def default_mounting(labelled: LabelledWindows) -> Frame:
+    """The mean directions of the subjects who have shown theirs, and the geometric mean of their gait amplitudes.
 
-    Where nobody walks, up is mean gravity over all, and the gait amplitude is not known.
+    Where no subject walks, up is mean gravity over all windows, and the gait amplitude is 0: not known.
     """
     shown = {w.device: w for w in labelled.windows if w.calibrated}
     gait_amplitude_ms2 = math.exp(np.mean([math.log(w.gait_amplitude_ms2) for w in shown.values()])) if shown else 0.0
     if shown:
         up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))
     else:
-        up, forward = labelled.xyz.mean(axis=(0, 1)), ANY.forward
+        up, forward = labelled.xyz.mean(axis=(0, 1)), PLACEHOLDER.forward
     up = up / max(float(np.linalg.norm(up)), 1e-6)
     level = forward - (forward @ up) * up
     if np.linalg.norm(level) < 1e-3:  # any level direction will do

@@ -1,6 +1,6 @@
-"""Windows that are no activity, to learn doubt from: a sensor dead, shaken, tumbling, on a machine. Knows no data.
+"""Windows that are no activity, to learn doubt from: a sensor dead, shaken, tumbling, or on a machine. Knows no data.
 
-With labels dealt at random among all, they draw the model's answer to such input towards an even one (outlier exposure:
+With random labels, they draw the model's answer to such input towards equal probabilities (outlier exposure:
 Hendrycks, Mazeika, Dietterich 2019). What a bundle is judged by comes from another generator,
 `training/evaluation/out_of_distribution.py`.
 """
@@ -29,7 +29,7 @@ def _shares(n: int, kinds: int) -> list[int]:
     return [(n + i) // kinds for i in range(kinds)]
 
 
-def _ways(n: int, rng: Rng) -> Float64Array:
+def _directions(n: int, rng: Rng) -> Float64Array:
     """Unit vectors (n, 1, 3), evenly spread."""
     ways = rng.normal(size=(n, 1, 3))
     return np.asarray(ways / np.linalg.norm(ways, axis=2, keepdims=True))
@@ -39,7 +39,7 @@ def _dead(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """Constant, of a length that gravity does not have, three in ten at zero; with a little noise, or none."""
     length = np.where(rng.random(n) < 0.5, rng.uniform(0, 7, n), rng.uniform(13, 60, n)) * (rng.random(n) > 0.3)
     noise = rng.uniform(0, 0.3, n) * (rng.random(n) > 0.4)
-    still = length[:, None, None] * _ways(n, rng)
+    still = length[:, None, None] * _directions(n, rng)
     return np.asarray(still + noise[:, None, None] * rng.normal(size=(n, points, 3)))
 
 
@@ -52,16 +52,16 @@ def _shaken(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     noise /= noise.std(axis=(1, 2), keepdims=True)
     floating = rng.random(n) < 0.5
     size = np.exp(rng.uniform(np.where(floating, np.log(0.5), np.log(2)), np.log(25)))
-    gravity = np.where(floating, 0, G_MS2)[:, None, None] * _ways(n, rng)
+    gravity = np.where(floating, 0, G_MS2)[:, None, None] * _directions(n, rng)
     return np.asarray(size[:, None, None] * noise + gravity)
 
 
 def _tumbling(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """Gravity turning at 2 to 15 rad/s about a wandering axis, flights without weight, and catches of 15 to 80 m/s²."""
     speed = rng.uniform(2, 15, n) / rate_hz
-    axis = _ways(n, rng)[:, 0]
+    axis = _directions(n, rng)[:, 0]
     felt = np.empty((n, points, 3))
-    at = G_MS2 * _ways(n, rng)[:, 0]
+    at = G_MS2 * _directions(n, rng)[:, 0]
     for i in range(points):
         axis = axis + rng.normal(0, 0.15, (n, 3))
         axis /= np.linalg.norm(axis, axis=1, keepdims=True)
@@ -72,16 +72,16 @@ def _tumbling(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     flying = phase < np.minimum(flight_s, 0.8 * every_s)[:, None]
     caught = flying[:, :-1] & ~flying[:, 1:]
     felt[flying] = 0
-    felt[:, 1:][caught] += rng.uniform(15, 80, (caught.sum(), 1)) * _ways(int(caught.sum()), rng)[:, 0]
+    felt[:, 1:][caught] += rng.uniform(15, 80, (caught.sum(), 1)) * _directions(int(caught.sum()), rng)[:, 0]
     return np.asarray(felt + rng.uniform(0, 3, (n, 1, 1)) * rng.normal(size=felt.shape))
 
 
 def _machine(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
-    """A steady swing of 3.5 Hz to nine tenths of what the rate can show, along one line beside gravity."""
+    """A steady vibration of 3.5 Hz to nine tenths of what the rate can show, along one line beside gravity."""
     time = np.arange(points) / rate_hz
     hz = rng.uniform(3.5, 0.45 * rate_hz, n)[:, None]
-    swing = np.exp(rng.uniform(np.log(1), np.log(20), n))[:, None] * np.sin(
+    vibration = np.exp(rng.uniform(np.log(1), np.log(20), n))[:, None] * np.sin(
         2 * np.pi * (hz * time + rng.random((n, 1)))
     )
-    felt = G_MS2 * _ways(n, rng) + swing[:, :, None] * _ways(n, rng)
+    felt = G_MS2 * _directions(n, rng) + vibration[:, :, None] * _directions(n, rng)
     return np.asarray(felt + rng.uniform(0, 0.5, (n, 1, 1)) * rng.normal(size=felt.shape))

@@ -1,4 +1,4 @@
-"""Who is learnt from, who chooses the epoch, who judges: a split by subject.
+"""Which subjects are learnt from, which choose the epoch, and which test: a split by subject.
 
 Windows overlap and a person's windows resemble one another, so a split by window measures memory. There is one all the
 same, to reproduce figures that were reached so: its kind goes with it, and marks all that comes of it.
@@ -17,7 +17,7 @@ from hard.model.bundle import SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from training.data import loading
-from training.data.loading import Labelled
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
 
 VALIDATION_SHARE = 0.15
@@ -27,9 +27,9 @@ DRAWS = 200  # of validation subjects, until these show every label
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, the parts
-    hold no subjects but their own names, which stand for subjects in the `Labelled` that came with it; `everyone` names
-    the people. `seen_before` are the people to validate or test on whom the bundle that is adapted has seen."""
+    """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, each part
+    holds its own name, which stands for the subject in the windows that came with the split; `everyone` names the
+    people. `seen_before` are those to validate or test on whom the bundle that is adapted has seen."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -39,12 +39,17 @@ class Split:
     seen_before: tuple[str, ...] = ()
 
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """By part, what `Labelled.of` takes."""
+        """By part, what `LabelledWindows.of` takes."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def parts(self) -> dict[str, list[str]]:
         """By part, the people in it, for the manifest: all are in all where windows were split at random."""
         return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
+
+    def judged(self) -> tuple[str, ...]:
+        """The people to validate or test on."""
+        parts = self.parts()
+        return tuple(dict.fromkeys((*parts["validation"], *parts["test"])))
 
     def mark(self, part: str) -> str:
         """What must stand beside the figures on `part`; see `leakage.mark`."""
@@ -75,7 +80,7 @@ def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int 
 
 
 def covering(
-    labelled: Labelled, labels: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int
+    labelled: LabelledWindows, labels: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int
 ) -> Split:
     """`by_subject`, drawn again until the validation subjects show every label, where some such draw is found."""
     subjects = labelled.subject.tolist()
@@ -87,8 +92,8 @@ def covering(
     return first
 
 
-def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
-    """Windows dealt to the parts at random, and the split: in what comes back a part stands for the subject."""
+def at_random(labelled: LabelledWindows, seed: int) -> tuple[LabelledWindows, Split]:
+    """Windows assigned to the parts at random, and the split: in these windows a part stands for the subject."""
     rng = np.random.default_rng(seed)
     shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
     part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
@@ -96,16 +101,18 @@ def at_random(labelled: Labelled, seed: int) -> tuple[Labelled, Split]:
     return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), "random", everyone)
 
 
-def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
-    """Windows by time: of each person's every activity the first part is to learn from, the next to validate on, the
-    last to test on. Samples are parted before windows are cut, so no window reaches into another part."""
+def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Split]:
+    """Windows by time: of each person's every activity the first share is to learn from, the next to validate on, the
+    last to test on. Samples are parted before windows are made, so no window reaches into another part."""
     bounds = np.cumsum([1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE])
     total, passed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for run in runs:
+        assert run.truth is not None  # `loading.load` refuses recordings without it
         names, counts = np.unique(run.truth, return_counts=True)
         total.update({(run.subject, str(name)): int(n) for name, n in zip(names, counts, strict=True)})
     pieces: dict[str, list[Recording]] = {"train": [], "validation": [], "test": []}
     for run in runs:
+        assert run.truth is not None
         part = np.zeros(len(run.time), dtype=int)
         for truth in np.unique(run.truth):
             rows, key = np.flatnonzero(run.truth == truth), (run.subject, str(truth))
@@ -115,10 +122,10 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
             piece = replace(run, time=run.time[rows], xyz=run.xyz[rows], truth=run.truth[rows])
             pieces[list(pieces)[part[rows[0]]]].append(piece)
     try:
-        found = {name: loading.cut(own, grid) for name, own in pieces.items()}
+        found = {name: loading.windows_of(own, grid) for name, own in pieces.items()}
     except RefusedError as error:
         raise RefusedError(f"the recordings are too short for --split time: {error}") from error
-    labelled = Labelled(
+    labelled = LabelledWindows(
         tuple(w for own in found.values() for w in own.windows),
         np.concatenate([own.truth for own in found.values()]),
         np.repeat(list(found), [len(own) for own in found.values()]),
@@ -127,8 +134,9 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[Labelled, Split]:
     return labelled, Split(("train",), ("validation",), ("test",), "time", everyone)
 
 
-def deal(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:
-    """The test subjects of each fold: every subject once, dealt by `seed`. Raises RefusedError for too many folds."""
+def into_folds(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:
+    """The test subjects of each fold: every subject once, split at random by `seed`. Raises RefusedError for too many
+    folds."""
     present = list(dict.fromkeys(subjects))
     if not 2 <= folds <= len(present):
         raise RefusedError(f"{len(present)} subjects can't be parted into {folds} folds: choose --folds from 2 on")
@@ -136,7 +144,7 @@ def deal(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]
     return [tuple(present[i] for i in sorted(order[fold::folds])) for fold in range(folds)]
 
 
-def check_classes(labelled: Labelled, split: Split, labels: Sequence[str]) -> None:
+def check_classes(labelled: LabelledWindows, split: Split, labels: Sequence[str]) -> None:
     """Raises RefusedError when a label has no window to learn from, or none to validate on."""
     for part, subjects in (("train", split.train), ("validate", split.validation)):
         present = set(labelled.of(subjects).truth.tolist())

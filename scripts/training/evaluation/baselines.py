@@ -1,4 +1,4 @@
-"""What one would use instead of the model, on the same windows and split: the majority, two boostings, a small CNN.
+"""Other models on the same windows and split: the majority label, two boostings, a small CNN.
 
 Each learns from the training windows, with the very copies that the model learns from, and predicts the test windows.
 Only the CNN chooses an epoch, on the validation windows; the others have nothing to choose. Knows no bundle.
@@ -21,8 +21,7 @@ from hard.records import Float32Array
 from training.data import augment
 from training.data.dataset import Dataset
 from training.data.examples import features_of
-from training.data.loading import Labelled
-from training.data.split import Split
+from training.data.loading import LabelledWindows
 from training.recipe import Recipe
 
 MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting, same features", "CNN"
@@ -54,39 +53,39 @@ class Rules:
     seed: int
 
 
-def parts_of(recipe: Recipe, dataset: Dataset, parts: Split) -> tuple[Part, Part, Part]:
+def parts_of(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part, Part]:
     """Windows to learn from, with the very copies that the model learnt from, to validate on, and to test on."""
+    parts = dataset.split
     learn, validate, test = (dataset.labelled.of(groups) for groups in parts.groups().values())
     xyz, truth, features = [learn.xyz], [learn.truth], [_features(recipe, learn)]
     longer, rng = dataset.stretches.of(parts.train), np.random.default_rng(recipe.seed)
-    for _ in range(recipe.copies or 0):
+    for _ in range(recipe.copies):
         xyz.append(augment.augment(longer.xyz, round(recipe.length_s * recipe.rate_hz), rng))
         features.append(features_of(xyz[-1], longer.mounting, recipe.rate_hz, recipe.features))
         truth.append(longer.truth)
-    return (
-        Part(np.concatenate(xyz), np.concatenate(features), np.concatenate(truth)),
-        *(Part(part.xyz, _features(recipe, part), part.truth) for part in (validate, test)),
-    )
+    validated, tested = (Part(part.xyz, _features(recipe, part), part.truth) for part in (validate, test))
+    return Part(np.concatenate(xyz), np.concatenate(features), np.concatenate(truth)), validated, tested
 
 
-def _features(recipe: Recipe, windows: Labelled) -> Float32Array:
+def _features(recipe: Recipe, windows: LabelledWindows) -> Float32Array:
     return features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
 
 
 def predict(
-    learn: Part, validate: Part, test: Part, rules: Rules, tell: Callable[[str], None] = lambda line: None
+    learn: Part, validate: Part, test: Part, rules: Rules, done: Callable[[str], None] = lambda name: None
 ) -> dict[str, list[Texts]]:
     """By name, the labels (N,) that each baseline gives the windows of `test`: several times where it has seeds.
 
-    `learn` holds the augmented copies too: boosting and CNN learn from just what the model learns from.
+    `learn` holds the augmented copies too: boosting and CNN learn from just what the model learns from. `done` is
+    called with the name of each that was trained.
     """
-    said = {MAJORITY: [_majority(learn, test)]}
-    for name, columns in ((MEANS, means), (BOOSTING, lambda part: part.features)):
-        said[name] = [_boosting(columns(learn), learn.truth, columns(test), rules)]
-        tell(f"baseline {name}: done")
-    said[CNN] = [_cnn(learn, validate, test, rules, rules.seed + i) for i in range(SEEDS)]
-    tell(f"baseline {CNN}: done")
-    return said
+    labels = {MAJORITY: [_majority(learn, test)]}
+    for name, inputs, asked in ((MEANS, means(learn), means(test)), (BOOSTING, learn.features, test.features)):
+        labels[name] = [_boosting(inputs, learn.truth, asked, rules)]
+        done(name)
+    labels[CNN] = [_cnn(learn, validate, test, rules, rules.seed + i) for i in range(SEEDS)]
+    done(CNN)
+    return labels
 
 
 def means(part: Part) -> Float32Array:
@@ -99,9 +98,9 @@ def _majority(learn: Part, test: Part) -> Texts:
     return np.full(len(test.truth), most)
 
 
-def _boosting(columns: Float32Array, truth: Texts, asked: Float32Array, rules: Rules) -> Texts:
+def _boosting(inputs: Float32Array, truth: Texts, asked: Float32Array, rules: Rules) -> Texts:
     trees = HistGradientBoostingClassifier(max_iter=TREES, early_stopping=False, random_state=rules.seed)
-    return np.asarray(trees.fit(columns, truth).predict(asked))
+    return np.asarray(trees.fit(inputs, truth).predict(asked))
 
 
 class Network(nn.Sequential):
@@ -150,7 +149,7 @@ def _epoch(
 ) -> None:
     network.train()
     for rows in order.split(BATCH):
-        if len(rows) < 2:  # batch normalisation has nothing to go by
+        if len(rows) < 2:  # too few for batch normalisation
             continue
         adam.zero_grad()
         nn.functional.cross_entropy(network(inputs[rows]), target[rows]).backward()
@@ -163,6 +162,6 @@ def _best(network: Network, inputs: torch.Tensor) -> NDArray[np.int64]:
         return np.concatenate([network(part).argmax(dim=1).numpy() for part in inputs.split(512)])
 
 
-def mean_macro_f1(truth: Sequence[str], said: Sequence[Texts]) -> float:
+def mean_macro_f1(truth: Sequence[str], predictions: Sequence[Texts]) -> float:
     """macro-F1 against `truth` (N,), the mean over seeds."""
-    return float(np.mean([score(list(truth), labels.tolist()).macro_f1 for labels in said]))
+    return float(np.mean([score(list(truth), labels.tolist()).macro_f1 for labels in predictions]))

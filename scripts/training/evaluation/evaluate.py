@@ -1,46 +1,70 @@
-"""A bundle on labelled windows → what it says to them as it will be served, and the figures that follow.
+"""A bundle on labelled windows → what it predicts as it will be served. Makes no report and prints nothing.
 
 `judge` is the end of a fine-tune, baselines beside it; `evaluate` takes any bundle and any recordings, without
-baselines: they need what the bundle was trained on, which its own card tells.
+baselines: they need what the bundle was trained on, which its own card names.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from hard.model import leakage
-from hard.model.bundle import Bundle, Manifest
+from hard.model.bundle import Bundle
 from hard.model.classifier import Backend, Classifier, load
+from hard.model.figures import Sample
+from hard.motion.windows import Grid
 from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import Recording
-from hard.records import Prediction
+from hard.records import Float64Array, Prediction
+from training.base_bundle import BEFORE
 from training.data import loading
 from training.data.dataset import Dataset
 from training.data.examples import Examples
-from training.data.loading import Labelled
-from training.data.split import Split
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
 from training.evaluation import baselines, out_of_distribution, perturbations
 from training.loop.trainer import generated, loss_on
-from training.model import extend
-from training.model.setup import Learner, examples_of
+from training.model.setup import ModelSetup, examples_of
+from training.options import Source
 from training.recipe import Recipe
-from training.report import console as display
-from training.report import markdown, report
-from training.results.abstaining import recommended
-from training.results.outcome import Outcome, Sample, Texts, Trial, figures, outcome_of
+from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, recommended
+from training.results.outcome import Baselines, Outcome, Trial, outcome_of
 
 BATCH = 256
+AS_RECORDED = "as recorded"
 
 
-def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A bundle on recordings, a window every `hop_s`, with `rejected` records by reason.
+
+    `seen_before` are the subjects whom the bundle has seen, `warning` the sentence that says so. `threshold` is the
+    `labels.min_confidence` in force, by the rule `threshold_source`; `macro_f1` is by perturbation, AS_RECORDED first.
+    """
+
+    model: str
+    backend: Backend
+    files: tuple[Path, ...]
+    subjects: tuple[str, ...]
+    hop_s: float
+    rejected: Counter[str]
+    seen_before: tuple[str, ...]
+    warning: str
+    outcome: Outcome
+    threshold: float
+    threshold_source: str
+    out_of_distribution: dict[str, Float64Array]
+    macro_f1: dict[str, float]
+
+
+def classify(classifier: Classifier, labelled: LabelledWindows) -> list[Prediction]:
     """A prediction for every window, in batches that bound the memory; the bundle's mounting where none was shown."""
-    windows = labelled.under(classifier.bundle.default_mounting()).windows
+    windows = labelled.with_default_mounting(classifier.bundle.default_mounting()).windows
     found: list[Prediction] = []
     for i in range(0, len(windows), BATCH):
         found += classifier.classify(windows[i : i + BATCH])
@@ -49,144 +73,115 @@ def classify(classifier: Classifier, labelled: Labelled) -> list[Prediction]:
 
 def judge(
     sealed: Bundle,
-    learner: Learner,
+    setup: ModelSetup,
     recipe: Recipe,
     dataset: Dataset,
-    parts: Split,
     *,
-    console: Console,
-    beside: bool = False,
-    on: Sequence[str] = ("validation", "test"),
+    on: Sequence[str],
+    baselines_done: Callable[[str], None] | None = None,
 ) -> Trial:
-    """The trial of the bundle that `recipe` made of `learner` and `dataset`: what it says to the windows of the parts
-    `on`, what the bundle said that it began with, and with `beside` what baselines say to the test. Its history is yet
-    to be filled in."""
-    classifier = Classifier(sealed)
-    others: dict[str, list[Texts]] = {}
-    if beside and len(dataset.labelled.of(parts.test)):
-        rules = baselines.Rules(recipe.epochs or 1, recipe.patience, recipe.seed)
-        others = baselines.predict(*baselines.parts_of(recipe, dataset, parts), rules, console.print)
-    base = extend.base_of(recipe)
-    longest, test_loss, outcomes, samples = 0, math.nan, {}, []
+    """The trial of the bundle that `recipe` made of `setup` and `dataset`: its predictions for the windows of the parts
+    `on`, where they have any, and beside them those of the bundle that it began with.
+
+    With `baselines_done`, which is called with each one's name, also those of the baselines for the test windows. The
+    history is yet to be filled in.
+    """
+    classifier, parts = Classifier(sealed), dataset.split
+    others: Baselines = {}
+    if baselines_done is not None and len(dataset.labelled.of(parts.test)):
+        rules = baselines.Rules(recipe.epochs, recipe.patience, recipe.seed)
+        others = baselines.predict(*baselines.parts_of(recipe, dataset), rules, baselines_done)
+    longest, test_loss = 0, None
+    outcomes: dict[str, Outcome] = {}
+    samples: tuple[Sample, ...] = ()
     for part in on:
         windows = dataset.labelled.of(parts.groups()[part])
         if not len(windows):
             continue
-        predictions, examples = classify(classifier, windows), examples_of(recipe, dataset, learner, windows)
-        said, truth = dict(others) if part == "test" else {}, windows.truth.tolist()
-        if base is not None:
-            said = {extend.BEFORE: [np.array([p.label for p in classify(Classifier(base), windows)])], **said}
-        outcomes[part] = outcome_of(predictions, truth, classifier.labels, sealed.manifest.temperature, said)
-        mark = parts.mark(part)
-        display.show_score(console, f"{part} subjects{f' ({mark})' * bool(mark)}", outcomes[part].score)
+        predictions, examples = classify(classifier, windows), examples_of(recipe, dataset, setup, windows)
+        beside = dict(others) if part == "test" else {}
+        if recipe.base_bundle is not None:
+            before = classify(Classifier(recipe.base_bundle), windows)
+            beside = {BEFORE: [np.array([p.label for p in before])], **beside}
+        temperature = sealed.manifest.temperature
+        outcomes[part] = outcome_of(predictions, windows.truth, classifier.labels, temperature, beside)
         longest = max(longest, examples.longest)
         if part == "test":
-            test_loss = loss_on(learner.model, learner.tokenizer, examples, recipe.label_smoothing or 0.0)
-        samples = _samples(classifier, learner, examples, windows, predictions)
-    return Trial(outcomes, [], longest, out_of_distribution.confidences(classifier), test_loss, samples)
+            test_loss = loss_on(setup.model, setup.tokenizer, examples, recipe.label_smoothing)
+        samples = _samples(classifier, setup, examples, windows, predictions)
+    found = out_of_distribution.confidences(classifier)
+    return Trial(outcomes, (), longest, found, test_loss, samples)
 
 
 def _samples(
     classifier: Classifier,
-    learner: Learner,
+    setup: ModelSetup,
     examples: Examples,
-    windows: Labelled,
+    windows: LabelledWindows,
     predictions: Sequence[Prediction],
-) -> list[Sample]:
+) -> tuple[Sample, ...]:
     """Of each label the window in the middle."""
     by_label = [np.flatnonzero(windows.truth == label) for label in classifier.labels]
     rows = [int(rows[len(rows) // 2]) for rows in by_label if len(rows)]
-    texts = generated(learner.model, learner.tokenizer, examples.__getitems__(rows))
+    texts = generated(setup.model, setup.tokenizer, examples.__getitems__(rows))
     prompts = classifier.prompts([predictions[row].window for row in rows])
-    return [
+    return tuple(
         Sample(str(windows.truth[row]), predictions[row].label, round(predictions[row].confidence, 4), text, prompt)
         for row, text, prompt in zip(rows, texts, prompts, strict=True)
-    ]
+    )
 
 
 def evaluate(
     path: Path,
     files: Sequence[Path],
+    source: Source,
     *,
-    subjects: Sequence[str] | None,
-    backend: Backend,
-    hop_s: float,
-    source: tuple[str | None, float | None, str],
-    columns: loading.Pairs = (),
-    labels: loading.Pairs = (),
-    out: Path | None = None,
-    changed: bool = False,
-    console: Console | None = None,
-) -> Outcome:
-    """Prints the scores of the bundle at `path` on `files`, and writes the report to `out`.
-
-    `source` is time unit, rate and unit of the recordings, `columns` and `labels` as `data.load` has
-    them. With `changed`, the recordings also as other phones and placements would have given them. Whatever it says
-    of a subject who helped to make the bundle it marks as leaky.
-    Raises BundleError and RefusedError.
+    subjects: Sequence[str] | None = None,
+    backend: Backend = "onnx",
+    hop_s: float = 1.0,
+    perturbed: bool = False,
+) -> Evaluation:
+    """The bundle at `path` on the `subjects` (None: all) of `files`; with `perturbed`, also on the recordings as other
+    phones and placements would have given them. Raises BundleError and RefusedError.
     """
-    console = console or Console(soft_wrap=True)
-    check_out(out)
     classifier = load(str(path), backend)
     manifest = classifier.bundle.manifest
-    runs, rejected = loading.load(files, *source, columns=columns, labels=labels)
-    display.show_rejected(console, rejected)
-    present = list(dict.fromkeys(run.subject for run in runs))
-    wanted = present if subjects is None else list(subjects)
+    runs, rejected = loading.load(files, source)
+    present = tuple(dict.fromkeys(run.subject for run in runs))
+    wanted = present if subjects is None else tuple(subjects)
     if unknown := [subject for subject in wanted if subject not in present]:
         raise RefusedError(f"subject {unknown[0]!r} is not in the data; there are {', '.join(present)}")
     runs, grid = [run for run in runs if run.subject in wanted], bundle_devices(classifier.bundle, hop_s).grid
-
-    def outcome_on(runs: list[Recording]) -> Outcome:
-        labelled = loading.cut(runs, grid)
-        _check_labels(labelled, classifier.labels)
-        predictions = classify(classifier, labelled)
-        return outcome_of(predictions, labelled.truth.tolist(), classifier.labels, manifest.temperature)
-
-    outcome = outcome_on(runs)
-    recordings = loading.files(files)
-    seen = leakage.seen_subjects(manifest.training, recordings, wanted)
-    told = figures(outcome)
-    name = f"{classifier.bundle.model} by {backend}"
-    display.show_score(console, f"{name} (LEAKY)" if seen else name, outcome.score)
-    display.show_figures(console, told)
-    threshold, chosen = _threshold(manifest, outcome)
-    abstaining = report.abstaining(outcome, threshold, chosen, out_of_distribution.confidences(classifier))
-    display.show_abstaining(console, abstaining)
-    reached = {"as recorded": outcome.score.macro_f1}
-    for condition, others in perturbations.changed(runs) if changed else ():
-        reached[condition] = outcome_on(others).score.macro_f1
-    if changed:
-        display.show_conditions(console, reached)
-    warning = leakage.warning(manifest.training, recordings, wanted)
-    if warning:
-        console.print(warning)
-    if out is not None:
-        intro = [
-            f"On {', '.join(file.name for file in files)}, subjects {', '.join(wanted)}, a window every {hop_s:g} s. "
-            f"Rejected records: {', '.join(f'{n} × {reason}' for reason, n in rejected.most_common()) or 'none'}."
-        ]
-        report.write_evaluation(
-            out,
-            outcome,
-            title=name,
-            intro=intro,
-            warning=warning,
-            told={
-                "seen_before": seen,
-                "bundle": classifier.bundle.model,
-                "backend": backend,
-                "rejected": dict(rejected),
-                "figures": told,
-                "abstaining": abstaining,
-                "conditions": {condition: round(macro_f1, 4) for condition, macro_f1 in reached.items()},
-            },
-        )
-        console.print(f"wrote {out}")
-    return outcome
+    outcome = _outcome_on(runs, grid, classifier)
+    others = perturbations.perturbed(runs) if perturbed else ()
+    found = {name: _outcome_on(changed, grid, classifier).score.macro_f1 for name, changed in others}
+    abstaining, known_files = manifest.training.metrics.abstaining, loading.files(files)
+    return Evaluation(
+        model=classifier.bundle.model,
+        backend=backend,
+        files=tuple(files),
+        subjects=wanted,
+        hop_s=hop_s,
+        rejected=rejected,
+        seen_before=leakage.seen_subjects(manifest.training, known_files, wanted),
+        warning=leakage.warning(manifest.training, known_files, wanted),
+        outcome=outcome,
+        threshold=abstaining.min_confidence if abstaining else recommended(outcome.confidence, outcome.right),
+        threshold_source=SOURCE_BUNDLE if abstaining else SOURCE_DATA,
+        out_of_distribution=out_of_distribution.confidences(classifier),
+        macro_f1={AS_RECORDED: outcome.score.macro_f1, **found},
+    )
 
 
-def _check_labels(labelled: Labelled, labels: Sequence[str]) -> None:
+def _outcome_on(runs: list[Recording], grid: Grid, classifier: Classifier) -> Outcome:
+    labelled = loading.windows_of(runs, grid)
+    _check_labels(labelled, classifier.labels)
+    predictions = classify(classifier, labelled)
+    temperature = classifier.bundle.manifest.temperature
+    return outcome_of(predictions, labelled.truth, classifier.labels, temperature)
+
+
+def _check_labels(labelled: LabelledWindows, labels: Sequence[str]) -> None:
     """Raises RefusedError where no truth is one of `labels`: names differ, and every figure would be 0."""
     if not set(labels) & set(names := loading.ordered(labelled.truth)):
         alike = [f"{label}={name}" for label in labels for name in names if label.lower() == name.lower()]
@@ -194,20 +189,3 @@ def _check_labels(labelled: Labelled, labels: Sequence[str]) -> None:
             f"the recordings' activities ({', '.join(names)}) are none of the bundle's labels ({', '.join(labels)}): "
             f"pair them with --labels {','.join(alike) or f'{labels[0]}=NAME'}"
         )
-
-
-def check_out(out: Path | None) -> None:
-    """Raises RefusedError where `out` holds something else."""
-    if out is not None and out.exists() and not (out.is_dir() and _is_report(out)):
-        raise RefusedError(f"{out} exists and is no report: choose another --out")
-
-
-def _is_report(folder: Path) -> bool:
-    return (folder / report.REPORT).exists() or not any(folder.iterdir())
-
-
-def _threshold(manifest: Manifest, outcome: Outcome) -> tuple[float, str]:
-    own = manifest.training.metrics.get("abstaining")
-    if own:
-        return float(own["min_confidence"]), markdown.SOURCE_BUNDLE
-    return recommended(outcome.confidence, outcome.right), markdown.SOURCE_DATA

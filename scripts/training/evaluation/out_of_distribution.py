@@ -1,4 +1,4 @@
-"""Input that is no activity, drawn from a seed: what share of it does a bundle accept? Knows no data."""
+"""Input that is no activity, made from a seed → the confidence with which a bundle labels it. Knows no data."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _thrown(shape: tuple[int, int, int], rate_hz: float, rng: np.random.Generato
     gravity = G_MS2 * turn / np.maximum(np.linalg.norm(turn, axis=2, keepdims=True), 1e-6)
     flying = np.repeat(rng.random((shape[0], shape[1] // 8 + 1, 1)) < 0.3, 8, axis=1)[:, : shape[1]]
     catches = (rng.random((*shape[:2], 1)) < 2 / rate_hz) * rng.uniform(20, 60, (*shape[:2], 1))
-    way = rng.normal(size=shape)
-    way /= np.linalg.norm(way, axis=2, keepdims=True)
-    return np.asarray(np.where(flying, 0, gravity) + catches * way + rng.normal(0, 3, shape))
+    direction = rng.normal(size=shape)
+    direction /= np.linalg.norm(direction, axis=2, keepdims=True)
+    return np.asarray(np.where(flying, 0, gravity) + catches * direction + rng.normal(0, 3, shape))
 
 
 def confidences(classifier: Classifier) -> dict[str, Float64Array]:
-    """The confidence (COUNT,) with which each kind is labelled, under the bundle's usual mounting."""
+    """The confidence (COUNT,) with which each kind is labelled, under the bundle's default mounting."""
     manifest = classifier.bundle.manifest
     points = round(manifest.window.length_s * manifest.window.rate_hz)
     found = {}
@@ -48,7 +48,7 @@ def confidences(classifier: Classifier) -> dict[str, Float64Array]:
 def _window(classifier: Classifier, xyz: Float32Array) -> Window:
     manifest = classifier.bundle.manifest
     return Window(
-        device="nobody",
+        device="none",
         start=0.0,
         end=manifest.window.length_s,
         xyz=xyz,

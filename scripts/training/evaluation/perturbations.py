@@ -1,6 +1,6 @@
 """Recordings as other phones and placements would have given them, by name. Knows no model.
 
-There is one data set in the house; these are the changes that mounting, sampling and sensor make to it.
+There is one data set at hand; these are the changes that mounting, sampling and sensor make to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.data.augment import rotations
 Change = Callable[[Recording, np.random.Generator], Recording]
 
 
-def changed(runs: Sequence[Recording]) -> Iterator[tuple[str, list[Recording]]]:
+def perturbed(runs: Sequence[Recording]) -> Iterator[tuple[str, list[Recording]]]:
     """Each change's name and `runs` under it. What it draws is drawn once a subject, always the same."""
     for name, change in CHANGES.items():
         yield name, [change(run, np.random.default_rng(list(run.subject.encode()))) for run in runs]
@@ -59,7 +59,7 @@ def _gained(run: Recording, rng: np.random.Generator) -> Recording:
 
 
 CHANGES: dict[str, Change] = {
-    "turned anyhow": _turned,
+    "turned at random": _turned,
     "20 Hz, polled": _picked(20.0),
     "25 Hz, polled": _picked(25.0),
     "100 Hz, held": _picked(100.0),

@@ -1,7 +1,7 @@
 """A T5 and a label tree → `model.onnx`: token ids to label log probabilities as one static graph. Knows no text.
 
-The forward is written by hand after transformers' T5 (Raffel 2020), so that whatever is known beforehand folds away:
-graph_encoder.py and graph_decoder.py tell what. Norm weights lie in the matrices behind them, and of the output matrix
+The forward is written by hand after transformers' T5 (Raffel 2020), so that what is known beforehand becomes constant:
+t5_encoder.py and t5_decoder.py say what. Norm weights lie in the matrices behind them, and of the output matrix
 only those rows are kept that a label's token can take.
 """
 
@@ -32,12 +32,13 @@ ROWS = 64  # examples at a time where ranges are measured
 
 def export(model: Any, tree: LabelTree, length: int | None, path: Path, ranges: Sequence[Range] | None = None) -> None:
     """Writes the graph of `model` to `path`: `ids` (B, L) int64 and, where prompts differ in length, `mask` (B, L) →
-    `scores` (B, K). With `length` every prompt has so many tokens. With `ranges`, as `measure` gives them, in int8.
+    `scores` (B, K). With `length` every prompt has so many tokens. With
+    `ranges`, as `input_ranges` gives them, its products are in int8.
     """
     onnx.save(_written(model, tree, length, Graph(ranges)), path)
 
 
-def measure(model: Any, tree: LabelTree, length: int | None, ids: Ids, mask: Ids) -> list[Range]:
+def input_ranges(model: Any, tree: LabelTree, length: int | None, ids: Ids, mask: Ids) -> list[Range]:
     """The least and greatest input of each product over prompts `ids` and `mask` (N, L), for `export` in int8."""
     watched = _written(model, tree, length, Graph(watch=True)).SerializeToString()
     session = onnxruntime.InferenceSession(watched, providers=["CPUExecutionProvider"])

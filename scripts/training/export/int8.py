@@ -27,30 +27,30 @@ ROUNDS, BATCH = 9, 32  # of the timing
 def write(model: Any, tree: LabelTree, length: int | None, learnt: Examples, folder: Path) -> None:
     """Writes the int8 graph into `folder`, with the ranges that examples of the training have."""
     rows = np.linspace(0, len(learnt) - 1, min(len(learnt), MEASURED)).astype(int)
-    ranges = export.measure(model, tree, length, learnt.ids[rows], learnt.mask[rows])
+    ranges = export.input_ranges(model, tree, length, learnt.ids[rows], learnt.mask[rows])
     export.export(model, tree, length, folder / bundle.GRAPHS["int8"], ranges)
 
 
-def weigh(folder: Path, labels: tuple[str, ...], shown: Examples, exact: Float32Array) -> Int8:
+def compare(folder: Path, labels: tuple[str, ...], shown: Examples, exact: Float32Array) -> Int8:
     """What int8 costs and gains on the `shown` examples, whose scores by fp32 are `exact` (N, K)."""
     graphs = [OnnxScorer(folder / bundle.GRAPHS[precision]) for precision in ("fp32", "int8")]
     rough = np.concatenate(
         [graphs[1].score(shown.ids[i : i + 256], shown.mask[i : i + 256]) for i in range(0, len(shown), 256)]
     )
     truth = [labels[k] for k in shown.label]
-    said = [[labels[k] for k in scores.argmax(axis=1)] for scores in (exact, rough)]
+    given = [[labels[k] for k in scores.argmax(axis=1)] for scores in (exact, rough)]
     apart = np.abs(confidence.probabilities(rough, 1.0) - confidence.probabilities(exact, 1.0))
     return Int8(
-        macro_f1=round(score(truth, said[1], labels).macro_f1, 4),
-        macro_f1_fp32=round(score(truth, said[0], labels).macro_f1, 4),
+        macro_f1=round(score(truth, given[1], labels).macro_f1, 4),
+        macro_f1_fp32=round(score(truth, given[0], labels).macro_f1, 4),
         greatest_difference=round(float(apart.max()), 4),
         speed=_speed(graphs[0], graphs[1], shown),
     )
 
 
-def pays(int8: Int8) -> bool:
+def is_served(cost: Int8) -> bool:
     """Whether int8 shall be served where nobody asks for another precision."""
-    return int8.macro_f1_fp32 - int8.macro_f1 <= MOST_LOST and int8.speed >= LEAST_GAIN
+    return cost.macro_f1_fp32 - cost.macro_f1 <= MOST_LOST and cost.speed >= LEAST_GAIN
 
 
 def _speed(exact: OnnxScorer, rough: OnnxScorer, shown: Examples) -> float:

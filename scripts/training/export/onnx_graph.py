@@ -6,6 +6,7 @@ Some operations are ONNX Runtime's own (domain com.microsoft): one node where st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -45,14 +46,14 @@ class Graph:
         """For Reshape: 0 keeps a size, -1 takes what is left."""
         return self.constant(np.array(sizes, dtype=np.int64))
 
-    def op(self, kind: str, *inputs: str, domain: str = "", outputs: str = "1", **attributes: object) -> list[str]:
+    def op(self, kind: str, *inputs: str, domain: str = "", outputs: str = "1", **attributes: Any) -> list[str]:
         """Adds a node; gives the names of its outputs. `outputs` has a 1 for each that is wanted, a 0 for the rest."""
         at = len(self._nodes)
         names = [f"n{at}_{i}" if wanted == "1" else "" for i, wanted in enumerate(outputs)]
         self._nodes.append(helper.make_node(kind, inputs, names, f"{kind}_{at}", domain=domain, **attributes))
         return [name for name in names if name]
 
-    def one(self, kind: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+    def one(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """As `op`, for a node with one output."""
         return self.op(kind, *inputs, domain=domain, **attributes)[0]
 

@@ -1,18 +1,17 @@
-"""What makes a fine-tune stop rather than go on to nothing: refusals before it starts, alarms while it runs.
+"""What stops a fine-tune that would come to nothing: refusals before it starts, alarms while it runs.
 
 Each says one sentence: the cause and the remedy. Knows no data and no files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from hard.model.labels import LabelTree, label_tree
 from training.errors import RefusedError, StoppedError
 
 IGNORED = -100  # what labels are padded with: the loss leaves it out
@@ -34,7 +33,7 @@ class Guard(TrainerCallback, ExportableState):
     """
 
     def __init__(self, *, steps_an_epoch: int = 0, begins_able: bool = False) -> None:
-        self._told = {"steps_an_epoch": steps_an_epoch, "begins_able": begins_able}
+        self._arguments = {"steps_an_epoch": steps_an_epoch, "begins_able": begins_able}
         self._due = None if begins_able else max(WARM_UP, steps_an_epoch)
         self._batches: list[float] = []  # of the update under way
         self._begun_at = 0
@@ -43,17 +42,17 @@ class Guard(TrainerCallback, ExportableState):
         self.first: float | None = None
         self.losses: list[float] = []  # the first and the latest SMOOTHED until the fall is due
         self.latest: list[float] = []  # SMOOTHED of them
-        self.since_told: list[float] = [0.0, 0]  # sum and number, since `mean_since_told`
+        self.since_logged: list[float] = [0.0, 0]  # sum and number, since `mean_since_logged`
 
     def state(self) -> dict[str, Any]:
         """What Trainer keeps in a checkpoint, and gives a new guard when resumed."""
-        seen = {name: getattr(self, name) for name in ("first", "losses", "latest", "since_told")}
-        return {"args": self._told, "attributes": seen}
+        seen = {name: getattr(self, name) for name in ("first", "losses", "latest", "since_logged")}
+        return {"args": self._arguments, "attributes": seen}
 
-    def mean_since_told(self) -> float:
-        """Mean loss of the updates since it was last asked for, those before an interruption included."""
-        total, updates = self.since_told
-        self.since_told = [0.0, 0]
+    def mean_since_logged(self) -> float:
+        """Mean loss of the updates since the last call, those before an interruption included."""
+        total, updates = self.since_logged
+        self.since_logged = [0.0, 0]
         return total / max(updates, 1)
 
     def check_loss(self, loss: torch.Tensor, step: int) -> None:
@@ -74,8 +73,6 @@ class Guard(TrainerCallback, ExportableState):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self._begun_at = state.global_step
         self._first_norms = _norms(model)
-        if self._begun_at and self.first is None:  # resumed from a checkpoint that doesn't tell the first losses
-            self._due = None
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -98,10 +95,10 @@ class Guard(TrainerCallback, ExportableState):
             return
         loss = sum(self._batches)  # each batch's is its share of the update's
         self._batches.clear()
-        self.since_told = [self.since_told[0] + loss, self.since_told[1] + 1]
+        self.since_logged = [self.since_logged[0] + loss, self.since_logged[1] + 1]
         self.first = loss if self.first is None else self.first
         self.latest = [*self.latest, loss][-SMOOTHED:]
-        self._check_stir(step)
+        self._check_same(step)
         if step >= WARM_UP:
             self._check_rise(step)
         if self._due is not None and step <= self._due:
@@ -119,7 +116,7 @@ class Guard(TrainerCallback, ExportableState):
         if self._due is not None and MOVED_AFTER <= step < self._due:
             self._check_fall(step)
 
-    def _check_stir(self, step: int) -> None:
+    def _check_same(self, step: int) -> None:
         if len(self.latest) == SMOOTHED and max(self.latest) - min(self.latest) <= SAME * max(self.latest):
             raise StoppedError(
                 f"the loss has been {self.latest[-1]:.6f} to the digit for {SMOOTHED} updates, until step {step}: "
@@ -173,22 +170,6 @@ def choose_precision(asked: str = "auto") -> tuple[str, str]:
     if able:
         return "bf16", f"GPU of compute capability {capability[0]}.{capability[1]}"
     return "fp32", f"GPU of compute capability {capability[0]}.{capability[1]}, below 8.0"
-
-
-def check_labels(tokens: Sequence[Sequence[int]], labels: Sequence[str]) -> LabelTree:
-    """The tree of the labels. Raises RefusedError when two clash in the tokenizer."""
-    try:
-        return label_tree(tokens, labels)
-    except ValueError as error:
-        raise RefusedError(f"{error}; rename one of them") from error
-
-
-def check_prompt_length(longest: int, limit: int) -> None:
-    """Raises RefusedError when the longest prompt, in tokens, is over the limit: it would be cut without a word."""
-    if longest > limit:
-        raise RefusedError(
-            f"a prompt has {longest} tokens, over the limit of {limit}: name fewer --features or raise --max-tokens"
-        )
 
 
 def check_arguments(settings: Any) -> None:

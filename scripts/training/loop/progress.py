@@ -1,6 +1,6 @@
 """How far a training is, for the person who waits: a bar with the time left, or a line now and then without a terminal.
 
-Also minds the clock: stops at a deadline, and saves now and then within a long epoch. Knows no model and no data.
+Also ends training at a deadline, and saves now and then within a long epoch. Knows no model and no data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from training.loop.trained import SERVED_MACRO_F1
+
 LINE_EVERY_S = 60.0
 SAVE_EVERY_S = 600.0  # an interruption costs no more than this
 
@@ -23,11 +25,11 @@ class Progress(TrainerCallback):
     def __init__(self, title: str, *, now: Callable[[], float] = time.monotonic) -> None:
         self._title, self._now = title, now
         self._bar: tqdm[Any] | None = None
-        self._began = self._told = 0.0
+        self._began = self._printed_at = 0.0
         self._first = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._began = self._told = self._now()
+        self._began = self._printed_at = self._now()
         self._first = state.global_step
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -37,11 +39,11 @@ class Progress(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._bar is not None:
             self._bar.update(state.global_step - self._bar.n)
-        elif self._now() - self._told >= LINE_EVERY_S:
-            self._told = self._now()
-            pace = (self._told - self._began) / max(state.global_step - self._first, 1)
+        elif self._now() - self._printed_at >= LINE_EVERY_S:
+            self._printed_at = self._now()
+            pace = (self._printed_at - self._began) / max(state.global_step - self._first, 1)
             left_s = pace * (state.max_steps - state.global_step)
-            self._say(f"step {state.global_step} of {state.max_steps}, {spoken(left_s)} left at most")
+            self._print(f"step {state.global_step} of {state.max_steps}, {duration(left_s)} left at most")
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any
@@ -49,8 +51,8 @@ class Progress(TrainerCallback):
         learnt = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), float("nan"))
         found = metrics or {}
         losses = f"training loss {learnt:.4f}, validation loss {found['eval_loss']:.4f}"
-        served = f"accuracy {found['eval_served_accuracy']:.3f}, macro-F1 {found['eval_served_macro_f1']:.3f}"
-        self._say(f"epoch {state.epoch or 0:.4g}: {losses}, {served} (written freely {found['eval_macro_f1']:.3f})")
+        served = f"accuracy {found['eval_served_accuracy']:.3f}, macro-F1 {found[SERVED_MACRO_F1]:.3f}"
+        self._print(f"epoch {state.epoch or 0:.4g}: {losses}, {served} (written freely {found['eval_macro_f1']:.3f})")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.close()
@@ -61,7 +63,7 @@ class Progress(TrainerCallback):
             self._bar.close()
             self._bar = None
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._bar is not None:
             self._bar.write(f"{self._title}: {line}", file=sys.stderr)
         else:
@@ -93,7 +95,7 @@ class Clock(TrainerCallback):
         self._saved = self._now()
 
 
-def spoken(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A duration for people: `40 s`, `7 min`, `2 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from transformers import (
@@ -25,32 +24,20 @@ from hard.model.scorer_torch import label_scores
 from hard.model.tokens import PAD_ID
 from hard.recordings.scores import Score, score
 from training.data.examples import Examples
-from training.loop.guards import IGNORED, Guard, check_arguments, check_label_padding, check_labels
+from training.loop.guards import IGNORED, Guard, check_arguments, check_label_padding
 from training.loop.progress import Clock, Progress
+from training.loop.trained import SERVED_MACRO_F1, Trained, history_of
+from training.model.checks import check_labels
 from training.recipe import Recipe
 
-BEST = "eval_served_macro_f1"
 MAX_GENERATED = 16  # tokens: a label has few
 BIG = 10_000_000  # parameters from which on evaluation goes in small batches
 
 
-class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a training came to: the epochs that the kept weights have seen, of `passed`, and losses by epoch.
-
-    `curve` has an entry an evaluation: epoch, training loss since the last one, validation loss, validation macro-F1.
-    `out_of_time` where the time limit ended it.
-    """
-
-    epochs: float
-    passed: float
-    curve: tuple[tuple[float, float, float, float], ...]
-    out_of_time: bool
-
-
 class GuardedTrainer(Seq2SeqTrainer):
-    """Hands every batch's loss to the guard before anything is made of it, and evaluates as a bundle is served: by
-    `labels` alone, where they are given. Raises RefusedError for settings that fail unseen: fp16, and labels padded
-    with the pad token."""
+    """Hands every batch's loss to the guard before it is used, and evaluates as a bundle is served: among `labels`
+    alone, where they are given. Raises RefusedError for settings that fail unseen: fp16, and labels padded with the pad
+    token."""
 
     def __init__(self, guard: Guard, labels: Sequence[str] = (), **arguments: Any) -> None:
         check_arguments(arguments["args"])
@@ -72,23 +59,18 @@ class GuardedTrainer(Seq2SeqTrainer):
         output = super().evaluation_loop(*arguments, **named)
         if self._labels:
             reached = served_score(self.model, self.eval_dataset, self._labels, self.args.eval_batch_size)
-            told = {"eval_served_accuracy": reached.accuracy, BEST: reached.macro_f1}
-            output.metrics.update(told)
+            output.metrics.update({"eval_served_accuracy": reached.accuracy, SERVED_MACRO_F1: reached.macro_f1})
         return output
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         # Trainer's own mean leaves out what an interruption within the epoch came after.
-        told = {"loss": self.guard.mean_since_told()} if "loss" in logs else {}
-        super().log({**logs, **told}, *arguments, **named)
-
-    def _load_callback_state(self) -> None:
-        super()._load_callback_state()
-        self.state.stateful_callbacks.setdefault(Guard.__name__, {})  # a checkpoint from before it was kept
+        mean = {"loss": self.guard.mean_since_logged()} if "loss" in logs else {}
+        super().log({**logs, **mean}, *arguments, **named)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        # A T5 saves the embedding that encoder, decoder and head share once; transformers then tells its other names,
+        # A T5 saves the embedding that encoder, decoder and head share once; transformers then reports its other names,
         # embed_tokens and perhaps lm_head, as missing though loading the one has filled them all. Whatever else is
-        # missing is still told.
+        # missing is still reported.
         own = dict(self.model.named_parameters(remove_duplicate=True))
         missing = [name for name in load_result.missing_keys if name in own]
         super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
@@ -133,7 +115,7 @@ def train(
         callbacks=[clock, progress, *([EarlyStoppingCallback(recipe.patience)] if kept is not None else [])],
     )
     trainer.remove_callback(PrinterCallback)
-    logging.disable_progress_bar()  # of transformers, one each checkpoint; training.progress tells what matters
+    logging.disable_progress_bar()  # of transformers, one each checkpoint; loop/progress shows what matters
     try:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
     finally:
@@ -142,19 +124,8 @@ def train(
     return Trained(
         epochs=(state.global_step if kept is None else state.best_global_step or 0) / steps,
         passed=state.global_step / steps,
-        curve=curve(state.log_history),
+        history=history_of(state.log_history),
         out_of_time=clock.stopped,
-    )
-
-
-def curve(log: Sequence[dict[str, float]]) -> tuple[tuple[float, float, float, float], ...]:
-    """Trainer's log → epoch, training loss, validation loss, macro-F1 (the latter two nan without evaluation)."""
-    losses = [entry for entry in log if "loss" in entry]
-    found = {entry["epoch"]: entry for entry in log if "eval_loss" in entry}
-    nothing = {"eval_loss": float("nan"), BEST: float("nan")}
-    return tuple(
-        (entry["epoch"], entry["loss"], *({**nothing, **found.get(entry["epoch"], {})}[key] for key in nothing))
-        for entry in losses
     )
 
 
@@ -182,8 +153,8 @@ def loss_on(model: Any, tokenizer: Any, examples: Examples, smoothing: float = 0
         for i in range(0, len(examples), batch):
             inputs = collate(examples.__getitems__(range(i, min(i + batch, len(examples)))))
             counted = int((inputs["labels"] != IGNORED).sum())
-            said = model(**inputs.to(model.device))
-            total += float(smoother(said, inputs["labels"]) if smoothing else said.loss) * counted
+            output = model(**inputs.to(model.device))
+            total += float(smoother(output, inputs["labels"]) if smoothing else output.loss) * counted
             tokens += counted
     return total / tokens
 
@@ -227,7 +198,7 @@ def arguments(
         save_strategy="epoch",
         save_total_limit=1,
         load_best_model_at_end=evaluate,
-        metric_for_best_model=BEST if evaluate else None,
+        metric_for_best_model=SERVED_MACRO_F1 if evaluate else None,
         greater_is_better=True if evaluate else None,
         restore_callback_states_from_checkpoint=True,  # the patience that is left
         predict_with_generate=True,
@@ -235,7 +206,7 @@ def arguments(
         generation_num_beams=1,
         seed=recipe.seed,
         data_seed=recipe.seed,
-        disable_tqdm=True,  # training.progress shows how far it is
+        disable_tqdm=True,  # loop/progress shows how far it is
         report_to="none",
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,

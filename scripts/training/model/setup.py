@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hard.model import bundle
 from hard.model.encoder import Encoder
@@ -18,20 +19,21 @@ from hard.records import Float32Array
 from training.data import augment, negatives
 from training.data.dataset import Dataset
 from training.data.examples import Examples, features_of
-from training.data.loading import Labelled
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
-from training.loop.guards import check_labels, check_prompt_length
 from training.model import initial
-from training.model.extend import base_of, grow, nearest
+from training.model.checks import check_labels, check_prompt_length
+from training.model.extend import grow, nearest
 from training.model.tokenizer import check_ids, extended, sentencepiece_model, train_tokenizer
-from training.recipe import SCRATCH, Recipe
+from training.options import SCRATCH
+from training.recipe import Recipe
 
 CHECKED = 300  # prompts whose ids must be transformers' own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Learner:
-    """The model to be trained, with all that turns features into its input."""
+class ModelSetup:
+    """The model to be trained (a T5 of transformers) and its tokenizer, with all that turns features into its input."""
 
     model: Any
     tokenizer: Any
@@ -41,11 +43,11 @@ class Learner:
     tree: LabelTree
 
 
-def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learner, Float32Array]:
+def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, Float32Array]:
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
-    learnt = dataset.labelled.of(dataset.parts.train)
+    learnt = dataset.labelled.of(dataset.split.train)
     features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
-    base = base_of(recipe)
+    base = recipe.base_bundle
     if base is None:
         edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
         spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
@@ -74,52 +76,53 @@ def make_learner(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[Learne
     except ValueError as error:
         raise RefusedError(f"--base {recipe.base}: {error}") from error
     label_tokens = [words_of.encode(label) for label in dataset.labels]
-    return Learner(model, made, spec, encoder, label_tokens, check_labels(label_tokens, dataset.labels)), features
+    return ModelSetup(model, made, spec, encoder, label_tokens, check_labels(label_tokens, dataset.labels)), features
 
 
-def training_examples(recipe: Recipe, dataset: Dataset, learner: Learner, features: Float32Array) -> Examples:
-    """The training windows, whose `features` are known, their augmented copies, and windows that are no activity."""
+def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, features: Float32Array) -> Examples:
+    """The training windows, whose `features` (N, F) are known, their augmented copies, and windows that are no activity
+    with random labels."""
     rng, points = np.random.default_rng(recipe.seed), round(recipe.length_s * recipe.rate_hz)
-    learnt, stretches = dataset.labelled.of(dataset.parts.train), dataset.stretches.of(dataset.parts.train)
+    learnt, stretches = dataset.labelled.of(dataset.split.train), dataset.stretches.of(dataset.split.train)
     truth = [learnt.truth]
     columns = [features]
-    for _ in range(recipe.copies or 0):
+    for _ in range(recipe.copies):
         copies = augment.augment(stretches.xyz, points, rng)
         columns.append(features_of(copies, stretches.mounting, recipe.rate_hz, recipe.features))
         truth.append(stretches.truth)
-    if dealt := round((recipe.outliers or 0.0) * sum(map(len, truth))):
-        worn = rng.integers(len(learnt.xyz), size=dealt)
-        xyz = negatives.windows(dealt, points, recipe.rate_hz, rng)
-        columns.append(features_of(xyz, learnt.mounting.of(worn), recipe.rate_hz, recipe.features))
-        truth.append(rng.choice(dataset.labels, dealt))
+    if count := round(recipe.outliers * sum(map(len, truth))):
+        rows = rng.integers(len(learnt.xyz), size=count)
+        xyz = negatives.windows(count, points, recipe.rate_hz, rng)
+        columns.append(features_of(xyz, learnt.mounting.of(rows), recipe.rate_hz, recipe.features))
+        truth.append(rng.choice(dataset.labels, count))
     made = np.concatenate(columns), np.concatenate(truth)
-    return _examples(made, recipe, dataset, learner, word_dropout=recipe.word_dropout or 0.0)
+    return _examples(made, recipe, dataset, setup, word_dropout=recipe.word_dropout)
 
 
-def examples_of(recipe: Recipe, dataset: Dataset, learner: Learner, windows: Labelled) -> Examples:
+def examples_of(recipe: Recipe, dataset: Dataset, setup: ModelSetup, windows: LabelledWindows) -> Examples:
     """`windows` as they are, no word dropped: to validate or test on."""
     features = features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
-    return _examples((features, windows.truth), recipe, dataset, learner, word_dropout=0.0)
+    return _examples((features, windows.truth), recipe, dataset, setup, word_dropout=0.0)
 
 
 def _examples(
-    columns: tuple[Float32Array, Sequence[str]],
+    columns: tuple[Float32Array, NDArray[np.str_]],
     recipe: Recipe,
     dataset: Dataset,
-    learner: Learner,
+    setup: ModelSetup,
     *,
     word_dropout: float,
 ) -> Examples:
     features, truth = columns
-    ids, mask = learner.encoder.tokens(features)
+    ids, mask = setup.encoder.tokens(features)
     check_prompt_length(ids.shape[1], recipe.max_tokens)
-    label = indices(truth, dataset.labels)
-    return Examples(ids, mask, label, learner.label_tokens, word_dropout=word_dropout, seed=recipe.seed)
+    label = indices(truth.tolist(), dataset.labels)
+    return Examples(ids, mask, label, setup.label_tokens, word_dropout=word_dropout, seed=recipe.seed)
 
 
 def indices(truth: Sequence[str], labels: Sequence[str]) -> Ids:
-    """The place (N,) of each truth among the labels. Raises RefusedError for a truth that is none of them."""
-    place = {label: i for i, label in enumerate(labels)}
-    if unknown := sorted(set(map(str, truth)) - set(place)):
+    """The index (N,) of each truth among the labels. Raises RefusedError for a truth that is none of them."""
+    index = {label: i for i, label in enumerate(labels)}
+    if unknown := sorted(set(truth) - set(index)):
         raise RefusedError(f"the recordings hold {unknown[0]!r}, which is none of the labels {', '.join(labels)}")
-    return np.array([place[str(name)] for name in truth], dtype=np.int64)
+    return np.array([index[name] for name in truth], dtype=np.int64)

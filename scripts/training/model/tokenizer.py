@@ -19,7 +19,7 @@ from hard.model.tokens import WordTokenizer
 from training.errors import RefusedError
 
 SUBWORDS = 200  # pieces of a vocabulary whose words can't be listed
-SPECIAL = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}  # T5's own places
+SPECIAL: dict[str, Any] = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}  # T5's own places
 SENTINEL = "<extra_id_"  # T5's masks, which no text holds
 Piece = spm.ModelProto.SentencePiece
 

@@ -1,51 +1,23 @@
-"""What a person reads on the console: the table before training, the scores after it."""
+"""What a person reads on the console: the table before training, the scores after it. The only module that prints
+what was read, and what came of it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hard.model.bundle import Bundle
+from hard.model.figures import Abstaining, CrossValidation, Figures, Metrics
 from hard.recordings.recordings import Recording
 from hard.recordings.scores import Score
 from hard.recordings.scores import table as confusion_table
-from training.data.loading import Labelled
-from training.data.split import Split
-from training.results.outcome import side_by_side
-from training.results.promises import promises, shortened
-
-
-def show_data(
-    console: Console,
-    runs: Sequence[Recording],
-    *,
-    labelled: Labelled,
-    labels: Sequence[str],
-    split: Split,
-) -> None:
-    """Hours of each activity, its windows in each part, and who is in each part."""
-    hours = hours_of(runs)
-    people, groups = split.parts(), split.groups()
-    console.print(
-        f"{len({run.subject for run in runs})} subjects, {sum(hours.values()):.1f} hours in {len(runs)} runs, "
-        f"{len(labelled)} windows of one activity",
-        highlight=False,
-    )
-    table = Table("", "hours", *people, highlight=False)
-    table.add_row(
-        "subjects", "", *(f"{len(names)}: {' '.join(names)}" if names else "none" for names in people.values())
-    )
-    truths = [labelled.of(group).truth for group in groups.values()]
-    for label in labels:
-        counts = [int((truth == label).sum()) for truth in truths]
-        shares = (f"{n} ({n / len(t):.0%})" if n else "0" for n, t in zip(counts, truths, strict=True))
-        table.add_row(label, f"{hours[label]:.2f}", *shares)
-    table.add_row("windows", "", *(str(len(truth)) for truth in truths))
-    _wide(console).print(table)
+from training.data.dataset import SplitWindows, hours_of
+from training.evaluation.evaluate import Evaluation
+from training.report.markdown import marked, mean, shortened, side_by_side
+from training.results.acceptance import requirements
 
 
 def show_rejected(console: Console, rejected: Counter[str]) -> None:
@@ -59,51 +31,49 @@ def show_rejected(console: Console, rejected: Counter[str]) -> None:
     console.print(refused)
 
 
-def hours_of(runs: Sequence[Recording]) -> Counter[str]:
-    """Hours recorded of each truth."""
-    found: Counter[str] = Counter()
-    for run in runs:
-        if run.truth is not None and len(run.time) > 1:
-            each_s = (run.time[-1] - run.time[0]) / (len(run.time) - 1)
-            for truth, count in zip(*np.unique(run.truth, return_counts=True), strict=True):
-                found[str(truth)] += float(count * each_s) / 3600
-    return found
-
-
-def show_figures(console: Console, metrics: dict[str, Any]) -> None:
-    """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
-    by_subject = metrics["macro_f1_by_subject"]
-    told = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in by_subject.items())
-    console.print(f"macro-F1 by subject {told}; worst {metrics['worst_subject']}", highlight=False)
+def show_data(console: Console, runs: list[Recording], windows: SplitWindows) -> None:
+    """Hours of each activity, its windows in each part, and which subjects are in each part."""
+    hours, labelled = hours_of(runs), windows.labelled
+    people, groups = windows.split.parts(), windows.split.groups()
     console.print(
-        f"expected calibration error {metrics['calibration_error']:.3f}, before temperature scaling "
-        f"{metrics['calibration_error_before']:.3f}",
+        f"{len({run.subject for run in runs})} subjects, {sum(hours.values()):.1f} hours in {len(runs)} runs, "
+        f"{len(labelled)} windows of one activity",
         highlight=False,
     )
-    if "baselines" in metrics:
-        head, *rows = side_by_side(metrics)
-        table = Table("the same windows and split", *head[1:], highlight=False)
-        for row in rows:
-            table.add_row(*row)
-        _wide(console).print(table)
-
-
-def show_abstaining(console: Console, told: dict[str, Any]) -> None:
-    """The recommended threshold, what it accepts, and what input that is no activity gets past it."""
-    strangers = ", ".join(f"{kind} {share:.0%}" for kind, share in told["no_activity"].items())
-    console.print(
-        f"recommended labels.min_confidence {told['min_confidence']:.2f}; no activity, yet accepted: {strangers}",
-        highlight=False,
+    table = Table("", "hours", *people, highlight=False)
+    table.add_row(
+        "subjects", "", *(f"{len(names)}: {' '.join(names)}" if names else "none" for names in people.values())
     )
+    truths = [labelled.of(group).truth for group in groups.values()]
+    for label in windows.labels:
+        counts = [int((truth == label).sum()) for truth in truths]
+        shares = (f"{n} ({n / len(t):.0%})" if n else "0" for n, t in zip(counts, truths, strict=True))
+        table.add_row(label, f"{hours[label]:.2f}", *shares)
+    table.add_row("windows", "", *(str(len(truth)) for truth in truths))
+    _wide(console).print(table)
 
 
-def show_conditions(console: Console, macro_f1: dict[str, float]) -> None:
-    """macro-F1 by condition, the first as recorded, and how far each lies from that."""
-    table = Table("the same recordings", "macro-F1", "change")
-    plain = next(iter(macro_f1.values()))
-    for name, reached in macro_f1.items():
-        table.add_row(name, f"{reached:.3f}", f"{reached - plain:+.3f}")
-    console.print(table)
+def show_base(console: Console, base: Bundle, windows: SplitWindows) -> None:
+    """Which labels are new to the bundle that is adapted, which it may forget, which judged subjects it has seen."""
+    show_seen(console, base, windows.split.seen_before)
+    own = base.manifest.labels
+    if new := [label for label in windows.present if label not in own]:
+        console.print(f"new labels: {', '.join(new)}", highlight=False)
+    if lacking := [label for label in own if label not in windows.present]:
+        console.print(
+            f"the recordings have no {', '.join(lacking)}: the label is kept, but the activity may be forgotten; add "
+            "recordings of it, or check with evaluate.py what is left of it",
+            highlight=False,
+        )
+
+
+def show_seen(console: Console, base: Bundle, subjects: Sequence[str]) -> None:
+    """The judged subjects whom the bundle that is adapted has seen, where there are any."""
+    if subjects:
+        sentence = (
+            f"{base.path.name} has seen the subjects {', '.join(subjects)}; their figures say nothing about others"
+        )
+        console.print(f"LEAKY: {sentence}", highlight=False, markup=False)
 
 
 def show_score(console: Console, title: str, result: Score) -> None:
@@ -112,47 +82,94 @@ def show_score(console: Console, title: str, result: Score) -> None:
     console.print(confusion_table(result), highlight=False)
 
 
-def show_promises(console: Console, told: dict[str, Any], accuracy: float) -> None:
-    """What every fine-tune must show, with a sample of each label, as `promises` has it."""
-    table = Table("every fine-tune must show", "this one", "kept")
-    for row in promises(told, accuracy):
-        table.add_row(*row)
+def show_figures(console: Console, figures: Figures) -> None:
+    """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
+    by_subject = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in figures.macro_f1_by_subject.items())
+    console.print(f"macro-F1 by subject {by_subject}; worst {figures.worst_subject}", highlight=False)
+    console.print(
+        f"expected calibration error {figures.calibration_error:.3f}, before temperature scaling "
+        f"{figures.calibration_error_before:.3f}",
+        highlight=False,
+    )
+    if figures.baselines:
+        head, *rows = side_by_side(figures)
+        table = Table("the same windows and split", *head[1:], highlight=False)
+        for row in rows:
+            table.add_row(*row)
+        _wide(console).print(table)
+
+
+def show_abstaining(console: Console, abstaining: Abstaining) -> None:
+    """The recommended threshold, and what input that is no activity is accepted at it."""
+    no_activity = ", ".join(f"{kind} {share:.0%}" for kind, share in abstaining.no_activity.items())
+    console.print(
+        f"recommended labels.min_confidence {abstaining.min_confidence:.2f}; no activity, yet accepted: {no_activity}",
+        highlight=False,
+    )
+
+
+def show_metrics(console: Console, metrics: Metrics) -> None:
+    """The end of a fine-tune: figures of each part, the threshold, and what every fine-tune must show."""
+    for part in ("validation", "test", "train"):
+        if part in metrics.parts:
+            show_figures(console, metrics.parts[part])
+    if metrics.abstaining is not None:
+        show_abstaining(console, metrics.abstaining)
+    table = Table("every fine-tune must show", "this one", "met")
+    for requirement in requirements(metrics):
+        table.add_row(*requirement)
     wide = _wide(console)
     wide.print(table)
     samples = Table("a window of", "is labelled", "writes freely", "prompt")
-    for s in told["samples"]:
-        samples.add_row(s["truth"], f"{s['label']} ({s['confidence']:.2f})", s["generated"], shortened(s["prompt"]))
+    for s in metrics.samples:
+        samples.add_row(s.truth, f"{s.label} ({s.confidence:.2f})", s.generated, shortened(s.prompt))
     wide.print(samples)
 
 
-def show_folds(console: Console, told: dict[str, Any]) -> None:
+def show_evaluation(console: Console, found: Evaluation, figures: Figures, abstaining: Abstaining) -> None:
+    """A bundle on any recordings; `figures` and `abstaining` are those of its outcome."""
+    show_rejected(console, found.rejected)
+    title = marked(f"{found.model} by {found.backend}", "LEAKY" if found.seen_before else "")
+    show_score(console, title, found.outcome.score)
+    show_figures(console, figures)
+    show_abstaining(console, abstaining)
+    if len(found.macro_f1) > 1:
+        table = Table("the same recordings", "macro-F1", "change")
+        plain = next(iter(found.macro_f1.values()))
+        for name, reached in found.macro_f1.items():
+            table.add_row(name, f"{reached:.3f}", f"{reached - plain:+.3f}")
+        console.print(table)
+    if found.warning:
+        console.print(found.warning)
+
+
+def show_folds(console: Console, crossed: CrossValidation) -> None:
     """Folds as a table, then mean and standard error of model and baselines."""
-    names = list(told["baselines_over_folds"])
+    names = list(crossed.baselines_over_folds)
     table = Table("fold", "test subjects", "accuracy", "macro-F1", *names, "worst subject")
-    for i, fold in enumerate(told["folds"], 1):
-        worst = fold["worst_subject"]
+    for i, fold in enumerate(crossed.folds, 1):
         table.add_row(
             str(i),
-            " ".join(fold["subjects"]),
-            f"{fold['accuracy']:.3f}",
-            f"{fold['macro_f1']:.3f}",
-            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
-            f"{worst}: {fold['macro_f1_by_subject'][worst]:.3f}",
+            " ".join(fold.subjects),
+            f"{fold.accuracy:.3f}",
+            f"{fold.macro_f1:.3f}",
+            *(f"{fold.baselines[name].macro_f1:.3f}" for name in names),
+            f"{fold.worst_subject}: {fold.macro_f1_by_subject[fold.worst_subject]:.3f}",
         )
-    over = told["over_folds"]
-    cells = [over["accuracy"], over["macro_f1"], *(told["baselines_over_folds"][name] for name in names)]
-    table.add_row("mean", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in cells), "")
+    over = crossed.over_folds
+    means = [over["accuracy"], over["macro_f1"], *(crossed.baselines_over_folds[name] for name in names)]
+    table.add_row("mean", "", *map(mean, means), "")
     _wide(console).print(table)
-    for name, a in told["against"].items():
-        gap = f"{a['mean']:+.3f} ± {a['standard_error']:.3f}"
-        console.print(f"{name}: {a['verdict']}, macro-F1 {gap} over folds", highlight=False)
-    console.print(f"all test windows together: {in_short(told['pooled'])}", highlight=False)
+    for name, a in crossed.against.items():
+        gap = f"{a.mean:+.3f} ± {a.standard_error:.3f}"
+        console.print(f"{name}: {a.verdict}, macro-F1 {gap} over folds", highlight=False)
+    console.print(f"all test windows together: {in_short(crossed.pooled)}", highlight=False)
 
 
-def in_short(figures: dict[str, Any]) -> str:
+def in_short(figures: Figures) -> str:
     """Accuracy and macro-F1 in a few words, baselines after."""
-    others = "".join(f", {name} {b['macro_f1']:.3f}" for name, b in figures.get("baselines", {}).items())
-    return f"accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}{others}"
+    others = "".join(f", {name} {baseline.macro_f1:.3f}" for name, baseline in figures.baselines.items())
+    return f"accuracy {figures.accuracy:.3f}, macro-F1 {figures.macro_f1:.3f}{others}"
 
 
 def _wide(console: Console) -> Console:

@@ -1,21 +1,16 @@
-"""Figures → the sections of a card or report, in Markdown. Pure."""
+"""Figures → the sections of a card or report, in Markdown. Pure; a section without figures is empty."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from hard.model import leakage
+from hard.model.figures import Abstaining, BaselineFigures, Comparison, CrossValidation, Figures, Mean, Metrics
 from training.report import plots
-from training.results.abstaining import RULE
-from training.results.outcome import side_by_side
-from training.results.promises import promises as kept
-from training.results.promises import shortened
-
-SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the coverage table
+from training.results.acceptance import requirements
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; figures as they come."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
@@ -27,115 +22,133 @@ def marked(title: str, mark: str) -> str:
 
 
 def seen_before(subjects: Sequence[str]) -> str:
-    """A sentence where the bundle that was adapted has seen people who were held out; else nothing."""
+    """A sentence where the bundle that was adapted has seen people who were held out."""
     return f"**{leakage.SEEN_BEFORE}: {', '.join(subjects)}.**" if subjects else ""
 
 
-def facts(told: dict[str, Any]) -> str:
-    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in told.items())
+def facts(rows: Mapping[str, object]) -> str:
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
 
 
-def figures(title: str, told: dict[str, Any]) -> str:
-    """`told` as `outcome.figures` gives it: in one line, by label, by subject."""
-    worst = told["worst_subject"]
+def figures(title: str, found: Figures) -> str:
+    """In one line, by label, by subject."""
+    worst = found.worst_subject
     return "\n\n".join(
         (
             f"## {title}",
-            f"{told['windows']} windows. Accuracy {told['accuracy']:.3f}, macro-F1 {told['macro_f1']:.3f}. Expected "
-            f"calibration error {told['calibration_error']:.3f}, before temperature scaling "
-            f"{told['calibration_error_before']:.3f}. Worst subject: {worst}, macro-F1 "
-            f"{told['macro_f1_by_subject'][worst]:.3f}.",
-            table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in told["f1"].items())),
+            f"{found.windows} windows. Accuracy {found.accuracy:.3f}, macro-F1 {found.macro_f1:.3f}. Expected "
+            f"calibration error {found.calibration_error:.3f}, before temperature scaling "
+            f"{found.calibration_error_before:.3f}. Worst subject: {worst}, macro-F1 "
+            f"{found.macro_f1_by_subject[worst]:.3f}.",
+            table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in found.f1.items())),
             table(
                 ("subject", "macro-F1"),
                 (
                     (f"**{subject}** (worst)" if subject == worst else subject, f"{f1:.3f}")
-                    for subject, f1 in told["macro_f1_by_subject"].items()
+                    for subject, f1 in found.macro_f1_by_subject.items()
                 ),
             ),
         )
     )
 
 
-def baselines(title: str, told: dict[str, Any]) -> str:
-    """The same windows and split, other models; nothing where there are none."""
-    if "baselines" not in told:
+def side_by_side(found: Figures) -> list[list[str]]:
+    """A table of this model and its baselines: a head, then a row a figure."""
+    columns: dict[str, Figures | BaselineFigures] = {"this model": found, **found.baselines}
+    rows = [
+        ["accuracy", *(f"{column.accuracy:.3f}" for column in columns.values())],
+        ["macro-F1", *(f"{column.macro_f1:.3f}" for column in columns.values())],
+        *([label, *(f"{column.f1[label]:.3f}" for column in columns.values())] for label in found.f1),
+    ]
+    return [["", *columns], *rows]
+
+
+def baselines(title: str, found: Figures) -> str:
+    """The same windows and split, other models."""
+    if not found.baselines:
         return ""
-    head, *rows = side_by_side(told)
+    head, *rows = side_by_side(found)
     return f"## {title}\n\n" + table(head, rows)
 
 
-def promises(told: dict[str, Any], accuracy: float) -> str:
-    """What every fine-tune must show, and a sample of each label; nothing where a bundle does not tell."""
-    if "losses" not in told:
+def acceptance(metrics: Metrics) -> str:
+    """What every fine-tune must show, and a sample of each label."""
+    if not (rows := requirements(metrics)):
         return ""
     samples = (
-        (s["truth"], f"{s['label']} ({s['confidence']:.2f})", s["generated"], f"`{shortened(s['prompt'])}`")
-        for s in told["samples"]
+        (s.truth, f"{s.label} ({s.confidence:.2f})", s.generated, f"`{shortened(s.prompt)}`") for s in metrics.samples
     )
     return "\n\n".join(
         (
             "## What every fine-tune must show",
-            table(("", "this one", "kept"), kept(told, accuracy)),
+            table(("", "this one", "met"), rows),
             table(("a window of", "is labelled", "writes freely", "prompt"), samples),
         )
     )
 
 
-def conditions(told: dict[str, float], title: str = "") -> str:
-    """macro-F1 by condition, the first as recorded; nothing where there is no other."""
-    if len(told) < 2:
+def shortened(prompt: str, characters: int = 100) -> str:
+    """The prompt, cut off to a table's width."""
+    return prompt if len(prompt) <= characters else prompt[: characters - 1] + "…"
+
+
+def perturbations(macro_f1: Mapping[str, float], title: str) -> str:
+    """macro-F1 by perturbation, the first as recorded; empty where there is no other."""
+    if len(macro_f1) < 2:
         return ""
-    rows = ((name, f"{macro_f1:.3f}") for name, macro_f1 in told.items())
-    return f"## {title or 'Other phones and placements'}\n\n" + table(("the same recordings", "macro-F1"), rows)
+    rows = ((name, f"{reached:.3f}") for name, reached in macro_f1.items())
+    return f"## {title}\n\n" + table(("the same recordings", "macro-F1"), rows)
 
 
-def folds(told: dict[str, Any]) -> str:
-    """`told` as `folds.summary` gives it: a row a fold, then model against baselines."""
-    names = list(told["baselines_over_folds"])
-    rows = [
+def folds(crossed: CrossValidation) -> str:
+    """A row a fold, then model against baselines."""
+    names = list(crossed.baselines_over_folds)
+    rows: list[Sequence[object]] = [
         [
             i,
-            ", ".join(fold["subjects"]),
-            f"{fold['accuracy']:.3f}",
-            f"{fold['macro_f1']:.3f}",
-            *(f"{fold['baselines'][name]['macro_f1']:.3f}" for name in names),
-            f"{fold['calibration_error']:.3f}",
-            fold["epoch"],
+            ", ".join(fold.subjects),
+            f"{fold.accuracy:.3f}",
+            f"{fold.macro_f1:.3f}",
+            *(f"{fold.baselines[name].macro_f1:.3f}" for name in names),
+            f"{fold.calibration_error:.3f}",
+            fold.epoch,
         ]
-        for i, fold in enumerate(told["folds"], 1)
+        for i, fold in enumerate(crossed.folds, 1)
     ]
-    over = told["over_folds"]
-    spread = [over["accuracy"], over["macro_f1"], *told["baselines_over_folds"].values(), over["calibration_error"]]
-    rows.append(["mean ± standard error", "", *(f"{c['mean']:.3f} ± {c['standard_error']:.3f}" for c in spread), ""])
+    over = crossed.over_folds
+    means = [over["accuracy"], over["macro_f1"], *crossed.baselines_over_folds.values(), over["calibration_error"]]
+    rows.append(["mean ± standard error", "", *map(mean, means), ""])
     head = ["fold", "test subjects", "accuracy", "macro-F1", *names, "calibration error", "epoch"]
-    return "\n\n".join(part for part in (table(head, rows), compared(told["against"])) if part)
+    return "\n\n".join(part for part in (table(head, rows), compared(crossed.against)) if part)
 
 
-def compared(against: dict[str, dict[str, Any]]) -> str:
-    """Nothing where there are no baselines."""
+def mean(found: Mean) -> str:
+    return f"{found.mean:.3f} ± {found.standard_error:.3f}"
+
+
+def compared(against: Mapping[str, Comparison]) -> str:
+    """The model less each baseline."""
     if not against:
         return ""
-    rows = [(name, f"{a['mean']:+.3f} ± {a['standard_error']:.3f}", a["verdict"]) for name, a in against.items()]
+    rows = ((name, f"{a.mean:+.3f} ± {a.standard_error:.3f}", a.verdict) for name, a in against.items())
     return (
         "Model less baseline in macro-F1, mean over folds ± standard error; above or below is claimed only where the "
         "mean exceeds it.\n\n" + table(("baseline", "difference", "the model is"), rows)
     )
 
 
-def abstaining(told: dict[str, Any], title: str = "Abstaining") -> str:
-    """`told` as `report.abstaining` gives it."""
+def abstaining(found: Abstaining, title: str = "Abstaining") -> str:
+    """The recommended threshold, the curve, and what input that is no activity is accepted."""
     curve = table(
         ("labels.min_confidence", "windows accepted", "of these, right"),
-        ((f"{t:.2f}", f"{coverage:.1%}", f"{accuracy:.1%}") for t, coverage, accuracy in told["curve"]),
+        ((f"{threshold:.2f}", f"{coverage:.1%}", f"{accuracy:.1%}") for threshold, coverage, accuracy in found.curve),
     )
-    strangers = table(
-        ("input that is no activity", "accepted"), ((k, f"{share:.1%}") for k, share in told["no_activity"].items())
-    )
-    chosen = f"Recommended `labels.min_confidence`: **{told['min_confidence']:.2f}**, {told['source']}."
+    chosen = f"Recommended `labels.min_confidence`: **{found.min_confidence:.2f}**, {found.source}."
     parts = [f"## {title}", chosen, curve]
-    if told["no_activity"]:
-        parts.append(f"At the recommended threshold, of 200 windows of each kind:\n\n{strangers}")
+    if found.no_activity:
+        rows = ((kind, f"{share:.1%}") for kind, share in found.no_activity.items())
+        no_activity = table(("input that is no activity", "accepted"), rows)
+        parts.append(f"At the recommended threshold, of 200 windows of each kind:\n\n{no_activity}")
     return "\n\n".join(parts)
 
 
@@ -144,9 +157,3 @@ def pictures(losses: bool) -> str:
     if losses:
         shown = {"Losses": plots.LOSSES, **shown}
     return "\n\n".join(f"![{name}]({file})" for name, file in shown.items())
-
-
-SOURCE_OWN = RULE
-SOURCE_FOLDS = f"over all folds of the cross-validation: {RULE}"
-SOURCE_DATA = f"on these very data, for the bundle recommends none: {RULE}"
-SOURCE_BUNDLE = "as the bundle's own report chose it on its validation subjects"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hard.model.bundle import Manifest, Training
+from hard.model.figures import CrossValidation
 from hard.model.leakage import SEEN_BEFORE, SPLITS, mark_of
 from training.report import markdown
 
@@ -27,8 +26,8 @@ REFIT_BY_FOLDS = (
     "{epochs:g} epochs: as many as were best in the folds of the cross-validation below, at the median"
 )
 MET = (
-    "The weights learnt from these very windows. By the figures `scripts/evaluate.py` can check them; nobody should "
-    "judge them."
+    "The weights learnt from these very windows. The figures let `scripts/evaluate.py` check the weights, and are no "
+    "judgement of them."
 )
 TEST = "; the test subjects were met once, at the end"
 AT_RANDOM = (
@@ -51,15 +50,43 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
 
     `losses` says whether the loss curves lie beside it.
     """
-    training, window, prompt = manifest.training, manifest.window, manifest.prompt
-    told = training.metrics
-    judged = [part for part in ("test", "validation") if part in told]
+    training, window = manifest.training, manifest.window
+    metrics = training.metrics
+    judged = [part for part in metrics.parts if part != "train"]
     mark = mark_of(training, judged[0])
-    facts = {
+    parts = [
+        f"# {markdown.marked(manifest.name, mark)}",
+        f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: "
+        f"{', '.join(manifest.labels)}.",
+        "## How it was made",
+        f"```sh\n{training.command}\n```",
+        markdown.facts(_facts(manifest)),
+        _split(training),
+        KNOWN if training.seen_before else "",
+    ]
+    for part in judged:
+        figures = metrics.parts[part]
+        parts.append(markdown.figures(markdown.marked(f"Figures, {part}", mark_of(training, part)), figures))
+        parts.append(markdown.baselines(f"The same windows and split, other models, {part}", figures))
+    if metrics.train is not None:
+        title = markdown.marked("Figures, train", mark_of(training, "train"))
+        parts += [markdown.figures(title, metrics.train), MET]
+    parts.append(markdown.acceptance(metrics))
+    if metrics.cross_validation is not None:
+        parts += _crossed(metrics.cross_validation)
+    if metrics.abstaining is not None:
+        title = markdown.marked("Abstaining", mark)
+        parts += [markdown.abstaining(metrics.abstaining, title), markdown.pictures(losses)]
+    return "\n\n".join(part for part in [*parts, LIMITS] if part)
+
+
+def _facts(manifest: Manifest) -> dict[str, object]:
+    training, prompt = manifest.training, manifest.prompt
+    return {
         "Base": f"`{training.base}`",
         "Data": training.data,
         "Prompt": f"`{prompt.style}` version {prompt.version}, {len(prompt.features)} features, "
-        f"{told.get('prompt_tokens', '?')} tokens",
+        f"{training.metrics.prompt_tokens} tokens",
         "Precision": training.precision,
         "Epochs": f"{training.epochs:g}",
         "Seed": training.seed,
@@ -68,67 +95,41 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         "Versions": ", ".join(f"{k} {v}" for k, v in training.versions.items()),
         **{f"Subjects, {part}": ", ".join(names) or "none" for part, names in training.subjects.items()},
     }
-    parts = [
-        f"# {markdown.marked(manifest.name, mark)}",
-        f"A T5 that labels {window.length_s:g} s of acceleration at {window.rate_hz:g} Hz as one of: "
-        f"{', '.join(manifest.labels)}.",
-        "## How it was made",
-        f"```sh\n{training.command}\n```",
-        markdown.facts(facts),
-        _split(training),
-        KNOWN if training.seen_before else "",
-    ]
-    for part in judged:
-        parts.append(markdown.figures(markdown.marked(f"Figures, {part}", mark_of(training, part)), told[part]))
-        parts.append(markdown.baselines(f"The same windows and split, other models, {part}", told[part]))
-    if "train" in told:
-        parts += [markdown.figures(markdown.marked("Figures, train", mark_of(training, "train")), told["train"]), MET]
-    parts.append(markdown.promises(told, told[judged[0]]["accuracy"]))
-    if "cross_validation" in told:
-        parts += _crossed(told["cross_validation"])
-    if "abstaining" in told:
-        parts += [
-            markdown.abstaining(told["abstaining"], markdown.marked("Abstaining", mark)),
-            markdown.pictures(losses),
-        ]
-    return "\n\n".join(part for part in [*parts, LIMITS] if part)
 
 
 def _split(training: Training) -> str:
-    """How the recordings were parted, what chose epoch and temperature, and how long the weights learnt."""
+    """How the recordings were split, what chose epoch and temperature, and how long the weights learnt."""
     if training.split != "subject":
         return AT_RANDOM if training.split == "random" else IN_TIME
-    return f"{_by_subject(training)}{TEST * bool(training.subjects['test'])}."
-
-
-def _by_subject(training: Training) -> str:
-    if training.refit and "cross_validation" in training.metrics:
-        return REFIT_BY_FOLDS.format(first=training.metrics["epoch"], epochs=training.epochs)
-    return SPLIT + REFIT * training.refit
+    if training.refit and training.metrics.cross_validation is not None:
+        chosen = REFIT_BY_FOLDS.format(first=training.metrics.epoch, epochs=training.epochs)
+    else:
+        chosen = SPLIT + REFIT * training.refit
+    return f"{chosen}{TEST * bool(training.subjects['test'])}."
 
 
 def _served(manifest: Manifest) -> str:
-    told = manifest.int8
-    if told is None:
+    cost = manifest.int8
+    if cost is None:
         return manifest.precision
     return (
-        f"{manifest.precision}. On the validation subjects fp32 reaches macro-F1 {told.macro_f1_fp32:.4f}, int8 "
-        f"{told.macro_f1:.4f}; no probability differs by more than {told.greatest_difference:.3f}; int8 was "
-        f"{told.speed:.2f} times as fast where the model was trained"
+        f"{manifest.precision}. On the validation subjects fp32 reaches macro-F1 {cost.macro_f1_fp32:.4f}, int8 "
+        f"{cost.macro_f1:.4f}; no probability differs by more than {cost.greatest_difference:.3f}; int8 was "
+        f"{cost.speed:.2f} times as fast where the model was trained"
     )
 
 
-def _crossed(told: dict[str, Any]) -> list[str]:
+def _crossed(crossed: CrossValidation) -> list[str]:
     """What the same recipe reached on people whom its models never saw; these weights have seen more people."""
-    count, mark = len(told["folds"]), SEEN_BEFORE if told["seen_before"] else ""
+    mark = SEEN_BEFORE if crossed.seen_before else ""
     expected = (
-        f"The figures to expect on other people: {count} models of the same recipe, each judged on subjects that it "
-        "never met. None of them is this one."
+        f"The figures to expect on other people: {len(crossed.folds)} models of the same recipe, each judged on "
+        "subjects that it never met. None of them is this one."
     )
     return [
         f"## {markdown.marked('Cross-validation', mark)}",
-        markdown.seen_before(told["seen_before"]) or expected,
-        f"```sh\n{told['command']}\n```",
-        markdown.folds(told),
-        markdown.figures(markdown.marked("Cross-validation, all test windows together", mark), told["pooled"]),
+        markdown.seen_before(crossed.seen_before) or expected,
+        f"```sh\n{crossed.command}\n```",
+        markdown.folds(crossed),
+        markdown.figures(markdown.marked("Cross-validation, all test windows together", mark), crossed.pooled),
     ]

@@ -12,15 +12,15 @@ import numpy as np
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-from training.results.abstaining import THRESHOLDS, curve
-from training.results.confidence import BINS
-from training.results.outcome import Epoch, Outcome
+from training.loop.trained import Epoch
+from training.results.confidence import BINS, THRESHOLDS, curve
+from training.results.outcome import Outcome
 
 DPI = 80
 ALL = LOSSES, CONFUSION, RELIABILITY, COVERAGE = "losses.png", "confusion.png", "reliability.png", "coverage.png"
 
 
-def draw(folder: Path, outcome: Outcome, histories: Sequence[list[Epoch]], threshold: float, title: str) -> None:
+def draw(folder: Path, outcome: Outcome, histories: Sequence[Sequence[Epoch]], threshold: float, title: str) -> None:
     """Writes the pictures into `folder`; the loss curves only where something was trained."""
     if any(histories):
         _losses(histories, folder / LOSSES)
@@ -29,12 +29,16 @@ def draw(folder: Path, outcome: Outcome, histories: Sequence[list[Epoch]], thres
     _coverage(outcome, threshold, title, folder / COVERAGE)
 
 
-def _losses(histories: Sequence[list[Epoch]], path: Path) -> None:
+def _losses(histories: Sequence[Sequence[Epoch]], path: Path) -> None:
     """Training and validation loss and validation macro-F1 by epoch, a line a fold."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3))
     for history in histories:
         if history:
-            epoch, learnt, validated, macro_f1 = zip(*history, strict=True)
+            epoch = [e.epoch for e in history]
+            learnt, validated, macro_f1 = (
+                np.array([getattr(e, name) for e in history], dtype=float)
+                for name in ("training_loss", "validation_loss", "macro_f1")
+            )
             left.plot(epoch, learnt, color="tab:blue", marker=".", alpha=0.8)
             left.plot(epoch, validated, color="tab:orange", marker=".", alpha=0.8)
             right.plot(epoch, macro_f1, color="tab:orange", marker=".", alpha=0.8)
@@ -70,7 +74,7 @@ def _confusion(outcome: Outcome, title: str, path: Path) -> None:
 
 
 def _reliability(outcome: Outcome, title: str, path: Path) -> None:
-    """The share of right labels by confidence, with temperature scaling and without it; honest is the diagonal."""
+    """The share of right labels by confidence, with temperature scaling and without it; calibrated is the diagonal."""
     figure, axes = plt.subplots(figsize=(4.2, 3.8))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     for confidence, name, style in ((outcome.uncalibrated(), "before", "--"), (outcome.confidence, "after", "-")):

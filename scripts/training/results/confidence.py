@@ -1,17 +1,43 @@
-"""Label log probabilities and truths → the temperature that makes confidence honest, and how honest it is.
-
-Pure. Guo 2017, "On Calibration of Modern Neural Networks".
+"""Label log probabilities and truths → the temperature that makes confidence match the share of right labels, how well
+it does, and the threshold to recommend. Pure. Guo 2017, "On Calibration of Modern Neural Networks".
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hard.model.figures import Abstaining
 from hard.model.tokens import Ids
 from hard.records import Float32Array, Float64Array
 
+Right = NDArray[np.bool_]
+
 TEMPERATURES = np.geomspace(0.2, 5.0, 321)
 BINS = 15
+THRESHOLDS = np.round(np.arange(0, 1, 0.01), 2)
+SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the coverage table
+TARGET = 0.98  # share of right ones among the accepted
+LEAST = 0.85  # share of windows that must be accepted
+FLOOR = 0.5  # below, a label is rather wrong than right, and input that is no activity is accepted
+RULE = (
+    f"the smallest threshold at which {TARGET:.0%} of the accepted windows of the validation subjects are right, as "
+    f"long as {LEAST:.0%} of their windows are accepted; where there is none, the greatest that accepts {LEAST:.0%}; "
+    f"never below {FLOOR:g}"
+)
+SOURCE_FOLDS = f"over all folds of the cross-validation: {RULE}"
+SOURCE_DATA = f"on these very data, for the bundle recommends none: {RULE}"
+SOURCE_BUNDLE = "as the bundle's own report chose it on its validation subjects"
+
+
+class Curve(NamedTuple):
+    """At each of THRESHOLDS: the share of windows accepted, and of right ones among them (1 where none is accepted)."""
+
+    coverage: Float64Array
+    accuracy: Float64Array
 
 
 def probabilities(scores: Float32Array, temperature: float) -> Float64Array:
@@ -24,7 +50,7 @@ def probabilities(scores: Float32Array, temperature: float) -> Float64Array:
 def fit_temperature(scores: Float32Array, truth: Ids) -> float:
     """The temperature under which `truth` (N,), indices into K labels, is likeliest.
 
-    1 where every label is right: the colder the likelier then, so the likelihood has no maximum and knows nothing.
+    1 where every label is right: the likelihood then grows the colder it is, so it has no maximum.
     """
     if (scores.argmax(axis=1) == truth).all():
         return 1.0
@@ -33,7 +59,7 @@ def fit_temperature(scores: Float32Array, truth: Ids) -> float:
     return float(round(TEMPERATURES[int(np.argmin(losses))], 4))
 
 
-def calibration_error(confidence: Float64Array, right: np.ndarray) -> float:
+def calibration_error(confidence: Float64Array, right: Right) -> float:
     """Expected calibration error: mean distance of confidence (N,) from the share `right` (N,), over equal bins."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     total = 0.0
@@ -41,3 +67,39 @@ def calibration_error(confidence: Float64Array, right: np.ndarray) -> float:
         inside = bins == b
         total += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
     return float(total)
+
+
+def curve(confidence: Float64Array, right: Right) -> Curve:
+    """Coverage and accuracy for `confidence` (N,), accepted when at or above the threshold, and `right` (N,)."""
+    accepted = confidence[None, :] >= THRESHOLDS[:, None]
+    counts = accepted.sum(axis=1)
+    hits = (accepted & right).sum(axis=1)
+    return Curve(counts / len(confidence), np.where(counts > 0, hits / np.maximum(counts, 1), 1.0))
+
+
+def recommended(confidence: Float64Array, right: Right) -> float:
+    """`labels.min_confidence` by RULE."""
+    found = curve(confidence, right)
+    affordable = found.coverage >= LEAST
+    good = affordable & (found.accuracy >= TARGET)
+    return max(FLOOR, float(THRESHOLDS[good][0] if good.any() else THRESHOLDS[affordable][-1]))
+
+
+def abstaining(
+    confidence: Float64Array, right: Right, threshold: float, source: str, no_activity: Mapping[str, Float64Array]
+) -> Abstaining:
+    """The curve of `confidence` (N,) and `right` (N,) at the thresholds SHOWN, and the share accepted at `threshold` of
+    input that is no activity, from its confidences by kind."""
+    found = curve(confidence, right)
+    rows = [int(np.argmin(np.abs(THRESHOLDS - shown))) for shown in SHOWN]
+    points = ((float(THRESHOLDS[i]), _rounded(found.coverage[i]), _rounded(found.accuracy[i])) for i in rows)
+    return Abstaining(threshold, source, tuple(points), accepted(no_activity, threshold))
+
+
+def accepted(no_activity: Mapping[str, Float64Array], threshold: float) -> dict[str, float]:
+    """The share of each kind whose confidence (N,) reaches the threshold."""
+    return {kind: _rounded((found >= threshold).mean()) for kind, found in no_activity.items()}
+
+
+def _rounded(share: float) -> float:
+    return round(float(share), 4)

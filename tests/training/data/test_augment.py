@@ -18,7 +18,7 @@ def test_rotations_are_rotations(seed: int) -> None:
 
 
 def test_gravity_keeps_its_size_within_the_gain() -> None:
-    points = augment.room_points(80)
+    points = augment.stretch_points(80)
     still = np.tile(np.float32([0, 9.81, 0]), (200, points, 1))
     made = augment.augment(still, 80, np.random.default_rng(0))
     assert made.shape == (200, 80, 3)
@@ -31,7 +31,7 @@ def test_gravity_keeps_its_size_within_the_gain() -> None:
 
 
 def test_some_windows_come_from_a_sensor_of_two_g_and_none_is_noisier_than_said() -> None:
-    hard_hits = np.full((400, augment.room_points(80), 3), 30.0, dtype=np.float32)
+    hard_hits = np.full((400, augment.stretch_points(80), 3), 30.0, dtype=np.float32)
     made = augment.augment(hard_hits, 80, np.random.default_rng(0))
     clipped = (np.abs(made) <= augment.RANGE_MS2 + 0.1).all(axis=(1, 2))
     assert 0.03 < clipped.mean() < 0.2
@@ -39,7 +39,7 @@ def test_some_windows_come_from_a_sensor_of_two_g_and_none_is_noisier_than_said(
 
 
 def test_a_warped_rhythm_stays_within_the_tempo() -> None:
-    points = augment.room_points(80)
+    points = augment.stretch_points(80)
     wave = np.zeros((100, points, 3), dtype=np.float32)
     wave[:, :, 1] = np.sin(2 * np.pi * 2.0 * np.arange(points) / 20)
     made = augment.augment(wave, 80, np.random.default_rng(0))
@@ -50,4 +50,4 @@ def test_a_warped_rhythm_stays_within_the_tempo() -> None:
 
 
 def test_the_longest_warp_has_room() -> None:
-    assert np.exp(augment.WARP) * 79 <= augment.room_points(80) - 1
+    assert np.exp(augment.WARP) * 79 <= augment.stretch_points(80) - 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from training.data import loading
 from training.errors import RefusedError
+from training.options import Source
 
 from hard.recordings.default_rules import default_grid
 
@@ -30,7 +31,7 @@ def test_the_defects_of_wisdm_are_survived_and_counted(tmp_path: Path) -> None:
     ]
     path = tmp_path / "defects.txt"
     path.write_text("\n".join(lines))
-    runs, rejected = loading.load([path], None, None, "m/s2")
+    runs, rejected = loading.load([path], Source(unit="m/s2"))
     assert dict(rejected) == {
         "not a number": 2,
         "time is zero": 1,
@@ -44,26 +45,26 @@ def test_the_defects_of_wisdm_are_survived_and_counted(tmp_path: Path) -> None:
 def test_a_window_of_two_truths_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "change.txt"
     path.write_text("\n".join(line(i, "Walking" if i < 200 else "Sitting") for i in range(400)))
-    runs, _ = loading.load([path], None, None, "m/s2")
-    labelled = loading.cut(runs, default_grid(4.0, 20.0))
+    runs, _ = loading.load([path], Source(unit="m/s2"))
+    labelled = loading.windows_of(runs, default_grid(4.0, 20.0))
     assert loading.ordered(labelled.truth) == ("Walking", "Sitting")
     assert labelled.truth.tolist() == ["Walking"] * 7 + ["Sitting"] * 7
     assert labelled.xyz.shape == (14, 80, 3)
 
 
 def test_several_files_are_one_set_of_subjects(recording: Path, tmp_path: Path) -> None:
-    once, _ = loading.load([recording], None, None, "m/s2")
+    once, _ = loading.load([recording], Source(unit="m/s2"))
     copy = tmp_path / "copy.txt"
     copy.write_bytes(recording.read_bytes())
-    twice, _ = loading.load([recording, copy], None, None, "m/s2")
+    twice, _ = loading.load([recording, copy], Source(unit="m/s2"))
     assert len(twice) == 2 * len(once)
     assert {run.subject for run in twice} == set("123456")
 
 
 def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Path) -> None:
-    runs, _ = loading.load([recording], None, None, "m/s2")
-    labelled = loading.cut(runs, default_grid(4.0, 20.0))
-    usual = loading.usual(labelled)
+    runs, _ = loading.load([recording], Source(unit="m/s2"))
+    labelled = loading.windows_of(runs, default_grid(4.0, 20.0))
+    usual = loading.default_mounting(labelled)
     expected = np.array([0, 9.6, 1.5]) / np.hypot(9.6, 1.5)
     np.testing.assert_allclose(usual.up, expected, atol=0.05)
     assert np.linalg.norm(usual.forward) == pytest.approx(1, abs=1e-5)
@@ -72,12 +73,12 @@ def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Pat
 
 
 def test_the_usual_mounting_stands_in_for_subjects_who_never_walk(recording: Path) -> None:
-    runs, _ = loading.load([recording], None, None, "m/s2")
-    labelled = loading.cut(
+    runs, _ = loading.load([recording], Source(unit="m/s2"))
+    labelled = loading.windows_of(
         [run for run in runs if run.truth is not None and run.truth[0] != "Walking"], default_grid(4.0, 20.0)
     )
-    usual = loading.usual(labelled)
-    for window in labelled.under(usual).windows:
+    usual = loading.default_mounting(labelled)
+    for window in labelled.with_default_mounting(usual).windows:
         assert window.calibrated or window.up is usual.up
 
 
@@ -93,12 +94,12 @@ def test_a_file_without_use_is_refused(tmp_path: Path, text: str, sentence: str)
     path = tmp_path / "useless.txt"
     path.write_text(text)
     with pytest.raises(RefusedError, match=sentence):
-        loading.load([path], None, None, "m/s2")
+        loading.load([path], Source(unit="m/s2"))
 
 
 def test_recordings_too_short_for_a_window_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "short.txt"
     path.write_text("\n".join(line(i) for i in range(40)))
-    runs, _ = loading.load([path], None, None, "m/s2")
+    runs, _ = loading.load([path], Source(unit="m/s2"))
     with pytest.raises(RefusedError, match=r"no recording holds 4 s .*; the longest run has 1\.95 s"):
-        loading.cut(runs, default_grid(4.0, 20.0))
+        loading.windows_of(runs, default_grid(4.0, 20.0))

@@ -1,12 +1,19 @@
 """The split is by subject, whatever the seed."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from training.data import split
-from training.data.loading import Labelled
+from training.data import loading, split
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
+from training.options import Source
+
+from hard.model.leakage import LEARNT, SEEN_BEFORE
+from hard.recordings.default_rules import default_grid
 
 SUBJECTS = [str(i) for i in range(1, 19)]
 
@@ -25,17 +32,62 @@ def test_no_subject_is_in_two_parts_and_none_is_lost(holdout: set[str], validati
     assert parts == split.by_subject(SUBJECTS, sorted(holdout), validation, seed)
 
 
-def test_a_stranger_cannot_be_held_out() -> None:
+def test_a_subject_that_is_not_there_cannot_be_held_out() -> None:
     with pytest.raises(RefusedError, match="'99' of --holdout is not in the data"):
         split.by_subject(SUBJECTS, ["99"], None, 0)
 
 
-def test_someone_must_be_left_to_learn_from() -> None:
+def test_a_subject_must_be_left_to_learn_from() -> None:
     with pytest.raises(RefusedError, match="too few"):
         split.by_subject(["1", "2"], ["1"], None, 0)
 
 
-def test_a_class_that_nobody_shows_in_training_is_refused() -> None:
-    labelled = Labelled((None,) * 3, np.array(["Walking", "Walking", "Sitting"]), np.array(["1", "2", "2"]))  # type: ignore[arg-type]
+def test_a_label_without_training_windows_is_refused() -> None:
+    labelled = LabelledWindows((None,) * 3, np.array(["Walking", "Walking", "Sitting"]), np.array(["1", "2", "2"]))  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match="no window of 'Sitting' to train on"):
         split.check_classes(labelled, split.Split(("1",), ("2",), ()), ("Walking", "Sitting"))
+
+
+@given(count=st.integers(2, 40), seed=st.integers(0, 50), data=st.data())
+def test_folds_hold_out_every_subject_once(count: int, seed: int, data: st.DataObject) -> None:
+    subjects = [str(i) for i in range(count)]
+    k = data.draw(st.integers(2, count))
+    folds = split.into_folds(subjects, k, seed)
+    assert len(folds) == k
+    assert sorted(s for held in folds for s in held) == sorted(subjects)
+    assert max(map(len, folds)) - min(map(len, folds)) <= 1
+    assert folds == split.into_folds(subjects, k, seed)
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+def test_one_fold_or_more_than_there_are_subjects_is_refused(folds: int) -> None:
+    with pytest.raises(RefusedError, match="can't be parted"):
+        split.into_folds(["1", "2", "3"], folds, 0)
+
+
+def test_the_marks_of_a_split_follow_from_its_kind_and_whom_the_base_has_seen() -> None:
+    parts = split.Split(("1",), ("2",), ("3",))
+    assert parts.mark("test") == ""
+    assert parts.mark("train") == LEARNT
+    seen = replace(parts, seen_before=("3",))
+    assert (seen.mark("test"), seen.mark("validation")) == (SEEN_BEFORE, "")
+    in_time = split.Split(("train",), ("validation",), ("test",), "time", ("1",), ("1",))
+    assert in_time.mark("test") == f"same people, later; {SEEN_BEFORE}"
+    assert in_time.judged() == ("1",)
+
+
+def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) -> None:
+    runs, _ = loading.load([recording], Source(unit="m/s2"))
+    labelled, parts = split.in_time([run for run in runs if run.subject == "1"], default_grid(2.0, 20.0, 0.5))
+    assert parts.parts() == {"train": ["1"], "validation": ["1"], "test": ["1"]}
+    assert parts.kind == "time"
+    assert parts.mark("test") == "same people, later"
+    for truth in ("Walking", "Jogging", "Sitting"):
+        spans = []
+        for part in ("train", "validation", "test"):
+            own = [w for w, t, s in zip(labelled.windows, labelled.truth, labelled.subject, strict=True)
+                   if t == truth and s == part]  # fmt: skip
+            assert own
+            spans.append((min(w.start for w in own), max(w.end for w in own)))
+        assert spans[0][1] <= spans[1][0] + 0.1
+        assert spans[1][1] <= spans[2][0] + 0.1

@@ -9,7 +9,7 @@ from training.evaluation.baselines import Part, Rules
 
 @pytest.fixture
 def lessons() -> list[Part]:
-    """Still, or waving: all but the majority can tell them apart, in three lots."""
+    """Still, or waving: all but the majority baseline can tell them apart; three parts."""
     rng = np.random.default_rng(0)
     made = []
     for count in (160, 60, 80):
@@ -22,25 +22,26 @@ def lessons() -> list[Part]:
 
 def test_what_each_baseline_reaches(lessons: list[Part]) -> None:
     torch.set_num_threads(1)
-    told: list[str] = []
-    said = baselines.predict(*lessons, Rules(epochs=8, patience=4, seed=0), told.append)
+    done: list[str] = []
+    predictions = baselines.predict(*lessons, Rules(epochs=8, patience=4, seed=0), done.append)
     truth = lessons[2].truth
-    assert [len(runs) for runs in said.values()] == [1, 1, 1, 3]
-    assert set(said[baselines.MAJORITY][0].tolist()) == {"Still"}
+    assert [len(runs) for runs in predictions.values()] == [1, 1, 1, 3]
+    assert set(predictions[baselines.MAJORITY][0].tolist()) == {"Still"}
     for name in (baselines.MEANS, baselines.BOOSTING, baselines.CNN):
-        assert all((labels == truth).mean() > 0.95 for labels in said[name]), name
-    assert len(told) == 3
+        assert all((labels == truth).mean() > 0.95 for labels in predictions[name]), name
+    assert done == [baselines.MEANS, baselines.BOOSTING, baselines.CNN]
 
 
-def test_the_same_seed_gives_the_same_cnn(lessons: list[Part]) -> None:
-    rules = Rules(epochs=1, patience=1, seed=3)
-    first, second = (baselines._cnn(*lessons, rules, seed=3) for _ in range(2))
-    assert (first == second).all()
-
-
-def test_the_cnn_leaves_torch_s_own_randomness_alone(lessons: list[Part]) -> None:
+def test_the_same_seed_gives_the_same_cnn_and_leaves_torch_s_own_randomness_alone(lessons: list[Part]) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    baselines._cnn(*lessons, Rules(epochs=1, patience=1, seed=0), seed=0)
+    first, second = (baselines.predict(*lessons, Rules(epochs=1, patience=1, seed=3))[baselines.CNN] for _ in range(2))
     assert torch.equal(torch.rand(3), expected)
+    for labels, again in zip(first, second, strict=True):
+        assert (labels == again).all()
+
+
+def test_macro_f1_is_the_mean_over_seeds() -> None:
+    truth = ["Still", "Waving"]
+    assert baselines.mean_macro_f1(truth, [np.array(truth), np.array(["Still", "Still"])]) == pytest.approx(2 / 3)

@@ -1,7 +1,7 @@
 """Changes to recordings: each does what its name says and leaves the truth with its samples."""
 
 import numpy as np
-from training.evaluation.perturbations import CHANGES, changed
+from training.evaluation.perturbations import CHANGES, perturbed
 
 from hard.recordings.recordings import Recording
 
@@ -11,7 +11,7 @@ RUN = Recording("anna", TIME, XYZ, np.where(TIME[250] > TIME, "Walking", "Sittin
 
 
 def test_each_is_a_recording_of_the_same_person_and_truth() -> None:
-    found = dict(changed([RUN, RUN]))
+    found = dict(perturbed([RUN, RUN]))
     assert found.keys() == CHANGES.keys()
     for runs in found.values():
         for run in runs:
@@ -25,13 +25,13 @@ def test_each_is_a_recording_of_the_same_person_and_truth() -> None:
 
 
 def test_turning_keeps_lengths_and_clipping_the_range() -> None:
-    found = {name: runs[0].xyz for name, runs in changed([RUN])}
-    assert np.allclose(np.linalg.norm(found["turned anyhow"], axis=1), np.linalg.norm(XYZ, axis=1))
+    found = {name: runs[0].xyz for name, runs in perturbed([RUN])}
+    assert np.allclose(np.linalg.norm(found["turned at random"], axis=1), np.linalg.norm(XYZ, axis=1))
     assert np.abs(XYZ).max() > 20 > np.abs(found["range of ± 2 g"]).max() > 19
 
 
 def test_polling_takes_the_newest_sample() -> None:
-    polled = dict(changed([RUN]))["20 Hz, polled"][0]
+    polled = dict(perturbed([RUN]))["20 Hz, polled"][0]
     assert np.allclose(np.diff(polled.time), 0.05)
     for time, xyz in zip(polled.time, polled.xyz, strict=True):
         assert np.array_equal(xyz, XYZ[time + 1e-6 >= TIME][-1])

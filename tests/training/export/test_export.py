@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training.export.export import export, measure
+from training.export.export import export, input_ranges
 from transformers import T5Config, T5ForConditionalGeneration
 
 from hard.model.labels import label_tree
@@ -128,7 +128,7 @@ def test_int8_is_near_and_keeps_rows_apart(tmp_path: Path, width: int, length: i
     if length is None:
         ids[::2, 20:], mask[::2, 20:] = 0, 0
     export(model, tree, length, tmp_path / "fp32.onnx")
-    export(model, tree, length, tmp_path / "int8.onnx", measure(model, tree, length, ids[:40], mask[:40]))
+    export(model, tree, length, tmp_path / "int8.onnx", input_ranges(model, tree, length, ids[:40], mask[:40]))
     exact, rough = OnnxScorer(tmp_path / "fp32.onnx"), OnnxScorer(tmp_path / "int8.onnx")
     apart = np.abs(np.exp(rough.score(ids, mask)) - np.exp(exact.score(ids, mask)))
     assert apart.max() < 0.2  # of a model of random weights
@@ -144,7 +144,7 @@ def test_int8_is_near_and_keeps_rows_apart(tmp_path: Path, width: int, length: i
 def test_what_is_greater_than_was_measured_is_clipped(tmp_path: Path) -> None:
     model, tree = model_of("flan-t5"), label_tree(LABEL_TOKENS["apart"], list("abc"))
     ids = prompts(50, 30)
-    ranges = [(low / 4, high / 4) for low, high in measure(model, tree, 30, ids, np.ones_like(ids))]
+    ranges = [(low / 4, high / 4) for low, high in input_ranges(model, tree, 30, ids, np.ones_like(ids))]
     export(model, tree, 30, tmp_path / "int8.onnx", ranges)
     scores = OnnxScorer(tmp_path / "int8.onnx").score(ids, np.ones_like(ids))
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Each way in which a fine-tune fails silently is told in one sentence."""
+"""Each way in which a fine-tune fails silently stops it, with one sentence."""
 
 import json
 from types import SimpleNamespace
@@ -61,17 +61,6 @@ def test_bf16_only_where_the_hardware_has_it(
             guards.choose_precision("bf16")
 
 
-def test_labels_that_clash_are_refused() -> None:
-    with pytest.raises(RefusedError, match="'Walk' and 'Walks' clash"):
-        guards.check_labels([[5], [5, 6]], ["Walk", "Walks"])
-
-
-def test_a_prompt_over_the_limit_is_refused() -> None:
-    guards.check_prompt_length(48, 48)
-    with pytest.raises(RefusedError, match="49 tokens, over the limit of 48"):
-        guards.check_prompt_length(49, 48)
-
-
 def noisy(loss: float, updates: int) -> list[float]:
     """Losses about `loss`, as batches give them."""
     return [loss + 0.001 * (-1) ** i for i in range(updates)]
@@ -110,16 +99,6 @@ def test_the_warm_up_is_an_epoch_where_that_is_longer() -> None:
 
 def test_a_model_that_begins_able_need_not_get_better() -> None:
     run_guard(noisy(0.1, 500), begins_able=True)
-
-
-def test_a_resumed_training_is_not_measured_by_losses_it_never_saw() -> None:
-    guard, model = Guard(), torch.nn.Linear(2, 2)
-    guard.on_train_begin(None, SimpleNamespace(global_step=40), None, model=model)
-    for step in range(41, 200):
-        guard.check_loss(torch.tensor(0.3 + 0.001 * (step % 2)), step)
-        with torch.no_grad():
-            model.weight.add_(0.01)
-        guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
 
 
 def ended(losses: list[float], **options: Any) -> None:
@@ -164,11 +143,3 @@ def test_weights_that_do_not_move_stop() -> None:
         guard.on_step_end(None, SimpleNamespace(global_step=step), None, model=model)
     with pytest.raises(StoppedError, match=r"no weight has moved in 10 updates: .* raise --lr, and train in fp32"):
         guard.on_step_end(None, SimpleNamespace(global_step=guards.MOVED_AFTER), None, model=model)
-
-
-def test_a_truth_that_is_no_label_is_refused() -> None:
-    from training.model.setup import indices
-
-    assert indices(["b", "a"], ["a", "b"]).tolist() == [1, 0]
-    with pytest.raises(RefusedError, match="the recordings hold 'c', which is none of the labels a, b"):
-        indices(["b", "c"], ["a", "b"])

@@ -1,7 +1,7 @@
 """Training lowers the loss, is measured on generated text, and stops where nothing can be learnt."""
 
-import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import astuple
 from training import resume
 from training.data.examples import Examples
 from training.errors import StoppedError
 from training.loop import progress
 from training.loop.guards import IGNORED
-from training.loop.trainer import GuardedTrainer, Trained, generated_metrics, served_score, train
+from training.loop.trained import Trained
+from training.loop.trainer import GuardedTrainer, generated, generated_metrics, loss_on, served_score, train
 from training.model import initial
 from training.model.tokenizer import train_tokenizer
-from training.recipe import Recipe
-from transformers import EvalPrediction
+from training.options import Options
+from training.recipe import finalise
+from transformers import AutoTokenizer, EvalPrediction, T5ForConditionalGeneration
 
 LABELS = ("Walking", "Sitting")
 WORDS = [f"v.std:{level:02d}" for level in range(8)]
@@ -48,7 +51,7 @@ def teach(lesson: tuple[Any, Any, Examples], folder: Path, lr: float = 5e-3, **o
         model,
         tokenizer,
         labels=LABELS,
-        recipe=replace(Recipe(data=(), out=folder, batch=32, epochs=10, patience=20).settled(), lr=lr),
+        recipe=replace(finalise(Options(data=(), out=folder, batch=32, epochs=10, patience=20)), lr=lr),
         precision="fp32",
         folder=folder,
         **{"examples": (examples, examples), **options},
@@ -57,12 +60,13 @@ def teach(lesson: tuple[Any, Any, Examples], folder: Path, lr: float = 5e-3, **o
 
 def test_twenty_steps_lower_the_loss(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
     trained = teach(lesson, tmp_path)
-    losses, evaluations = ([row[i] for row in trained.curve] for i in (1, 2))
+    losses = [epoch.training_loss for epoch in trained.history]
+    evaluations, reached = zip(*((e.validation_loss, e.macro_f1) for e in trained.history), strict=True)
     assert len(losses) == trained.passed == 10
     assert 0 < losses[-1] < 0.7 * losses[0]
     assert 0 < evaluations[-1] < evaluations[0]
-    assert max(row[3] for row in trained.curve) > 0.5
-    assert trained.epochs == 1 + int(np.argmax([row[3] for row in trained.curve]))
+    assert max(reached) > 0.5
+    assert trained.epochs == 1 + int(np.argmax(reached))
     assert not trained.out_of_time
 
 
@@ -75,13 +79,13 @@ def test_the_epoch_is_chosen_by_labels_as_they_are_served(lesson: tuple[Any, Any
 
     model.lm_head.register_forward_hook(spoil)
     trained = teach(lesson, tmp_path)
-    reached = [row[3] for row in trained.curve]
+    reached = [epoch.macro_f1 for epoch in trained.history]
     assert max(reached) > 0.5
     assert trained.epochs == 1 + int(np.argmax(reached))
     assert served_score(model, examples, LABELS, 7).macro_f1 == max(reached)
 
 
-def test_interrupted_within_an_epoch_it_tells_the_same_losses(
+def test_interrupted_within_an_epoch_it_reports_the_same_losses(
     lesson: tuple[Any, Any, Examples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, begun = lesson[0], {name: value.clone() for name, value in lesson[0].state_dict().items()}
@@ -103,19 +107,8 @@ def test_interrupted_within_an_epoch_it_tells_the_same_losses(
     kept = resume.last_checkpoint(tmp_path / "broken")
     assert kept == tmp_path / "broken" / "checkpoint-7"
     resumed = teach(lesson, tmp_path / "broken", resume_from=kept)
-    np.testing.assert_allclose(resumed.curve, whole.curve, rtol=1e-5)
-
-
-def test_a_checkpoint_that_tells_nothing_of_the_guard_is_resumed(
-    lesson: tuple[Any, Any, Examples], tmp_path: Path
-) -> None:
-    teach(lesson, tmp_path, examples=(lesson[2], None), epochs=3)  # of ten
-    kept = resume.last_checkpoint(tmp_path)
-    assert kept == tmp_path / "checkpoint-6"
-    state = json.loads((kept / resume.STATE).read_text())
-    del state["stateful_callbacks"]["Guard"]
-    (kept / resume.STATE).write_text(json.dumps(state))
-    assert teach(lesson, tmp_path, examples=(lesson[2], None), resume_from=kept).passed == 10
+    before, after = (np.array([astuple(epoch) for epoch in run.history]) for run in (whole, resumed))
+    np.testing.assert_allclose(after, before, rtol=1e-5)
 
 
 def test_twenty_steps_uphill_are_no_training(lesson: tuple[Any, Any, Examples], tmp_path: Path) -> None:
@@ -162,23 +155,24 @@ def test_metrics_read_text_and_survive_padding(lesson: tuple[Any, Any, Examples]
     pad = [IGNORED]
     truth = np.array([walking + pad, sitting + pad, walking + pad, sitting + pad])
     echo = tokenizer("v.std:03 v.std:03")["input_ids"]
-    said = np.array([[0, *walking, IGNORED], [0, *sitting, 0], [0, *sitting, IGNORED], [0, *echo]])
-    metrics = generated_metrics(tokenizer, LABELS)(EvalPrediction(predictions=said, label_ids=truth))
+    generated_ids = np.array([[0, *walking, IGNORED], [0, *sitting, 0], [0, *sitting, IGNORED], [0, *echo]])
+    metrics = generated_metrics(tokenizer, LABELS)(EvalPrediction(predictions=generated_ids, label_ids=truth))
     assert metrics["accuracy"] == 0.5
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
-def test_word_dropout_is_fresh_each_epoch_the_same_when_resumed_and_spares_the_end() -> None:
-    ids = np.full((50, 9), 7, dtype=np.int64)
-    ids[:, -1] = 1
-
-    def asked(epoch: int, rows: range) -> Any:
-        examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
-        examples.set_epoch(epoch)
-        return np.array([e["input_ids"] for e in examples.__getitems__(rows)])
-
-    first, second = asked(0, range(50)), asked(1, range(50))
-    assert (first[:, -1] == 1).all()
-    assert 0.15 < (first == 2).mean() < 0.4
-    assert (first != second).any()
-    assert (asked(1, range(30, 50)) == second[30:]).all()
+def test_the_test_loss_is_what_trainer_calls_a_loss(tiny_flan: Callable[..., Path]) -> None:
+    folder, prompt = tiny_flan(), "classify activity: x-axis mean 4.01"
+    model, tokenizer = T5ForConditionalGeneration.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    ids = np.array(tokenizer([prompt] * 3)["input_ids"])
+    labels = [tokenizer(text)["input_ids"] for text in ("Walking", "Jogging")]
+    examples = Examples(ids, np.ones_like(ids), np.array([0, 1, 0]), labels)
+    each = []
+    model.eval()
+    for k in (0, 1, 0):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor(ids[:1]), labels=torch.tensor([labels[k]])).logits[0]
+        each += (-torch.log_softmax(logits, -1)[range(len(labels[k])), labels[k]]).tolist()
+    assert loss_on(model, tokenizer, examples, batch=2) == pytest.approx(np.mean(each), rel=1e-5)
+    assert loss_on(model, tokenizer, examples, smoothing=0.5) != pytest.approx(np.mean(each), rel=1e-3)
+    assert len(generated(model, tokenizer, examples.__getitems__([0, 2]))) == 2

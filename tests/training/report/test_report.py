@@ -1,83 +1,124 @@
 """The report, from the commands that people type: folds, a leaky split, and a bundle evaluated elsewhere."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from support.scripts import script
+from support.trials import trial
+from training.errors import RefusedError
+from training.report import plots, report
+from training.results.cross_validation import FoldsReport, summary
 
 from hard.model import bundle
+from hard.model.leakage import SEEN_BEFORE
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 TINY = ("--features", "v.std,v.freq,m.q90,h.e2,tilt.cos,y.mean", "--levels", "8", "--copies", "1", "--lr", "0.01")
 QUICK = ("--validation", "1", "--epochs", "2", "--batch", "16", "--threads", "1", *TINY)
 
 
-def script(name: str, *arguments: str | Path) -> str:
-    """Runs a script as from a clone, with this `hard`; gives what it printed."""
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"},
-        check=False,
-        timeout=500,
-    )
+def run(name: str, *arguments: str | Path) -> str:
+    """What a script printed, which must not fail."""
+    done = script(name, *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_the_report_of_folds_has_figures_baselines_and_abstaining(tmp_path: Path) -> None:
+    trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2), trial(("5",), 0.97, 3)]
+    made = summary(trials, name="tiny", command="finetune.py x --folds 3", seen_before=("3",), plan={})
+    report.write_folds(tmp_path, made, trials)
+    assert msgspec.json.decode((tmp_path / report.REPORT).read_bytes(), type=FoldsReport) == made
+    page = (tmp_path / report.PAGE).read_text()
+    for piece in (
+        "| coin | +0.",
+        "above",
+        "Worst subject",
+        "--folds 3",
+        "min_confidence`: **",
+        "all zeros",
+        SEEN_BEFORE,
+    ):
+        assert piece in page
+    for picture in plots.ALL:
+        assert f"({picture})" in page
+        assert (tmp_path / picture).is_file()
+
+
+def test_a_bundle_takes_over_the_figures_of_its_cross_validation() -> None:
+    trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2)]
+    crossed = summary(trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"})
+    own = trial(("5",), 0.97, 3)
+    metrics = report.bundle_metrics(own, crossed)
+    assert metrics.cross_validation is not None
+    assert metrics.cross_validation.pooled == crossed.pooled
+    assert metrics.abstaining is not None
+    assert metrics.abstaining.min_confidence == crossed.abstaining.min_confidence
+    assert metrics.abstaining.source.startswith("over all folds")
+    assert report.bundle_metrics(own, None).cross_validation is None
+
+
+def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
+    report.check_out(None)
+    report.check_out(tmp_path)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RefusedError, match="exists and is no report"):
+        report.check_out(tmp_path)
+    (tmp_path / report.REPORT).write_text("{}")
+    report.check_out(tmp_path)
 
 
 @pytest.mark.slow
 def test_folds_then_a_model_trained_on_everybody(recording: Path, tmp_path: Path) -> None:
     crossed, out = tmp_path / "crossed", tmp_path / "all"
-    told = script("finetune.py", recording, "--out", crossed, "--folds", "3", "--jobs", "2", *QUICK)
-    report = json.loads((crossed / "report.json").read_text())
-    assert sorted(s for fold in report["folds"] for s in fold["subjects"]) == list("123456")
-    assert set(report["against"]) == {"majority", "boosting, mean and std", "boosting, same features", "CNN"}
-    assert report["against"]["majority"]["verdict"] == "above"
-    assert "majority: above" in told
+    printed = run("finetune.py", recording, "--out", crossed, "--folds", "3", "--jobs", "2", *QUICK)
+    found = json.loads((crossed / "report.json").read_text())
+    assert sorted(s for fold in found["folds"] for s in fold["subjects"]) == list("123456")
+    assert set(found["against"]) == {"majority", "boosting, mean and std", "boosting, same features", "CNN"}
+    assert found["against"]["majority"]["verdict"] == "above"
+    assert "majority: above" in printed
     assert bundle.verify(crossed / "folds" / "2") == []
     (crossed / "folds" / "2.npz").unlink()
-    again = script("finetune.py", recording, "--out", crossed, "--folds", "3", "--jobs", "2", "--resume", *QUICK)
+    again = run("finetune.py", recording, "--out", crossed, "--folds", "3", "--jobs", "2", "--resume", *QUICK)
     assert "fold 2 (" in again
     assert "fold 1 (" not in again
-    assert json.loads((crossed / "report.json").read_text())["pooled"] == report["pooled"]
-    script("finetune.py", recording, "--out", out, "--refit", "--cross-validation", crossed, *QUICK)
+    assert json.loads((crossed / "report.json").read_text())["pooled"] == found["pooled"]
+    run("finetune.py", recording, "--out", out, "--refit", "--cross-validation", crossed, *QUICK)
     assert bundle.verify(out) == []
     metrics = bundle.read(out).manifest.training.metrics
-    assert metrics["cross_validation"]["pooled"] == report["pooled"]
-    assert metrics["abstaining"]["min_confidence"] == report["abstaining"]["min_confidence"]
+    crossed_figures, abstaining, on_train = metrics.cross_validation, metrics.abstaining, metrics.train
+    assert crossed_figures
+    assert abstaining
+    assert on_train
+    assert msgspec.to_builtins(crossed_figures.pooled) == found["pooled"]
+    assert abstaining.min_confidence == found["abstaining"]["min_confidence"]
     card = (out / "README.md").read_text()
     assert "3 models of the same recipe" in card
     assert "## Figures, train (LEAKY, the weights learnt from these)" in card
     epochs = bundle.read(out).manifest.training.epochs
-    assert (
-        f"after epoch {metrics['epoch']:g}, its best. This one learnt from them too, for {epochs:g} epochs: as" in card
-    )
-    assert "plan" not in metrics["cross_validation"]
-    told = script("evaluate.py", out, recording)
-    assert f"macro-F1 {metrics['train']['macro_f1']:.3f} on {metrics['train']['windows']} windows" in told
-    assert "LEAKY: this bundle was trained on" in told
+    assert f"after epoch {metrics.epoch:g}, its best. This one learnt from them too, for {epochs:g} epochs: as" in card
+    printed = run("evaluate.py", out, recording)
+    assert f"macro-F1 {on_train.macro_f1:.3f} on {on_train.windows} windows" in printed
+    assert "LEAKY: this bundle was trained on" in printed
 
 
 def test_a_random_split_marks_all_that_comes_of_it(recording: Path, tmp_path: Path) -> None:
-    out, report = tmp_path / "leaky", tmp_path / "report"
-    told = script("finetune.py", recording, "--out", out, "--split", "random", "--no-baselines", *QUICK[2:])
-    assert "test subjects (LEAKY, windows split at random): accuracy" in told
+    out, folder = tmp_path / "leaky", tmp_path / "report"
+    printed = run("finetune.py", recording, "--out", out, "--split", "random", "--no-baselines", *QUICK[2:])
+    assert "test subjects (LEAKY, windows split at random): accuracy" in printed
     card = (out / "README.md").read_text()
     assert card.startswith("# leaky (LEAKY, windows split at random)")
     assert "## Figures, test (LEAKY" in card
     training = bundle.read(out).manifest.training
     assert training.split == "random"
-    assert "test" in training.metrics
-    assert "LEAKY" not in json.dumps(training.metrics)
-    told = script("evaluate.py", out, recording, "--subjects", "5", "--out", report, "--changed")
-    assert "LEAKY: this bundle was trained on the subjects 5, windows split at random" in told
-    assert (report / "README.md").read_text().partition("\n")[0].endswith("(LEAKY)")
-    assert json.loads((report / "report.json").read_text())["seen_before"] == ["5"]
-    reached = json.loads((report / "report.json").read_text())["conditions"]
-    assert {"as recorded", "turned anyhow", "20 Hz, polled"} <= reached.keys()
-    assert abs(reached["turned anyhow"] - reached["as recorded"]) <= 0.02
-    assert "| turned anyhow | " in (report / "README.md").read_text()
+    assert training.metrics.test is not None
+    assert b"LEAKY" not in msgspec.json.encode(training.metrics)
+    printed = run("evaluate.py", out, recording, "--subjects", "5", "--out", folder, "--changed")
+    assert "LEAKY: this bundle was trained on the subjects 5, windows split at random" in printed
+    assert (folder / "README.md").read_text().partition("\n")[0].endswith("(LEAKY)")
+    assert json.loads((folder / "report.json").read_text())["seen_before"] == ["5"]
+    reached = json.loads((folder / "report.json").read_text())["perturbations"]
+    assert {"as recorded", "turned at random", "20 Hz, polled"} <= reached.keys()
+    assert abs(reached["turned at random"] - reached["as recorded"]) <= 0.02
+    assert "| turned at random | " in (folder / "README.md").read_text()

@@ -1,25 +1,30 @@
-"""What a fine-tune made is weighed before it becomes a bundle: no loss tells a model that gives one label for all."""
+"""A model is checked before it becomes a bundle: no loss shows that it gives one label for all."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+from training.base_bundle import BEFORE
 from training.errors import StoppedError
-from training.model.extend import BEFORE
+from training.loop.trained import Epoch
 from training.results import acceptance
-from training.results.outcome import Outcome, Sample, Trial
+from training.results.acceptance import requirements
+from training.results.outcome import Outcome, Trial, metrics_of
+
+from hard.model.figures import Metrics, Sample
 
 LABELS = ("Walking", "Jogging", "Sitting")
 TRUTH = np.array(LABELS * 20)
 
 
-def trial(said: Any, *written: str, before: Any = None) -> Trial:
-    """`said` to sixty windows, twenty of each label; `written` freely."""
-    probabilities = 0.1 + 0.7 * (np.array(said)[:, None] == np.array(LABELS))
+def trial(predictions: Any, *written: str, before: Any = None) -> Trial:
+    """`predictions` for sixty windows, twenty of each label; `written` freely."""
+    probabilities = 0.1 + 0.7 * (np.array(predictions)[:, None] == np.array(LABELS))
     others = {} if before is None else {BEFORE: [np.array(before)]}
     made = Outcome(LABELS, TRUTH, np.repeat("1", 60), probabilities, np.ones(60), others)
-    samples = [Sample(label, label, 0.9, text, "v.std:03") for label, text in zip(LABELS, written, strict=False)]
-    return Trial({"validation": made}, [], 7, {}, samples=samples)
+    samples = tuple(Sample(label, label, 0.9, text, "v.std:03") for label, text in zip(LABELS, written, strict=False))
+    return Trial({"validation": made}, (), 7, {}, samples=samples)
 
 
 def rightly(share: float) -> Any:
@@ -28,25 +33,25 @@ def rightly(share: float) -> Any:
     return np.where(right, TRUTH, np.roll(TRUTH, -1))
 
 
-def test_a_modest_model_is_worth_a_bundle() -> None:
+def test_a_modest_model_is_accepted() -> None:
     acceptance.check(trial(rightly(0.4), *LABELS), "validation")
     acceptance.check(trial(rightly(0.4), "Walking", "v.std v.std", ""), "validation")
     acceptance.check(trial(rightly(0.8), *LABELS, before=rightly(0.85)), "validation")
     acceptance.check(trial(TRUTH, *LABELS, before=["Walking"] * 60), "validation")
 
 
-@pytest.mark.parametrize("said", [["Walking"] * 60, rightly(0.3), ["Walking"] * 57 + ["Sitting"] * 3])
-def test_one_label_for_all_and_guesses_are_not(said: Any) -> None:
+@pytest.mark.parametrize("predictions", [["Walking"] * 60, rightly(0.3), ["Walking"] * 57 + ["Sitting"] * 3])
+def test_one_label_for_all_and_guesses_are_not_accepted(predictions: Any) -> None:
     with pytest.raises(StoppedError, match=r"macro-F1 is 0\.\d+ on the validation windows, no more than by guessing"):
-        acceptance.check(trial(said, *LABELS), "validation")
+        acceptance.check(trial(predictions, *LABELS), "validation")
 
 
-def test_a_bundle_that_only_forgot_is_not() -> None:
+def test_a_bundle_that_only_forgot_is_not_accepted() -> None:
     with pytest.raises(StoppedError, match=r"macro-F1 is 0\.6\d+ on the validation windows, 0\.95\d* before"):
         acceptance.check(trial(rightly(0.65), *LABELS, before=rightly(0.95)), "validation")
 
 
-def test_a_model_that_writes_no_label_is_not() -> None:
+def test_a_model_that_writes_no_label_is_not_accepted() -> None:
     with pytest.raises(StoppedError, match=r"none of 3 samples .* \(the first is 'v.std:15 v.std:15'\)"):
         acceptance.check(trial(TRUTH, "v.std:15 v.std:15", "", "x"), "validation")
 
@@ -54,4 +59,36 @@ def test_a_model_that_writes_no_label_is_not() -> None:
 def test_recordings_of_one_activity_can_be_learnt() -> None:
     one = trial(TRUTH, *LABELS).parts["validation"]
     walking = Outcome(LABELS, np.repeat("Walking", 60), one.subject, one.probabilities, one.temperature)
-    acceptance.check(Trial({"validation": walking}, [], 7, {}), "validation")
+    acceptance.check(Trial({"validation": walking}, (), 7, {}), "validation")
+
+
+def shown(losses: list[tuple[float, float]], test_loss: float | None, *written: str) -> Metrics:
+    """What a run with these training and validation losses, tested on one window, has to show."""
+    made = Outcome(("Jogging",), np.array(["Jogging"]), np.array(["1"]), np.ones((1, 1)), np.ones(1))
+    history = tuple(Epoch(float(i), *pair, 0.5) for i, pair in enumerate(losses, 1))
+    samples = tuple(Sample("Jogging", "Jogging", 0.9, text, "classify activity: x-axis mean 4.01") for text in written)
+    return metrics_of(Trial({"validation": made, "test": made}, history, 12, {}, test_loss, samples))
+
+
+def met(metrics: Metrics) -> list[str]:
+    return [requirement.met for requirement in requirements(metrics)]
+
+
+def test_a_sound_run_meets_all_requirements() -> None:
+    assert met(shown([(1.2, 0.9), (0.6, 0.7)], 0.8, "Jogging", "Jogging")) == ["yes", "yes", "yes", "", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (shown([(0.0, math.nan), (0.0, math.nan)], math.nan, "x-axis mean 4.01"), ["NO", "NO", "NO", "", "NO"]),
+        (shown([(1.0, 1.0), (1.0, 1.1)], 0.8, "Jogging", "x-axis"), ["NO", "NO", "yes", "", "NO"]),
+    ],
+    ids=["the original", "nothing learnt"],
+)
+def test_a_run_that_failed_misses_them(metrics: Metrics, expected: list[str]) -> None:
+    assert met(metrics) == expected
+
+
+def test_a_bundle_without_losses_has_nothing_to_show() -> None:
+    assert requirements(Metrics()) == []

@@ -8,6 +8,7 @@ import pytest
 from training.data import loading
 from training.errors import RefusedError
 from training.evaluation import evaluate
+from training.options import Source
 
 from hard.commands.arguments import columns, pairs
 from hard.model.classifier import load
@@ -51,7 +52,7 @@ def as_parquet(path: Path) -> Path:
 @pytest.mark.parametrize("write", [as_csv, lambda path: as_csv(path, ";"), as_parquet], ids=["csv", "semicolons", "pq"])
 def test_columns_are_found_by_the_names_given(tmp_path: Path, write: object) -> None:
     path = write(tmp_path / ("own.parquet" if write is as_parquet else "own.csv"))  # type: ignore[operator]
-    runs, rejected = loading.load([path], None, None, "m/s2", columns=NAMED)
+    runs, rejected = loading.load([path], Source(unit="m/s2", columns=NAMED))
     assert not rejected
     assert [(run.subject, len(run.time)) for run in runs] == [("anna", N)]
     np.testing.assert_allclose(runs[0].time, TIME)
@@ -66,20 +67,20 @@ def test_what_parquet_lacks_is_counted(tmp_path: Path) -> None:
     table = columns_of_their_own()
     table["acc Y"][7] = None
     pq.write_table(pa.table(table), tmp_path / "gap.PARQUET")
-    runs, rejected = loading.load([tmp_path / "gap.PARQUET"], None, None, "m/s2", columns=NAMED)
+    runs, rejected = loading.load([tmp_path / "gap.PARQUET"], Source(unit="m/s2", columns=NAMED))
     assert rejected == {"not a number": 1}
     assert len(runs[0].time) == N - 1
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="has no column 'acc Q'; it has Time"):
-        loading.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=columns("x=acc Q"))
+        loading.load([as_csv(tmp_path / "own.csv")], Source(unit="m/s2", columns=columns("x=acc Q")))
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_text("hello")
     with pytest.raises(RefusedError, match=r"no\.parquet: ") as refusal:
-        loading.load([tmp_path / "no.parquet"], None, None, "m/s2")
+        loading.load([tmp_path / "no.parquet"], Source(unit="m/s2"))
     assert "\n" not in str(refusal.value)
 
 
@@ -88,11 +89,11 @@ def test_a_folder_is_every_recording_in_it(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         as_csv(tmp_path / name)
     (tmp_path / "notes.md").write_text("not a recording")
-    runs, _ = loading.load([tmp_path], None, None, "m/s2", columns=NAMED)
+    runs, _ = loading.load([tmp_path], Source(unit="m/s2", columns=NAMED))
     assert len(runs) == 3
     (tmp_path / "empty").mkdir()
     with pytest.raises(RefusedError, match="holds no recording"):
-        loading.load([tmp_path / "empty"], None, None, "m/s2")
+        loading.load([tmp_path / "empty"], Source(unit="m/s2"))
 
 
 def test_wisdm_2019_has_letters_for_activities(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_wisdm_2019_has_letters_for_activities(tmp_path: Path) -> None:
     path.write_text(
         "".join(f"1600,{c},{252207666810782 + i * 50_000_000},0.1,8.5,{i % 7};\n" for i, c in enumerate(codes))
     )
-    runs, rejected = loading.load([path], None, None, "m/s2")
+    runs, rejected = loading.load([path], Source(unit="m/s2"))
     assert not rejected
     assert runs[0].truth is not None
     assert runs[0].truth.tolist() == ["Walking"] * 40 + ["Folding Clothes"] * 40
@@ -111,7 +112,7 @@ def test_wisdm_2019_has_letters_for_activities(tmp_path: Path) -> None:
 def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
     path = as_csv(tmp_path / "own.csv")
     labels = pairs("Stairs=up,Stairs=down")
-    runs, _ = loading.load([path], None, None, "m/s2", columns=NAMED, labels=labels)
+    runs, _ = loading.load([path], Source(unit="m/s2", columns=NAMED, labels=labels))
     assert runs[0].truth is not None
     assert runs[0].truth.tolist() == ["walk"] * 40 + ["Stairs"] * 60
 
@@ -122,7 +123,7 @@ def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
 )
 def test_labels_that_make_no_sense_are_refused(tmp_path: Path, labels: str, sentence: str) -> None:
     with pytest.raises(RefusedError, match=sentence):
-        loading.load([as_csv(tmp_path / "own.csv")], None, None, "m/s2", columns=NAMED, labels=pairs(labels))
+        loading.load([as_csv(tmp_path / "own.csv")], Source(unit="m/s2", columns=NAMED, labels=pairs(labels)))
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "speed=v", "x=a,x=b"])
@@ -143,9 +144,9 @@ def split_by_activity(path: Path, folder: Path) -> list[Path]:
 
 def test_a_person_is_one_device_however_the_lines_are_laid_out(recording: Path, tmp_path: Path) -> None:
     """Only walking shows the mounting, and it is there for the windows of the other files too."""
-    whole, _ = loading.load([recording], None, None, "m/s2")
-    parted, _ = loading.load(split_by_activity(recording, tmp_path), None, None, "m/s2")
-    expected, found = (loading.cut(runs, default_grid(4.0, 20.0)) for runs in (whole, parted))
+    whole, _ = loading.load([recording], Source(unit="m/s2"))
+    parted, _ = loading.load(split_by_activity(recording, tmp_path), Source(unit="m/s2"))
+    expected, found = (loading.windows_of(runs, default_grid(4.0, 20.0)) for runs in (whole, parted))
     assert all(window.calibrated for window in expected.windows)
     assert (found.subject == expected.subject).all()
     assert (found.truth == expected.truth).all()
@@ -161,7 +162,7 @@ def test_files_by_activity_change_no_label(recording: Path, tmp_path: Path) -> N
     grid = bundle_devices(load().bundle, 1.0).grid
     labels = []
     for paths in ([recording], split_by_activity(recording, tmp_path)):
-        labelled = loading.cut(loading.load(paths, None, None, "m/s2")[0], grid)
+        labelled = loading.windows_of(loading.load(paths, Source(unit="m/s2"))[0], grid)
         labels.append([prediction.label for prediction in evaluate.classify(load(), labelled)])
     assert labels[0] == labels[1]
     assert len(set(labels[0])) > 1
@@ -184,7 +185,7 @@ def test_of_a_folder_what_holds_no_accelerations_is_passed_over_and_told(tmp_pat
     wisdm(tmp_path / "raw" / "watch_Gyroscope.csv", scale=0.01)
     (tmp_path / "raw" / "readme.txt").write_text("WISDM\n\nPlease read, and cite, this.\n")
     (tmp_path / "raw" / "people.csv").write_text("code,weight,height\n1,102,188\n")
-    runs, told = loading.load([tmp_path], None, None)
+    runs, told = loading.load([tmp_path], Source())
     assert sum(len(run.time) for run in runs) == 100
     assert told == {
         "file of a gyroscope": 2,
@@ -197,24 +198,24 @@ def test_of_a_folder_what_holds_no_accelerations_is_passed_over_and_told(tmp_pat
         "readme.txt",
     ]
     with pytest.raises(RefusedError, match="gyro: holds a gyroscope's files alone"):
-        loading.load([tmp_path / "raw" / "phone" / "gyro"], None, None)
+        loading.load([tmp_path / "raw" / "phone" / "gyro"], Source())
     with pytest.raises(RefusedError, match=r"readme\.txt: no record could be read"):
         loading.load(
-            [tmp_path, tmp_path.joinpath("raw", "readme.txt").rename(tmp_path.parent / "readme.txt")], None, None
+            [tmp_path, tmp_path.joinpath("raw", "readme.txt").rename(tmp_path.parent / "readme.txt")], Source()
         )
 
 
 def test_a_folder_without_any_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("WISDM\n")
     with pytest.raises(RefusedError, match=r"no file holds a record: file without a record: readme\.txt"):
-        loading.load([tmp_path], None, None)
+        loading.load([tmp_path], Source())
 
 
 def test_one_unknown_code_leaves_wisdms_key_to_the_others(tmp_path: Path) -> None:
-    runs, rejected = loading.load([wisdm(tmp_path / "w.txt", codes="A" * 60 + "N" + "D" * 39)], None, None)
+    runs, rejected = loading.load([wisdm(tmp_path / "w.txt", codes="A" * 60 + "N" + "D" * 39)], Source())
     assert rejected == {"unknown activity code": 1}
     assert {str(name) for run in runs for name in run.truth} == {"Walking", "Sitting"}  # type: ignore[union-attr]
-    runs, rejected = loading.load([wisdm(tmp_path / "own.txt", codes="XYZA" * 25)], None, None)
+    runs, rejected = loading.load([wisdm(tmp_path / "own.txt", codes="XYZA" * 25)], Source())
     assert not rejected
     assert {str(name) for run in runs for name in run.truth} == set("XYZA")  # type: ignore[union-attr]
 
@@ -226,7 +227,7 @@ def test_axes_of_unknown_names_are_refused_with_the_way_out(tmp_path: Path, axes
     with pytest.raises(
         RefusedError, match=f"has no column 'x'; it has user, activity, timestamp, {axes}".replace(",", ", ?")
     ) as told:
-        loading.load([path], None, None)
+        loading.load([path], Source())
     assert str(told.value).endswith("say which holds it with --columns x=NAME,y=NAME,z=NAME")
 
 
@@ -242,7 +243,7 @@ def parquet(path: Path, **columns: object) -> Path:
 def test_what_parquet_leaves_out_is_no_activity_and_nobody(tmp_path: Path) -> None:
     people = [None] * 10 + [7.0] * (N - 10)
     path = parquet(tmp_path / "gaps.parquet", user=people, label=[None] * 30 + [2.0] * 40 + [1.5] * 30)
-    runs, rejected = loading.load([path], None, None)
+    runs, rejected = loading.load([path], Source())
     assert rejected == {"no subject": 10}
     assert [run.subject for run in runs] == ["7"]
     assert runs[0].truth is not None
@@ -256,7 +257,7 @@ def test_timestamps_are_what_they_are_whatever_the_unit_of_numbers(tmp_path: Pat
         tmp_path / "stamps.parquet", t=pa.array((1_700_000_000 + TIME) * 1e3).cast(pa.int64()).cast(pa.timestamp("ms"))
     )
     for time_unit in (None, "ms", "s"):
-        runs, _ = loading.load([path], time_unit, None)
+        runs, _ = loading.load([path], Source(time_unit=time_unit))
         np.testing.assert_allclose(runs[0].time, 1_700_000_000 + TIME, atol=1e-3)
 
 
@@ -264,9 +265,9 @@ def test_numbers_of_rows_are_nobodys_names(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,t,x,y,z,label\n" + "".join(f"{i},{i / 50},0,9.8,{i % 3},walk\n" for i in range(500)))
     with pytest.raises(RefusedError, match=r"a record each, so that column numbers records: .* --columns subject=NAME"):
-        loading.load([path], None, None)
+        loading.load([path], Source())
     path.write_text("id,person,t,x,y,z,label\n" + "".join(f"{i},eve,{i / 50},0,9.8,1,walk\n" for i in range(500)))
-    runs, _ = loading.load([path], None, None)
+    runs, _ = loading.load([path], Source())
     assert [run.subject for run in runs] == ["eve"]
 
 
@@ -274,19 +275,19 @@ def test_numbers_of_rows_are_nobodys_names(tmp_path: Path) -> None:
 def test_a_unit_that_gravity_contradicts_is_refused(tmp_path: Path, unit: str, scale: float) -> None:
     path = wisdm(tmp_path / "w.txt", scale=scale)
     with pytest.raises(RefusedError, match=f"which looks like {unit}, not m/s2: say --unit {unit}, or --unit m/s2 "):
-        loading.load([path], None, None)
-    right, _ = loading.load([wisdm(tmp_path / "right.txt")], None, None)
-    runs, _ = loading.load([path], None, None, unit)
+        loading.load([path], Source())
+    right, _ = loading.load([wisdm(tmp_path / "right.txt")], Source())
+    runs, _ = loading.load([path], Source(unit=unit))
     np.testing.assert_allclose(runs[0].xyz, right[0].xyz, rtol=1e-6)
 
 
 def test_a_stated_unit_is_believed_where_gravity_is_lacking(tmp_path: Path) -> None:
-    runs, _ = loading.load([wisdm(tmp_path / "w.txt", scale=0.1)], None, None, "m/s2")
+    runs, _ = loading.load([wisdm(tmp_path / "w.txt", scale=0.1)], Source(unit="m/s2"))
     assert runs[0].xyz[:, 1].max() == pytest.approx(0.981)
     with pytest.raises(
         RefusedError, match=r"median acceleration is 10\.26, which looks like m/s2, not g: say --unit m/s2$"
     ):
-        loading.load([wisdm(tmp_path / "w.txt")], None, None, "g")
+        loading.load([wisdm(tmp_path / "w.txt")], Source(unit="g"))
 
 
 def test_each_file_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
@@ -294,16 +295,16 @@ def test_each_file_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
     others = [wisdm(tmp_path / "watch" / f"{name}.txt", subject=name, scale=1 / 9.80665) for name in "bc"]
     paths = [plain, tmp_path / "watch"]
     for unit in ("b.txt=g,c.txt=g", f"{tmp_path / 'watch'}=g", "g,a.txt=m/s2"):
-        runs, _ = loading.load(paths, None, None, unit)
+        runs, _ = loading.load(paths, Source(unit=unit))
         assert [run.subject for run in runs] == list("abc")
         for run in runs:
             np.testing.assert_allclose(run.xyz, runs[0].xyz, rtol=1e-6)
     with pytest.raises(RefusedError, match=r"say --unit b\.txt=g, or --unit b\.txt=m/s2 where gravity was taken out$"):
-        loading.load(paths, None, None)
+        loading.load(paths, Source())
     with pytest.raises(RefusedError, match=r"--unit names 'd\.txt', but the files are .*a\.txt"):
-        loading.load([plain, *others], None, None, "d.txt=g")
+        loading.load([plain, *others], Source(unit="d.txt=g"))
     with pytest.raises(RefusedError, match="--unit: 'stone' is none of m/s2, g, mg, mm/s2"):
-        loading.load([plain], None, None, "a.txt=stone")
+        loading.load([plain], Source(unit="a.txt=stone"))
 
 
 def test_a_unit_may_be_said_again_for_another_file() -> None:
@@ -317,4 +318,4 @@ def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
     path = wisdm(tmp_path / "w.txt")
     for paths in ([path, path], [tmp_path, path], [path, tmp_path / "." / ".." / tmp_path.name / "w.txt"]):
         with pytest.raises(RefusedError, match=r"w\.txt is named twice"):
-            loading.load(paths, None, None)
+            loading.load(paths, Source())

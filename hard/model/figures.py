@@ -1,0 +1,126 @@
+"""How well a model labels, as its manifest and the reports carry it: records alone. Shares and scores lie in 0 to 1.
+
+`scripts/training/results` works them out; F1 and its mean over the labels, macro-F1, are `hard.recordings.scores`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Verdict = Literal["above", "below", "not told apart"]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what follows."""
+
+
+class BaselineFigures(Record, frozen=True):
+    """Another model on the same windows: means over its seeds; `f1` by label."""
+
+    accuracy: float
+    macro_f1: float
+    f1: dict[str, float]
+
+
+class Figures(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The model on windows whose truth is known. Calibration errors are the expected ones (Guo 2017), `before` without
+    temperature scaling."""
+
+    windows: int
+    accuracy: float
+    macro_f1: float
+    f1: dict[str, float]
+    macro_f1_by_subject: dict[str, float]
+    worst_subject: str
+    calibration_error: float
+    calibration_error_before: float
+    baselines: dict[str, BaselineFigures] = {}
+
+
+class Abstaining(Record, frozen=True):
+    """The recommended `labels.min_confidence`, and by which rule (`source`) on which windows.
+
+    `curve` has threshold, share of windows accepted, share of these that are right; `no_activity` the share of input
+    that is no activity which is accepted all the same, by kind.
+    """
+
+    min_confidence: float
+    source: str
+    curve: tuple[tuple[float, float, float], ...]
+    no_activity: dict[str, float]
+
+
+class Losses(Record, frozen=True, omit_defaults=True):
+    """Mean cross entropy of a label's token, by epoch, and on the test windows; None where it isn't finite."""
+
+    training: tuple[float | None, ...]
+    validation: tuple[float | None, ...]
+    test: float | None = None
+
+
+class Sample(Record, frozen=True):
+    """A window of `truth`: its prompt, the label it is given, and the text that the model writes for it freely."""
+
+    truth: str
+    label: str
+    confidence: float
+    generated: str
+    prompt: str
+
+
+class Mean(Record, frozen=True):
+    """A mean over folds, and its standard error."""
+
+    mean: float
+    standard_error: float
+
+
+class Comparison(Mean, frozen=True):
+    """The model less a baseline in macro-F1, fold by fold."""
+
+    verdict: Verdict
+
+
+class FoldFigures(Figures, frozen=True, kw_only=True, omit_defaults=True):
+    """One fold's test `subjects`, and the epoch whose weights were kept."""
+
+    subjects: tuple[str, ...]
+    epoch: float | None
+
+
+class CrossValidation(Record, frozen=True, kw_only=True):
+    """Models of one recipe, each judged on subjects that it never met; `seen_before` are those whom the bundle that
+    they began with has seen. `pooled` are all test windows together, `against` the comparison with each baseline."""
+
+    name: str
+    command: str
+    seen_before: tuple[str, ...]
+    folds: tuple[FoldFigures, ...]
+    over_folds: dict[str, Mean]
+    baselines_over_folds: dict[str, Mean]
+    pooled: Figures
+    prompt_tokens: int
+    against: dict[str, Comparison]
+
+
+class Metrics(Record, frozen=True, omit_defaults=True):
+    """All that a manifest tells of one fine-tune. `epoch` is the one whose weights were kept, by macro-F1 on the
+    validation windows; `train` are figures on the windows learnt from, where there are no others to check by."""
+
+    train: Figures | None = None
+    validation: Figures | None = None
+    test: Figures | None = None
+    abstaining: Abstaining | None = None
+    losses: Losses | None = None
+    samples: tuple[Sample, ...] = ()
+    prompt_tokens: int = 0
+    epoch: float | None = None
+    cross_validation: CrossValidation | None = None
+
+    @property
+    def parts(self) -> dict[str, Figures]:
+        """The figures by part, the weightiest first."""
+        parts = {"test": self.test, "validation": self.validation, "train": self.train}
+        return {name: figures for name, figures in parts.items() if figures is not None}

@@ -1,0 +1,70 @@
+"""The trials of all folds → their figures, the mean over folds, and the comparison with each baseline. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import structs
+
+from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, Mean
+from training.results.confidence import RULE, abstaining, recommended
+from training.results.outcome import Trial, best_epoch, figures, pooled
+
+
+class FoldsReport(CrossValidation, frozen=True, kw_only=True):
+    """`report.json` of a cross-validation: beside its figures the threshold chosen over all folds, and the `plan`, by
+    which a model's recipe is recognised as the same."""
+
+    abstaining: Abstaining
+    plan: dict[str, str]
+
+
+def summary(
+    trials: Sequence[Trial], *, name: str, command: str, seen_before: Sequence[str], plan: dict[str, str]
+) -> FoldsReport:
+    """The report of `trials`, one a fold; the threshold is chosen on all validation windows together."""
+    tests, validations = ([trial.parts[part] for trial in trials] for part in ("test", "validation"))
+    folds = tuple(_fold(trial) for trial in trials)
+    chooser, all_tests = pooled(validations), pooled(tests)
+    threshold = recommended(chooser.confidence, chooser.right)
+    kinds = {
+        kind: np.concatenate([trial.out_of_distribution[kind] for trial in trials])
+        for kind in trials[0].out_of_distribution
+    }
+    names = list(folds[0].baselines)
+    return FoldsReport(
+        name=name,
+        command=command,
+        seen_before=tuple(seen_before),
+        folds=folds,
+        over_folds={
+            key: _mean([getattr(fold, key) for fold in folds])
+            for key in ("accuracy", "macro_f1", "calibration_error", "calibration_error_before")
+        },
+        baselines_over_folds={name: _mean([fold.baselines[name].macro_f1 for fold in folds]) for name in names},
+        pooled=figures(all_tests),
+        prompt_tokens=max(trial.prompt_tokens for trial in trials),
+        against={name: compare([fold.macro_f1 - fold.baselines[name].macro_f1 for fold in folds]) for name in names},
+        abstaining=abstaining(all_tests.confidence, all_tests.right, threshold, RULE, kinds),
+        plan=plan,
+    )
+
+
+def compare(differences: Sequence[float]) -> Comparison:
+    """From fold-wise differences in macro-F1, model less baseline: above or below only beyond the standard error."""
+    found = _mean(differences)
+    apart = abs(found.mean) > found.standard_error
+    return Comparison(
+        found.mean, found.standard_error, ("above" if found.mean > 0 else "below") if apart else "not told apart"
+    )
+
+
+def _fold(trial: Trial) -> FoldFigures:
+    found = figures(trial.parts["test"])
+    return FoldFigures(**structs.asdict(found), subjects=tuple(found.macro_f1_by_subject), epoch=best_epoch(trial))
+
+
+def _mean(values: Sequence[float]) -> Mean:
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("inf")
+    return Mean(round(float(np.mean(values)), 4), round(float(spread / np.sqrt(len(values))), 4))

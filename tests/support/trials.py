@@ -1,0 +1,40 @@
+"""Outcomes and trials of no model: made-up predictions whose share of right ones is known."""
+
+from __future__ import annotations
+
+import numpy as np
+from training.loop.trained import Epoch
+from training.results.outcome import Outcome, Trial
+
+from hard.model.figures import Sample
+
+LABELS = ("Walking", "Sitting")
+
+
+def outcome(subjects: tuple[str, ...], share_right: float, seed: int = 0) -> Outcome:
+    """Fifty windows a subject; the baseline "coin" is right by half."""
+    rng = np.random.default_rng(seed)
+    n = 50 * len(subjects)
+    truth = rng.integers(0, 2, n)
+    predicted = np.where(rng.random(n) < share_right, truth, 1 - truth)
+    sure = rng.uniform(0.6, 1.0, n)
+    probabilities = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1 - sure[:, None])
+    coin = [np.array(LABELS)[rng.integers(0, 2, n)] for _ in range(2)]
+    return Outcome(
+        LABELS, np.array(LABELS)[truth], np.repeat(subjects, 50), probabilities, np.full(n, 1.5), {"coin": coin}
+    )
+
+
+def trial(
+    subjects: tuple[str, ...],
+    share_right: float,
+    seed: int = 0,
+    *,
+    test_loss: float | None = None,
+    written: tuple[str, ...] = (),
+) -> Trial:
+    """Tested on `subjects`, validated on "v"; the second of three epochs was the best."""
+    parts = {"validation": outcome(("v",), share_right, seed + 10), "test": outcome(subjects, share_right, seed)}
+    history = (Epoch(1.0, 0.9, 0.8, 0.5), Epoch(2.0, 0.5, 0.6, 0.8), Epoch(3.0, 0.4, 0.7, 0.7))
+    samples = tuple(Sample(text, text, 0.9, text, "v.std:03") for text in written)
+    return Trial(parts, history, 12, {"all zeros": np.linspace(0, 1, 5)}, test_loss, samples)

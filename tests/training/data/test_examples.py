@@ -1,0 +1,43 @@
+"""Training examples: features under a mounting, and words dropped afresh each epoch."""
+
+from typing import Any
+
+import numpy as np
+from training.data.examples import UNKNOWN_ID, Examples, features_of
+from training.data.loading import Mountings
+
+
+def test_word_dropout_is_fresh_each_epoch_the_same_when_resumed_and_spares_the_end() -> None:
+    ids = np.full((50, 9), 7, dtype=np.int64)
+    ids[:, -1] = 1
+
+    def inputs(epoch: int, rows: range) -> Any:
+        examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
+        examples.set_epoch(epoch)
+        return np.array([e["input_ids"] for e in examples.__getitems__(rows)])
+
+    first, second = inputs(0, range(50)), inputs(1, range(50))
+    assert (first[:, -1] == 1).all()
+    assert 0.15 < (first == UNKNOWN_ID).mean() < 0.4
+    assert (first != second).any()
+    assert (inputs(1, range(30, 50)) == second[30:]).all()
+
+
+def test_padding_is_cut_off_each_example() -> None:
+    ids, mask = np.array([[7, 8, 1], [9, 1, 0]]), np.array([[1, 1, 1], [1, 1, 0]])
+    examples = Examples(ids, mask, np.array([0, 1]), [[5, 1], [6, 1]])
+    assert examples[1] == {"input_ids": [9, 1], "attention_mask": [1, 1], "labels": [6, 1]}
+    assert (len(examples), examples.longest) == (2, 3)
+
+
+def test_features_of_many_windows_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    xyz = rng.normal([0, 9.8, 0], 1, (2100, 80, 3)).astype(np.float32)  # more than one part
+    up, forward = np.tile(np.float32([0, 1, 0]), (2100, 1)), np.tile(np.float32([0, 0, 1]), (2100, 1))
+    mounting = Mountings(up, forward, np.ones(2100, np.float32))
+    found = features_of(xyz, mounting, 20.0, ("v.std", "v.mean"))
+    assert found.shape == (2100, 2)
+    rows = np.array([0, 2099])
+    np.testing.assert_allclose(
+        features_of(xyz[rows], mounting.of(rows), 20.0, ("v.std", "v.mean")), found[rows], rtol=1e-5
+    )

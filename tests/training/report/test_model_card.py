@@ -1,0 +1,58 @@
+"""The model card follows from the manifest's fields alone."""
+
+import re
+
+import pytest
+from msgspec import structs
+from training.report import model_card
+
+from hard.model import bundle
+from hard.model.bundle import Manifest, SplitKind
+from hard.model.leakage import SEEN_BEFORE
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return bundle.read().manifest
+
+
+def test_the_card_of_the_shipped_bundle_is_that_of_its_manifest(manifest: Manifest) -> None:
+    assert (bundle.find() / "README.md").read_text() == model_card.model_card(manifest)
+
+
+def test_a_card_of_people_whom_the_bundle_before_has_seen_says_so(manifest: Manifest) -> None:
+    crossed = manifest.training.metrics.cross_validation
+    assert crossed is not None
+    metrics = structs.replace(manifest.training.metrics, cross_validation=structs.replace(crossed, seen_before=("3",)))
+    training = structs.replace(manifest.training, metrics=metrics, seen_before=("3",))
+    page = model_card.model_card(structs.replace(manifest, training=training))
+    for piece in (
+        f"# hard-default ({SEEN_BEFORE})",
+        f"**{SEEN_BEFORE}.**",
+        f"## Figures, validation ({SEEN_BEFORE})",
+        f"## Abstaining ({SEEN_BEFORE})",
+        f"## Cross-validation ({SEEN_BEFORE})\n\n**{SEEN_BEFORE}: 3.**",
+    ):
+        assert piece in page
+    assert SEEN_BEFORE not in model_card.model_card(manifest)
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ("subject", "The split is by subject."),
+        ("time", "**The split is in time (same people, later).**"),
+        ("random", "**LEAKY, windows split at random.**"),
+    ],
+)
+def test_the_kind_of_split_decides_what_the_card_says_of_it(
+    manifest: Manifest, split: SplitKind, sentence: str
+) -> None:
+    """Neither the name nor the command does, whatever words they hold."""
+    training = structs.replace(manifest.training, split=split, command="finetune.py LEAKY --split random")
+    page = model_card.model_card(structs.replace(manifest, training=training, name="LEAKY, same people, later"))
+    assert sentence in page
+    marks = re.findall(r"^## Figures, validation(.*)$", page, re.MULTILINE)
+    assert marks == [
+        {"subject": "", "time": " (same people, later)", "random": " (LEAKY, windows split at random)"}[split]
+    ]

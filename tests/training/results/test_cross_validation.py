@@ -1,0 +1,31 @@
+"""Figures over folds; above is claimed only where the mean difference exceeds its standard error."""
+
+import numpy as np
+import pytest
+from support.trials import trial
+from training.results.cross_validation import compare, summary
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ([0.02, 0.03, 0.02, 0.03], "above"),
+        ([-0.02, -0.03, -0.02], "below"),
+        ([0.05, -0.04, 0.03, -0.02], "not told apart"),
+        ([0.5], "not told apart"),
+    ],
+)
+def test_above_is_claimed_only_beyond_the_standard_error(differences: list[float], verdict: str) -> None:
+    assert compare(differences).verdict == verdict
+
+
+def test_the_summary_has_each_fold_their_means_and_all_windows_together() -> None:
+    trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2), trial(("5",), 0.97, 3)]
+    found = summary(trials, name="tiny", command="finetune", seen_before=("3",), plan={"lr": "0.1"})
+    assert [fold.subjects for fold in found.folds] == [("1", "2"), ("3", "4"), ("5",)]
+    assert [fold.epoch for fold in found.folds] == [2.0, 2.0, 2.0]
+    assert found.pooled.windows == 250
+    assert found.against["coin"].verdict == "above"
+    assert found.over_folds["macro_f1"].mean == pytest.approx(np.mean([f.macro_f1 for f in found.folds]), abs=1e-4)
+    assert found.abstaining.no_activity.keys() == {"all zeros"}
+    assert (found.prompt_tokens, found.seen_before, found.plan) == (12, ("3",), {"lr": "0.1"})

@@ -1,0 +1,66 @@
+"""What a bundle predicted, its figures, and its way to disk and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.trials import LABELS, outcome, trial
+from training.loop.trained import Epoch
+from training.results.outcome import Trial, best_epoch, figures, losses_of, metrics_of, outcome_of, pooled
+
+from hard.records import Prediction, Window
+
+
+def test_a_trial_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    before = trial(("1", "2"), 0.9, test_loss=0.4, written=("Walking", "Sitting"))
+    before.save(tmp_path / "t.npz")
+    after = Trial.load(tmp_path / "t.npz")
+    assert after.history == before.history
+    assert (after.prompt_tokens, after.test_loss, after.samples) == (12, 0.4, before.samples)
+    assert after.parts["test"].labels == LABELS
+    for part in ("test", "validation"):
+        np.testing.assert_array_equal(after.parts[part].probabilities, before.parts[part].probabilities)
+        np.testing.assert_array_equal(after.parts[part].baselines["coin"][1], before.parts[part].baselines["coin"][1])
+    np.testing.assert_array_equal(after.out_of_distribution["all zeros"], before.out_of_distribution["all zeros"])
+
+
+def test_figures_are_by_label_and_by_subject_with_baselines_beside() -> None:
+    found = figures(outcome(("1", "2"), 0.9))
+    assert (found.windows, set(found.f1), set(found.macro_f1_by_subject)) == (100, set(LABELS), {"1", "2"})
+    assert found.worst_subject == min(found.macro_f1_by_subject, key=found.macro_f1_by_subject.__getitem__)
+    assert found.accuracy > 0.8 > found.baselines["coin"].accuracy
+    assert found.calibration_error != found.calibration_error_before  # at a temperature of 1.5
+
+
+def test_pooled_outcomes_keep_windows_and_baselines() -> None:
+    both = pooled([outcome(("1",), 0.9), outcome(("2", "3"), 0.8, seed=1)])
+    assert len(both) == 150
+    assert [len(labels) for labels in both.baselines["coin"]] == [150, 150]
+    assert len(both.of("2")) == 50
+
+
+def test_an_outcome_is_made_of_predictions() -> None:
+    xyz = np.zeros((80, 3), np.float32)
+    window = Window("anna", 0.0, 4.0, xyz, 1.0, xyz[0], xyz[0], False, 0.0, 0.0, 0.0)
+    made = Prediction(window, "Sitting", 0.8, np.array([0.2, 0.8]))
+    found = outcome_of([made], np.array(["Walking"]), LABELS, 1.2)
+    assert found.subject.tolist() == ["anna"]
+    assert found.predictions.tolist() == ["Sitting"]
+    assert not found.right.any()
+
+
+def test_the_metrics_of_a_trial_are_judged_by_its_test_windows() -> None:
+    metrics = metrics_of(trial(("1", "2"), 0.95, test_loss=0.4))
+    assert metrics.parts.keys() == {"test", "validation"}
+    assert metrics.epoch == 2.0
+    assert metrics.abstaining is not None
+    assert metrics.losses is not None
+    assert metrics.losses.test == 0.4
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), None])
+def test_a_loss_that_is_not_finite_is_none(loss: float | None) -> None:
+    made = Trial({}, (Epoch(1.0, 0.5, loss, None),), 12, {}, loss)
+    losses = losses_of(made)
+    assert (losses.training, losses.validation, losses.test) == ((0.5,), (None,), None)
+    assert best_epoch(made) is None
