@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "2")  # of torch; each measurement sets what it uses
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' own too
     from rich.console import Console  # noqa: PLC0415  (--help needs none of it)
 
     from hard.errors import HardError  # noqa: PLC0415
@@ -58,9 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def _measure(options: argparse.Namespace, folder: Path, console: Console) -> int:
     from benchmarks import picture, report, suite  # noqa: PLC0415
-    from transformers.utils import logging  # noqa: PLC0415
 
-    logging.disable_progress_bar()
     measured = suite.Suite(folder, quick=options.quick, say=lambda text: console.print(text, style="dim"))
     record = measured.run(options.parts)
     report.write(record, options.out, console)

@@ -54,14 +54,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 # The only files that may import these.
 ONLY_IN = {
     "torch": ("hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/"),
-    "transformers": (
-        "hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/", "scripts/benchmark.py",
-    ),
+    "transformers": ("hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/"),
     "onnxruntime": ("hard/model/scorer_onnx.py", "scripts/training/", "scripts/benchmarks/"),
     "sentencepiece": ("hard/model/tokens.py", "scripts/training/"),
     "pyarrow": ("hard/recordings/parquet.py", "scripts/training/"),
     "paho": ("hard/mqtt/", "scripts/benchmarks/", "scripts/soak/"),
 }  # fmt: skip
+# Parts of scripts/training, from the first to the last: each imports only those before it.
+TRAINING = (
+    "training.errors", "training.options", "training.base_bundle", "training.recipe", "training.data", "training.model",
+    "training.loop", "training.results", "training.export", "training.evaluation", "training.report", "training.resume",
+    "training.finetune", "training.crossval",
+)  # fmt: skip
 UNSAFE = ("pickle", "shelve", "marshal", "joblib")  # what is read with these can run code
 
 
@@ -117,6 +121,13 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
             if source in FILES and source != module:
                 graph.add(module, source)
     graph.prepare()  # raises CycleError, with the circle
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if name.startswith("training.")])
+def test_a_module_of_training_imports_only_what_stands_before_its_package(module: str) -> None:
+    before = TRAINING[: TRAINING.index(package_of(module)) + 1]
+    late = [name for name in imported(FILES[module]) if within(name, "training") and not within(name, *before)]
+    assert not late, f"{module} imports {', '.join(late)}"
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
