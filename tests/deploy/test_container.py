@@ -48,7 +48,7 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_what_the_image_copies_is_there_and_gets_past_the_ignore_file() -> None:
+def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
     let_in = [line[1:] for line in (FOLDER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"]
     for copied in instructions("COPY"):
         if not copied.startswith("--from=build"):
@@ -66,7 +66,7 @@ def test_every_version_is_pinned() -> None:
     assert SERVICES["hard"]["image"] == f"hard:{__version__}"
 
 
-def test_it_runs_as_nobody_special_with_nothing_to_write_but_its_state() -> None:
+def test_it_runs_without_privileges_and_may_write_only_its_state() -> None:
     assert instructions("USER") == ["10001:10001"]
     hard = SERVICES["hard"]
     assert (hard["read_only"], hard["cap_drop"], hard["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
@@ -74,7 +74,7 @@ def test_it_runs_as_nobody_special_with_nothing_to_write_but_its_state() -> None
     assert volume.split(":")[1] == environment()["STATE_DIRECTORY"] == instructions("VOLUME")[0]
 
 
-def test_a_stop_has_more_time_than_the_daemon_takes() -> None:
+def test_the_runtime_waits_longer_than_a_stop_takes() -> None:
     from hard.daemon.daemon import SHUTDOWN_MARGIN_S
 
     assert (
@@ -108,7 +108,7 @@ def test_only_the_broker_is_open_to_the_network() -> None:
     assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
 
 
-def test_the_images_commands_are_commands() -> None:
+def test_the_image_runs_commands_that_exist() -> None:
     entry, (check, run) = json.loads(instructions("ENTRYPOINT")[0]), map(json.loads, instructions("CMD"))
     assert entry == check[:1] == ["hard"]
     assert cli.parser().parse_args(check[1:]).command == "health"

@@ -40,7 +40,7 @@ def test_there_are_four_dashboards() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_dashboard_asks_for_data_source_and_instance(file: Path) -> None:
+def test_a_dashboard_has_variables_for_data_source_and_instance(file: Path) -> None:
     read = json.loads(file.read_text())
     assert (read["uid"], read["tags"]) == (file.stem, ["hard"])
     assert {v["name"]: v["type"] for v in read["templating"]["list"]} == {
@@ -94,7 +94,7 @@ def test_panels_lie_side_by_side(file: Path) -> None:
         taken |= cells
 
 
-def test_every_metric_is_on_a_dashboard_or_of_no_use_there() -> None:
+def test_every_metric_is_on_a_dashboard_but_those_listed() -> None:
     text = "".join(file.read_text() for file in FILES)
     names = set(re.findall(r"^# TYPE (hard_\w+)", exposition(), flags=re.M))
     unseen = {name for name in names if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", text)}
@@ -136,7 +136,7 @@ def looked_at(expression: str) -> str:
 
 
 @pytest.mark.slow
-def test_every_panel_and_every_alert_sees_a_live_daemon(
+def test_every_panel_and_every_alert_has_data_from_a_live_daemon(
     mosquitto: Mosquitto, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     drawing = pytestconfig.getoption("--draw")
@@ -206,6 +206,6 @@ def down(prometheus: Prometheus) -> str:
     return str(next(rule["state"] for rule in prometheus.rules() if rule["name"] == "HardDown"))
 
 
-def test_a_threshold_is_taken_off() -> None:
+def test_a_threshold_is_removed_from_a_query() -> None:
     assert looked_at('up{job="hard"} == 0 or absent(up{job="hard"})') == 'up{job="hard"} or absent(up{job="hard"})'
     assert looked_at("a > 0.5\nand b > 5000\n") == "a\nand b\n"

@@ -65,7 +65,7 @@ def test_as_it_ships_the_settings_file_changes_nothing() -> None:
     assert load(DEPLOY / "hard.toml").model_dump() == Settings().model_dump()
 
 
-def test_the_versions_fit_what_the_package_asks_for() -> None:
+def test_the_pinned_versions_satisfy_the_package() -> None:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
@@ -103,7 +103,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         (("--wheel", "/nowhere.whl"), "/nowhere.whl is not there"),
     ],
 )
-def test_what_makes_no_sense_is_refused(tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
+def test_options_that_contradict_are_refused(tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
     done = install(*options, root=tmp_path, check=False)
     assert done.returncode == 1
     assert sentence in done.stderr
@@ -158,7 +158,7 @@ def test_an_upgrade_by_a_wheel_keeps_settings_and_state_and_gives_an_instance_it
 
 
 @pytest.mark.slow
-def test_an_upgrade_that_fails_leaves_the_version_that_runs(installed: Path, tmp_path: Path) -> None:
+def test_a_failed_upgrade_keeps_the_version_that_runs(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "broken-1-py3-none-any.whl").touch()
     program = installed / "opt/hard/bin/hard"
     before = program.stat()
@@ -168,7 +168,7 @@ def test_an_upgrade_that_fails_leaves_the_version_that_runs(installed: Path, tmp
 
 
 @pytest.mark.slow
-def test_uninstalled_settings_and_state_stay_and_a_purge_takes_all(installed: Path) -> None:
+def test_uninstall_keeps_settings_and_state_and_purge_removes_them(installed: Path) -> None:
     (installed / "var/lib/hard").mkdir(parents=True, exist_ok=True)
     copy = installed.parent / "copy"
     shutil.copytree(installed, copy, symlinks=True)

@@ -51,10 +51,10 @@ def test_each_role_reads_its_own_and_nothing_else(guarded: Mosquitto, role: str)
         assert {topic for topic, _ in client.came} == allowed
 
 
-def test_nobody_gets_in_without_tls_and_a_password(guarded: Mosquitto) -> None:
+def test_a_client_needs_tls_and_a_password(guarded: Mosquitto) -> None:
     with Client(guarded, "reader", "wrong") as client:
         assert client.answer.is_failure
-    with Client(guarded, "stranger") as client:
+    with Client(guarded, "unknown-user") as client:
         assert client.answer.is_failure
     plain = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
     answers: list[Any] = []
@@ -96,7 +96,7 @@ def test_hard_labels_through_it(guarded: Mosquitto) -> None:
         assert "WARNING" not in running.log
 
 
-def test_home_assistant_is_let_in_by_the_lines_kept_for_it(guarded: Mosquitto) -> None:
+def test_home_assistant_may_connect_with_the_lines_for_it(guarded: Mosquitto) -> None:
     guarded.stop()
     rights, passwords_ = guarded.folder / "hard.acl", guarded.folder / "hard.passwords"
     text, n = re.subn(r"^#(?=user |topic )", "", rights.read_text(), flags=re.M)
@@ -152,7 +152,7 @@ def ended(client: Client) -> bool:
 
 
 @pytest.mark.slow
-def test_what_the_defaults_lose_is_kept(guarded: Mosquitto) -> None:
+def test_messages_that_the_defaults_lose_are_kept(guarded: Mosquitto) -> None:
     messages = 3000
     assert offline(guarded, messages) == messages
     kept = ("persistence", "autosave", "max_", "persistent")
@@ -167,7 +167,7 @@ def test_what_the_defaults_lose_is_kept(guarded: Mosquitto) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_broker_has_saved_what_is_older_than_the_interval(guarded: Mosquitto) -> None:
+def test_a_killed_broker_keeps_what_is_older_than_the_save_interval(guarded: Mosquitto) -> None:
     with Client(guarded, "observer") as client:
         client.client.publish("hard/status", b"online", qos=1, retain=True).wait_for_publish(15)
     store = guarded.folder / "mosquitto.db"
@@ -179,7 +179,7 @@ def test_a_killed_broker_has_saved_what_is_older_than_the_interval(guarded: Mosq
         eventually(lambda: client.came == [("hard/status", b"online")])
 
 
-def test_the_written_commands_make_certificates_that_hold(guarded: Mosquitto, tmp_path: Path) -> None:
+def test_the_documented_commands_make_valid_certificates(guarded: Mosquitto, tmp_path: Path) -> None:
     """The README's own lines, run as they stand, make a chain that strict checks accept and mosquitto serves."""
     commands = re.findall(r"```sh\n(openssl.*?)```", (DEPLOY / "README.md").read_text(), flags=re.S)[0]
     folder = tmp_path / "authority"

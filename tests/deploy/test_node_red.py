@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from support.daemon import FIELDS, daemon
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
-from hard.commands.processes import free_port
+from hard.commands.processes import Process, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = ROOT / "deploy" / "node-red" / "flow.json"
@@ -52,52 +48,21 @@ def node_folder(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-class Process:
-    """A process whose lines are kept."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process, self.lines = process, list[str]()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-
-    def end(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(10)
-        self._reader.join(10)
-        assert self.process.stdout
-        self.process.stdout.close()
+def node(*command: str | Path, folder: Path, log_file: Path) -> Process:
+    return Process(
+        "node", ["node", *map(str, command)], log_file, environment={"NODE_PATH": str(folder / "node_modules")},
+        cwd=folder,
+    )  # fmt: skip
 
 
-@contextlib.contextmanager
-def started(*command: str | Path, folder: Path) -> Iterator[Process]:
-    own = {**os.environ, "NODE_PATH": str(folder / "node_modules")}
-    process = Process(
-        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=own)
-    )
-    try:
-        yield process
-    finally:
-        process.end()
+def complete_lines(process: Process) -> list[str]:
+    return process.log.split("\n")[:-1]
 
 
-@contextlib.contextmanager
-def walker(mosquitto: Mosquitto, activity: str) -> Iterator[None]:
-    """One simulated wearer, `sim-1`, who does nothing else."""
+def wearer(mosquitto: Mosquitto, activity: str, folder: Path) -> Process:
+    """One simulated wearer, `sim-1`, with one activity."""
     command = [sys.executable, "-m", "hard", "simulate", "--broker", mosquitto.url, "--devices", "1"]
-    process = subprocess.Popen([*command, "--one-activity", activity], cwd=ROOT, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+    return Process("the wearer", [*command, "--one-activity", activity], folder / "simulate.log", cwd=ROOT)
 
 
 def imported(port: int) -> list[dict[str, Any]]:
@@ -109,52 +74,54 @@ def imported(port: int) -> list[dict[str, Any]]:
     return flow
 
 
-def test_the_flow_in_node_red_tells_who_is_active(mosquitto: Mosquitto, node_folder: Path, tmp_path: Path) -> None:
+def test_the_flow_in_node_red_says_which_device_is_active(
+    mosquitto: Mosquitto, node_folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "flow.json").write_text(json.dumps(imported(mosquitto.port)))
     (tmp_path / "settings.js").write_text(
         f"module.exports = {{ flowFile: 'flow.json', uiHost: '127.0.0.1', uiPort: {free_port()}, "
         "credentialSecret: 'test', telemetry: { enabled: false } };"
     )
-    red = ["node", node_folder / "node_modules/node-red/red.js", "--userDir", tmp_path, "-s", tmp_path / "settings.js"]
+    red = [node_folder / "node_modules/node-red/red.js", "--userDir", tmp_path, "-s", tmp_path / "settings.js"]
 
-    def told() -> list[bool]:
+    def active() -> list[bool]:
         return [json.loads(payload)["active"] for topic, payload in listener.all if topic == "active/sim-1"]
 
     with (
         Listener(mosquitto) as listener,
         daemon(mosquitto.port, "ingest.silent_after_s=3") as running,
-        started(*red, folder=node_folder) as node_red,
+        node(*red, folder=node_folder, log_file=tmp_path / "node.log") as node_red,
     ):
         running.ready()
-        eventually(lambda: any("Connected to broker" in line for line in node_red.lines), 180)
-        with walker(mosquitto, "Walking"):
-            eventually(lambda: told() == [True], 60)
+        eventually(lambda: "Connected to broker" in node_red.log, 180)
+        with wearer(mosquitto, "Walking", tmp_path):
+            eventually(lambda: active() == [True], 60)
         message = json.loads(listener.last["active/sim-1"])
         assert message == {"device": "sim-1", "active": True, "label": message["label"]}
-        eventually(lambda: told() == [True, False])
+        eventually(lambda: active() == [True, False])
         assert json.loads(listener.last["active/sim-1"])["label"] == "unknown"
-        with walker(mosquitto, "Jogging"):
-            eventually(lambda: told() == [True, False, True], 60)
-            running.stop(signal.SIGKILL)  # its last will speaks
-            eventually(lambda: told() == [True, False, True, False])
-        assert not [line for line in node_red.lines if "[error]" in line], node_red.lines
+        with wearer(mosquitto, "Jogging", tmp_path):
+            eventually(lambda: active() == [True, False, True], 60)
+            running.stop(signal.SIGKILL)  # its last will says offline
+            eventually(lambda: active() == [True, False, True, False])
+        assert "[error]" not in node_red.log
 
 
 @pytest.mark.parametrize("version", ["4", "5"])
-def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path, version: str) -> None:
-    # A module is looked for from where it lies, not from where it is started.
+def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path, tmp_path: Path, version: str) -> None:
+    # Node looks for modules beside the script, not in the working directory.
     script = shutil.copy(Path(__file__).parents[1] / "support" / "subscriber.mjs", node_folder / "subscriber.mjs")
 
     def messages(end: str) -> list[dict[str, Any]]:
-        seen = [json.loads(line) for line in subscriber.lines]
+        seen = [json.loads(line) for line in complete_lines(subscriber)]
         return [message for message in seen if message["topic"].endswith(end)]
 
     with (
         daemon(mosquitto.port) as running,
-        started("node", script, mosquitto.url, version, folder=node_folder) as subscriber,
+        node(script, mosquitto.url, version, folder=node_folder, log_file=tmp_path / "node.log") as subscriber,
     ):
         running.ready()
-        with walker(mosquitto, "Sitting"):
+        with wearer(mosquitto, "Sitting", tmp_path):
             eventually(lambda: len(messages("/activity")) >= 2 and messages("/state"), 60)
         label = messages("/activity")[0]
         assert (label["topic"], label["qos"], label["retain"]) == ("hard/sim-1/activity", 1, False)
@@ -163,7 +130,7 @@ def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path,
         assert messages("hard/status")[0]["payload"] == "online"
 
 
-def test_the_flow_holds_no_secret_and_its_wires_lead_somewhere() -> None:
+def test_the_flow_has_no_secret_and_every_wire_ends_at_a_node() -> None:
     flow = json.loads(FLOW.read_text())
     ids = {node["id"] for node in flow}
     assert {wired for node in flow for wires in node.get("wires", []) for wired in wires} <= ids

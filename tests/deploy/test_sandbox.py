@@ -67,7 +67,7 @@ def test_the_filter_is_read_as_systemd_reads_it() -> None:
 
 
 @pytest.mark.slow
-def test_the_sandbox_is_one(sandbox: Sandbox) -> None:
+def test_the_sandbox_confines(sandbox: Sandbox) -> None:
     done = subprocess.run(
         sandbox.command("/opt/hard/bin/python", "-c", PROBE), check=False, capture_output=True, text=True, timeout=60
     )

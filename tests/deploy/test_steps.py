@@ -1,4 +1,4 @@
-"""What an operator is told to type: every command of ours takes these options, every file is there."""
+"""The commands in deploy/*.md: our commands accept the options, and every file exists."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def words(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_of_ours_take_what_is_written(document: Path, tmp_path: Path) -> None:
+def test_documented_commands_are_accepted(document: Path, tmp_path: Path) -> None:
     for line in lines(document):
         command = words(line)
         if command[0] == "/opt/hard/bin/hard":
@@ -38,17 +38,17 @@ def test_commands_of_ours_take_what_is_written(document: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_that_are_named_are_there(document: Path) -> None:
+def test_named_files_exist(document: Path) -> None:
     for line in lines(document):
         for word in words(line):
             if word.startswith("deploy/") and "secrets" not in word:
                 assert list(ROOT.glob(word.removesuffix("/."))), (line, word)
 
 
-def test_the_steps_are_found() -> None:
-    ours = [words(line)[0] for document in DOCUMENTS for line in lines(document)]
-    assert ours.count("/opt/hard/bin/hard") >= 3
-    assert ours.count("deploy/install.sh") >= 1
+def test_the_documents_have_commands() -> None:
+    commands = [words(line)[0] for document in DOCUMENTS for line in lines(document)]
+    assert commands.count("/opt/hard/bin/hard") >= 3
+    assert commands.count("deploy/install.sh") >= 1
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_steps_are_found() -> None:
         (("--uninstall",), ["disable --now hard.service", "stop hard@*.service", "daemon-reload"]),
     ],
 )
-def test_where_systemd_runs_it_is_told(options: tuple[str, ...], calls: list[str]) -> None:
+def test_where_systemd_runs_the_units_are_reloaded_and_started(options: tuple[str, ...], calls: list[str]) -> None:
     """A dry run where /run/systemd/system is, as on a machine that systemd booted."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:

@@ -1,4 +1,4 @@
-"""The units, by systemd's own judgement, and against the settings that they run with."""
+"""The units: checked by systemd-analyze, and compared with the settings that they run with."""
 
 from __future__ import annotations
 
@@ -38,34 +38,32 @@ def copies(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def said(*command: str | Path) -> tuple[int, str]:
+def run(*command: str | Path) -> tuple[int, str]:
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stderr
 
 
-def test_systemd_understands_both_units(analyze: str, copies: Path) -> None:
-    assert said(analyze, "verify", *(copies / name for name in NAMES)) == (0, "")
+def test_systemd_verifies_both_units(analyze: str, copies: Path) -> None:
+    assert run(analyze, "verify", *(copies / name for name in NAMES)) == (0, "")
 
 
-def test_verify_would_have_complained(analyze: str, copies: Path) -> None:
+def test_verify_reports_a_wrong_value(analyze: str, copies: Path) -> None:
     unit = copies / "hard.service"
     unit.write_text(unit.read_text().replace("WatchdogSec=60", "WatchdogSec=soon"))
-    assert "ignoring: soon" in said(analyze, "verify", unit)[1]
+    assert "ignoring: soon" in run(analyze, "verify", unit)[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_little_exposed(analyze: str, copies: Path, name: str) -> None:
-    code, error = said(
-        analyze, "security", "--no-pager", "--offline=true", f"--threshold={MOST_EXPOSED}", copies / name
-    )
+    code, error = run(analyze, "security", "--no-pager", "--offline=true", f"--threshold={MOST_EXPOSED}", copies / name)
     assert (code, error) == (0, "")
 
 
-def test_the_threshold_can_be_exceeded(analyze: str, copies: Path) -> None:
+def test_a_unit_with_less_protection_exceeds_the_threshold(analyze: str, copies: Path) -> None:
     unit = copies / "hard.service"
     unit.write_text(unit.read_text().replace("CapabilityBoundingSet=\n", "").replace("PrivateUsers=yes\n", ""))
     command = (analyze, "security", "--no-pager", "--offline=true", f"--threshold={MOST_EXPOSED}", unit)
-    assert said(*command)[0] == 1
+    assert run(*command)[0] == 1
 
 
 def test_the_template_is_the_unit_but_for_the_instances_own_names() -> None:
@@ -83,13 +81,13 @@ def test_the_template_is_the_unit_but_for_the_instances_own_names() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stop_has_more_time_than_the_daemon_takes(name: str) -> None:
+def test_systemd_waits_longer_than_a_stop_takes(name: str) -> None:
     assert [float(v) for v in of(name, "TimeoutStopSec")] == [pytest.approx(30)]
     assert Settings().grace_s + SHUTDOWN_MARGIN_S <= 30
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stuck_stage_ends_the_process_before_systemd_must(name: str) -> None:
+def test_the_daemon_ends_itself_when_stuck_before_systemd_kills_it(name: str) -> None:
     (interval_s,) = of(name, "WatchdogSec")
     assert float(interval_s) >= Settings().stuck_after_s + Settings().grace_s + SHUTDOWN_MARGIN_S
 
@@ -102,6 +100,6 @@ def test_every_credential_has_an_empty_default_so_that_it_may_be_missing(name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_numpy_asks_for_is_refused_and_not_punished(name: str) -> None:
+def test_a_system_call_that_is_not_allowed_fails_and_does_not_kill(name: str) -> None:
     assert of(name, "SystemCallErrorNumber") == ["EPERM"]
     assert of(name, "MemoryDenyWriteExecute") == []  # breaks torch

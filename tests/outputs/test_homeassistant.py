@@ -1,4 +1,4 @@
-"""Home Assistant's discovery: payloads by its documented schema, templates as it renders them, and devices' lives."""
+"""Home Assistant's discovery: payloads by its documented schema, rendered templates, devices that come and go."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_payload_has_the_documented_keys_and_types(prefix: str, device: str) -
     assert config["device"]["name"] == device
 
 
-def test_names_that_home_assistant_would_not_take_stay_apart() -> None:
+def test_names_that_home_assistant_does_not_accept_stay_distinct() -> None:
     retained = Retained()
     for device in ("belt 7", "belt_7", "belt.7", "belt-7"):
         retained.discovery.live(device)
@@ -132,7 +132,7 @@ def rendered(component: str, payload: dict[str, Any]) -> str:
     return str(environment.from_string(template).render(value_json=payload))
 
 
-def test_the_templates_give_what_the_sensors_take() -> None:
+def test_the_templates_render_what_the_sensors_accept() -> None:
     assert rendered("activity", {"label": "Walking"}) == "Walking"
     assert rendered("activity", {"label": "unknown"}) == "None"  # which Home Assistant shows as `unknown`
     assert rendered("confidence", {"confidence": 0.97345}) == "97.3"
@@ -140,7 +140,7 @@ def test_the_templates_give_what_the_sensors_take() -> None:
     assert datetime.fromisoformat(seen) == datetime(2023, 11, 14, 22, 14, tzinfo=UTC)
 
 
-def test_a_device_appears_falls_silent_returns_and_goes() -> None:
+def test_a_device_is_announced_becomes_unavailable_returns_and_is_removed() -> None:
     retained = Retained()
     discovery, availability = retained.discovery, "hard/a/availability"
     discovery.live("a")
@@ -156,7 +156,7 @@ def test_a_device_appears_falls_silent_returns_and_goes() -> None:
     assert retained.again() == []
 
 
-def test_everyone_is_announced_again_on_birth_on_a_new_connection_and_for_another_model() -> None:
+def test_all_devices_are_announced_again_on_birth_on_a_new_connection_and_for_another_model() -> None:
     retained = Retained()
     retained.discovery.live("a")
     retained.discovery.silent("a")
@@ -174,7 +174,7 @@ def test_everyone_is_announced_again_on_birth_on_a_new_connection_and_for_anothe
     assert len(retained.sent) == 4
 
 
-def test_a_fleet_is_announced_by_and_by() -> None:
+def test_many_devices_are_announced_over_several_ticks() -> None:
     retained = Retained()
     retained.again()
     for i in range(250):
@@ -194,7 +194,9 @@ def test_off_by_default(mosquitto: Mosquitto) -> None:
 
 
 @pytest.mark.slow
-def test_through_a_broker_that_forgets_and_a_home_assistant_that_restarts(mosquitto: Mosquitto) -> None:
+def test_devices_return_after_a_broker_without_persistence_and_a_restarted_home_assistant(
+    mosquitto: Mosquitto,
+) -> None:
     overrides = ("publish.homeassistant=true", "ingest.silent_after_s=5", "ingest.forget_after_s=16")
     with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides) as running:
         running.ready()
@@ -229,7 +231,9 @@ def test_through_a_broker_that_forgets_and_a_home_assistant_that_restarts(mosqui
 
 
 @pytest.mark.slow
-def test_a_device_that_went_while_the_daemon_was_dead_does_not_stay(mosquitto: Mosquitto, tmp_path: Path) -> None:
+def test_a_device_that_fell_silent_while_the_daemon_was_down_becomes_unavailable(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
     overrides = ("publish.homeassistant=true", "ingest.silent_after_s=3", "mqtt.client_id=stable")
     journal = ("state.durability=journal", f"state.dir={tmp_path / 'state'}")
     with Listener(mosquitto) as listener:

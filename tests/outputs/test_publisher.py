@@ -1,4 +1,4 @@
-"""Predictions and devices' lives → retained states: none stays as if it were live."""
+"""Predictions and device events → retained states: none outlives what its device sends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.retained: dict[str, bytes] = {}
-        self.lives: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
         callbacks = PublishCallbacks(lambda *_: None, lambda _: None, lambda *_: None)
         self.known = set("abcdef")
         self.publisher = Publisher(
@@ -36,13 +36,13 @@ class Broker:
             self.retained.pop(outgoing.topic, None)
 
     def live(self, device: str) -> None:
-        self.lives.append(("live", device))
+        self.events.append(("live", device))
 
     def silent(self, device: str) -> None:
-        self.lives.append(("silent", device))
+        self.events.append(("silent", device))
 
     def forgotten(self, device: str) -> None:
-        self.lives.append(("forgotten", device))
+        self.events.append(("forgotten", device))
 
     def label(self, device: str, received_at: float, label: str = "Walking", *, replayed: bool = False) -> None:
         still = np.zeros((80, 3), np.float32)
@@ -60,7 +60,7 @@ class Broker:
         return json.loads(payload)["label"] if payload else None
 
 
-def test_a_window_that_waited_while_its_device_went_changes_no_state() -> None:
+def test_a_late_window_of_a_silent_or_forgotten_device_changes_no_state() -> None:
     broker = Broker()
     broker.label("a", 1.0)
     assert broker.state("a") == "Walking"
@@ -73,10 +73,10 @@ def test_a_window_that_waited_while_its_device_went_changes_no_state() -> None:
     broker.known.add("a")  # it is back
     broker.label("a", 9.5, "Sitting")
     assert broker.state("a") == "Sitting"
-    assert broker.lives == [("live", "a"), ("silent", "a"), ("forgotten", "a"), ("live", "a")]
+    assert broker.events == [("live", "a"), ("silent", "a"), ("forgotten", "a"), ("live", "a")]
 
 
-def test_a_silent_device_of_an_earlier_process_becomes_unknown_too() -> None:
+def test_a_silent_device_of_an_earlier_process_becomes_unknown() -> None:
     broker = Broker()
     broker.retained["hard/a/state"] = b'{"label": "Walking", "since": 1, "confidence": 0.9}'
     broker.event("a", "silent", 5.0)
@@ -99,7 +99,7 @@ def test_states_are_sent_again_after_a_new_connection() -> None:
     assert set(kept) == {"hard/a/state", "hard/b/state"}
 
 
-def test_a_replayed_window_has_no_time_of_this_process() -> None:
+def test_a_replayed_window_sets_the_state_whatever_its_time_of_receipt() -> None:
     broker = Broker()
     broker.event("a", "silent", 5.0)
     broker.label("a", 1.0, replayed=True)
@@ -111,20 +111,20 @@ def test_a_replayed_window_has_no_time_of_this_process() -> None:
         st.tuples(st.sampled_from("abcdef"), st.sampled_from(["label", "late", "silent", "forgotten"])), max_size=60
     )
 )
-def test_what_is_retained_is_of_devices_that_were_heard_since(steps: list[tuple[str, str]]) -> None:
-    broker, heard = Broker(), dict[str, str]()
+def test_only_devices_that_were_not_forgotten_have_a_retained_state(steps: list[tuple[str, str]]) -> None:
+    broker, expected = Broker(), dict[str, str]()
     for now, (device, step) in enumerate(steps, 1):
         if step == "label":
             broker.known.add(device)
             broker.label(device, float(now))
-            heard[device] = "Walking"
+            expected[device] = "Walking"
         elif step == "late":
             broker.label(device, 0.5)
-            if device in broker.known and device not in heard:
-                heard[device] = "Walking"  # the first word of it
+            if device in broker.known and device not in expected:
+                expected[device] = "Walking"  # its first label
         else:
             broker.event(device, step, float(now))
-            heard[device] = "unknown"
+            expected[device] = "unknown"
             if step == "forgotten":
-                del heard[device]
-    assert {topic.split("/")[1]: broker.state(topic.split("/")[1]) for topic in broker.retained} == heard
+                del expected[device]
+    assert {topic.split("/")[1]: broker.state(topic.split("/")[1]) for topic in broker.retained} == expected

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hard.commands.processes import free_port
+from hard.commands.processes import Process, free_port, wait_until
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
@@ -29,45 +27,31 @@ def installed(name: str) -> str:
     return executable
 
 
-class Prometheus:
-    """A context manager: scrapes `targets` each second under the shipped job, rules and alerts included."""
+class Prometheus(Process):
+    """Scrapes `targets` each second under the shipped job, rules and alerts included."""
 
     def __init__(self, folder: Path, targets: list[str]) -> None:
-        self._executable, self._folder = installed("prometheus"), folder
         self.url = f"http://127.0.0.1:{free_port()}"
         config = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(SHIPPED / name) for name in config["rule_files"]]
         config["scrape_configs"][0]["static_configs"] = [{"targets": targets}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        command = [
+            installed("prometheus"), f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address={self.url.removeprefix('http://')}",
+        ]  # fmt: skip
+        super().__init__("Prometheus", command, folder / "prometheus.log")
 
-    def __enter__(self) -> Prometheus:
-        with (self._folder / "prometheus.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    self._executable,
-                    f"--config.file={self._folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={self._folder / 'tsdb'}",
-                    f"--web.listen-address={self.url.removeprefix('http://')}",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        until = time.monotonic() + 120
-        while time.monotonic() < until and self._process.poll() is None:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
-                return self
-            time.sleep(0.1)
-        self.__exit__()
-        pytest.fail(f"Prometheus did not start: {(self._folder / 'prometheus.log').read_text()[-800:]}")
+    def start(self) -> None:
+        """Returns when it is ready."""
+        super().start()
+        wait_until(self._is_ready, "Prometheus is not ready", 120, self.check)
 
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
+            return True
+        return False
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series of `expression` now, each with `metric` and `value`. Raises ValueError where it can't be read."""
