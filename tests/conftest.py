@@ -1,4 +1,4 @@
-"""What several rooms' tests share: a real broker, and the recordings where they exist."""
+"""Fixtures that several packages' tests share: a real broker, and the recordings where they exist."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from support.mosquitto import Mosquitto
 
 from hard.errors import UsageError
 
-# Machines that build and test are shared and slow by turns: how long an example takes says nothing.
+# The machines that test are shared and sometimes slow, so there is no time limit for an example.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The same examples each time: a change is judged by what it changes. `--hypothesis-profile=search` seeks others.
+# The same examples each time, so that a failure comes from the change. `--hypothesis-profile=search` tries others.
 settings.register_profile("hard", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("hard")
 

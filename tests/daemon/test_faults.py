@@ -75,7 +75,7 @@ def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None
     [
         "import hard.pipeline.window_queue as p\np.WindowQueue.take = lambda *_: 1 / 0",
         "import hard.pipeline.window_queue as p\np.WindowQueue.put = lambda *_: 1 / 0",
-        "import hard.mqtt.acks as r\nr.Acks.came = lambda *_: 1 / 0",
+        "import hard.mqtt.acks as r\nr.Acks.received = lambda *_: 1 / 0",
     ],
     ids=["label", "assemble", "network"],
 )

@@ -14,7 +14,7 @@ import pytest
 from support.daemon import Running, batch, daemon, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
-from support.notify_socket import Systemd
+from support.notify_socket import NotifySocket
 
 from hard.commands.processes import free_port
 from hard.daemon import systemd
@@ -26,15 +26,15 @@ STUCK_LABEL += "lambda *_: threading.Event().wait()"
 @contextmanager
 def service(
     port: int, folder: Path, *overrides: str, interval_s: int = 0, code: str | None = None
-) -> Iterator[tuple[Systemd, Running]]:
+) -> Iterator[tuple[NotifySocket, Running]]:
     """A daemon as systemd would start it, with WatchdogSec=`interval_s`."""
     watchdog = {"WATCHDOG_USEC": str(interval_s * 1_000_000)} if interval_s else {}
     environment = {"NOTIFY_SOCKET": str(folder / "notify"), **watchdog}
     with (
-        Systemd(folder / "notify") as heard,
+        NotifySocket(folder / "notify") as notify,
         daemon(port, *overrides, code=code, **environment) as running,
     ):
-        yield heard, running
+        yield notify, running
 
 
 def send(listener: Listener, seconds: range) -> None:
@@ -44,31 +44,31 @@ def send(listener: Listener, seconds: range) -> None:
 
 
 def test_ready_then_status_with_rates_then_stopping(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    with service(mosquitto.port, tmp_path) as (heard, running):
-        eventually(lambda: heard.heard, 120)
-        assert heard.heard[0] == "READY=1"
+    with service(mosquitto.port, tmp_path) as (notify, running):
+        eventually(lambda: notify.notifications, 120)
+        assert notify.notifications[0] == "READY=1"
         running.ready()
-        eventually(heard.statuses)
-        assert heard.statuses()[0] == "subscribed; 0.0 messages/s, 0.0 labels/s, 0 of 0 devices active"
+        eventually(notify.statuses)
+        assert notify.statuses()[0] == "subscribed; 0.0 messages/s, 0.0 labels/s, 0 of 0 devices active"
         assert running.stop() == 0
         # grace_s and the margin beyond it
-        eventually(lambda: heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000")
-        assert heard.fed() == 0  # the unit has no WatchdogSec
+        eventually(lambda: notify.notifications[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000")
+        assert notify.watchdog_count() == 0  # the unit has no WatchdogSec
 
 
 @pytest.mark.slow
 def test_keep_alives_go_on_at_rest_and_without_a_broker(mosquitto: Mosquitto, tmp_path: Path) -> None:
     interval_s = 3
-    with service(mosquitto.port, tmp_path, interval_s=interval_s) as (heard, running):
-        eventually(lambda: heard.fed() >= 3, 120)
+    with service(mosquitto.port, tmp_path, interval_s=interval_s) as (notify, running):
+        eventually(lambda: notify.watchdog_count() >= 3, 120)
         mosquitto.stop(kill=True)
-        eventually(lambda: "no connection" in heard.statuses()[-1])
-        assert heard.statuses()[-1].startswith(f"no connection to the broker at 127.0.0.1:{mosquitto.port}; ")
-        before = heard.fed()
-        eventually(lambda: heard.fed() >= before + 3 * interval_s)  # a tick a second feeds it each time
+        eventually(lambda: "no connection" in notify.statuses()[-1])
+        assert notify.statuses()[-1].startswith(f"no connection to the broker at 127.0.0.1:{mosquitto.port}; ")
+        before = notify.watchdog_count()
+        eventually(lambda: notify.watchdog_count() >= before + 3 * interval_s)  # a tick a second feeds it each time
         assert running.process.poll() is None
         mosquitto.start()
-        eventually(lambda: heard.statuses()[-1].startswith("subscribed; "))
+        eventually(lambda: notify.statuses()[-1].startswith("subscribed; "))
         assert running.stop() == 0
 
 
@@ -78,17 +78,17 @@ def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_proces
 ) -> None:
     with (
         Listener(mosquitto) as listener,
-        service(mosquitto.port, tmp_path, "grace_s=0", interval_s=9, code=STUCK_LABEL) as (heard, running),
+        service(mosquitto.port, tmp_path, "grace_s=0", interval_s=9, code=STUCK_LABEL) as (notify, running),
     ):
         running.ready()
         send(listener, range(6))
         eventually(lambda: running.metrics()['hard_stage_stalled_seconds{stage="label"}'] > 0)
-        eventually(lambda: any("label makes no progress since" in s for s in heard.statuses()))
+        eventually(lambda: any("label makes no progress since" in s for s in notify.statuses()))
         assert running.process.wait(120) == 1  # after WatchdogSec, which is less than stuck_after_s
         eventually(lambda: "the label thread is stuck" in running.log)
-        eventually(lambda: heard.heard[-1].startswith("STOPPING=1"))
-        last_fed = len(heard.heard) - heard.heard[::-1].index("WATCHDOG=1")
-        since_s = re.findall(r"label makes no progress since (\d+) s", "\n".join(heard.heard[last_fed:]))
+        eventually(lambda: notify.notifications[-1].startswith("STOPPING=1"))
+        last_fed = len(notify.notifications) - notify.notifications[::-1].index("WATCHDOG=1")
+        since_s = re.findall(r"label makes no progress since (\d+) s", "\n".join(notify.notifications[last_fed:]))
         assert max(map(int, since_s)) >= 9
         assert labels(listener, "a") == []
 
@@ -106,7 +106,7 @@ def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_proces
             "network",
             "import threading\nfrom hard.daemon import daemon\nfrom hard.mqtt.acks import Acks\n"
             "daemon.SHUTDOWN_MARGIN_S = 2\n"
-            "Acks.came = lambda *_: threading.Event().wait()",
+            "Acks.received = lambda *_: threading.Event().wait()",
         ),
     ],
 )
@@ -143,24 +143,24 @@ def test_a_reload_is_notified_and_a_stop_then_asks_for_the_new_time(mosquitto: M
     config = tmp_path / "hard.toml"
     config.write_text("")
     code = f"import sys\nsys.argv += ['--config', {str(config)!r}]"
-    with service(mosquitto.port, tmp_path, code=code) as (heard, running):
+    with service(mosquitto.port, tmp_path, code=code) as (notify, running):
         running.ready()
         config.write_text("grace_s = 50")
         running.process.send_signal(signal.SIGHUP)
-        eventually(lambda: heard.heard.count("READY=1") == 2)
-        assert [word for word in heard.heard if word.startswith("RELOADING=1\nMONOTONIC_USEC=")]
+        eventually(lambda: notify.notifications.count("READY=1") == 2)
+        assert [word for word in notify.notifications if word.startswith("RELOADING=1\nMONOTONIC_USEC=")]
         assert running.stop() == 0
-        eventually(lambda: heard.heard[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000")
+        eventually(lambda: notify.notifications[-1] == "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000")
 
 
 def test_a_reload_is_notified_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    with Systemd(tmp_path / "notify") as heard:
+    with NotifySocket(tmp_path / "notify") as notify:
         systemd.reloading()
         systemd.ready()
-        eventually(lambda: len(heard.heard) == 2)
-    state, when = heard.heard[0].split("\n")
-    assert (state, heard.heard[1]) == ("RELOADING=1", "READY=1")
+        eventually(lambda: len(notify.notifications) == 2)
+    state, when = notify.notifications[0].split("\n")
+    assert (state, notify.notifications[1]) == ("RELOADING=1", "READY=1")
     assert 0 < int(when.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
@@ -174,14 +174,14 @@ def test_keep_alives_come_four_times_an_interval_and_without_a_watchdog_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    with Systemd(tmp_path / "notify") as heard:
+    with NotifySocket(tmp_path / "notify") as notify:
         with_watchdog, without = systemd.Notifier(8.0), systemd.Notifier(None)
         for now in range(11):
             without.keep_alive(now)
             with_watchdog.keep_alive(now)
         systemd.status("the end")
-        eventually(heard.statuses)
-        assert heard.heard == [*["WATCHDOG=1"] * 6, "STATUS=the end"]
+        eventually(notify.statuses)
+        assert notify.notifications == [*["WATCHDOG=1"] * 6, "STATUS=the end"]
 
 
 def test_a_status_line_is_due_at_once_on_a_new_topic_and_else_at_a_limited_rate() -> None:

@@ -16,7 +16,7 @@ from support.daemon import ROOT, Running, batch
 from support.guarded import Client
 from support.listener import eventually
 from support.mosquitto import Mosquitto
-from support.notify_socket import Systemd
+from support.notify_socket import NotifySocket
 from support.sandbox import Sandbox
 from support.seccomp import allowed
 
@@ -99,7 +99,7 @@ def test_the_daemon_labels_inside_the_units_sandbox(guarded: Mosquitto, installe
     settings.write_text(f"{here}\n[metrics]\nport = 0\n")
     try:
         with (
-            Systemd(sandbox.notify / "notify") as heard,
+            NotifySocket(sandbox.notify / "notify") as notify,
             Client(guarded, "reader") as reader,
             Client(guarded, "belt-7") as sensor,
         ):
@@ -111,8 +111,8 @@ def test_the_daemon_labels_inside_the_units_sandbox(guarded: Mosquitto, installe
                 for second in range(6):
                     sensor.publish("sensors/belt-7/accel", batch(start + second))
                 eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3)
-                eventually(lambda: any(status.startswith("subscribed") for status in heard.statuses()))
-                assert heard.heard[0] == "READY=1"
+                eventually(lambda: any(status.startswith("subscribed") for status in notify.statuses()))
+                assert notify.notifications[0] == "READY=1"
                 os.kill(leaf(running.process.pid), signal.SIGTERM)
                 assert running.process.wait(30) == 0, running.log
                 assert "WARNING" not in running.log, running.log

@@ -1,5 +1,5 @@
-"""Draws a dashboard's panels from what Prometheus answers, where Grafana would put them. No Grafana: a picture of the
-queries, for people who look at the repository and for whoever changes a query."""
+"""Draws a dashboard's panels from what Prometheus answers, at the places that Grafana would use. It is no Grafana: the
+pictures show readers, and people who change a query, what the queries give."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNITS: dict[str, tuple[float, str]] = {
     "cps": (1, "/s"),
     "bytes": (1e-6, " MB"),
 }
-Series = list[tuple[str, Any]]  # a legend, and what Prometheus says under it
+Series = list[tuple[str, Any]]  # a legend, and the series that has it
 
 
 class Drawing:

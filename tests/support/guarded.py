@@ -33,7 +33,7 @@ def passwords(file: Path, *names: str) -> None:
 
 
 def guard(mosquitto: Mosquitto) -> None:
-    """Starts it anew under hard.conf and hard.acl, with one more user, `observer`, who may do everything."""
+    """Starts it anew under hard.conf and hard.acl, with one more user, `observer`, that may do everything."""
     mosquitto.stop()
     folder = mosquitto.folder
     (folder / "certs").mkdir()

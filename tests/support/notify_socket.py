@@ -7,16 +7,16 @@ import threading
 from pathlib import Path
 
 
-class Systemd:
-    """The receiving end of sd_notify: every notification in order."""
+class NotifySocket:
+    """Binds `path` and keeps every notification in order."""
 
     def __init__(self, path: Path) -> None:
-        self.heard: list[str] = []
+        self.notifications: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._thread = threading.Thread(target=self._read)
 
-    def __enter__(self) -> Systemd:
+    def __enter__(self) -> NotifySocket:
         self._thread.start()
         return self
 
@@ -27,10 +27,10 @@ class Systemd:
 
     def _read(self) -> None:
         while datagram := self._socket.recv(4096):
-            self.heard.append(datagram.decode())
+            self.notifications.append(datagram.decode())
 
-    def fed(self) -> int:
-        return self.heard.count("WATCHDOG=1")
+    def watchdog_count(self) -> int:
+        return self.notifications.count("WATCHDOG=1")
 
     def statuses(self) -> list[str]:
-        return [word.removeprefix("STATUS=") for word in self.heard if word.startswith("STATUS=")]
+        return [text.removeprefix("STATUS=") for text in self.notifications if text.startswith("STATUS=")]

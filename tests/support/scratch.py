@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "install.sh"
 
 
 def install(*options: str, root: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs it with this interpreter, as a root who lets nobody read."""
+    """Runs it with this interpreter, under a umask that gives other users no access."""
     environment = {**os.environ, "PYTHON": sys.executable, "DESTDIR": str(root)}
     command = [SCRIPT, *options]
     return subprocess.run(
