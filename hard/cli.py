@@ -159,9 +159,9 @@ def _label(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--backend", default="onnx", choices=("onnx", "torch"), help="(onnx)")
     command.add_argument("--hop", type=positive, default=1.0, metavar="S", help="from one window to the next (1)")
-    command.add_argument(
-        "--streaming", action="store_true", help="learn the mounting as the daemon would, not in a first pass"
-    )
+    passes = command.add_mutually_exclusive_group()
+    passes.add_argument("--streaming", action="store_true", help="learn the mounting as the daemon does (the default)")
+    passes.add_argument("--two-pass", action="store_true", help="learn the mounting from the whole recording first")
     command.add_argument(
         "--min-confidence", type=share, default=0.0, metavar="P", help="below it, accepted is false (0)"
     )

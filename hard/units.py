@@ -5,4 +5,4 @@ from __future__ import annotations
 G_MS2 = 9.80665  # standard gravity, m/s² (3rd General Conference on Weights and Measures, 1901)
 UNITS = {"m/s2": 1.0, "g": G_MS2, "mg": G_MS2 / 1000, "mm/s2": 1e-3}  # one of each in m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many of each are a second
-COLUMN_KINDS = ("time", "x", "y", "z", "subject", "truth")  # what the columns of a recording hold
+COLUMN_KINDS = ("time", "x", "y", "z", "subject", "place", "truth")  # what the columns of a recording hold

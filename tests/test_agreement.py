@@ -45,8 +45,8 @@ def offline(path: Path, *how: str) -> tuple[list[dict[str, Any]], float]:
 @pytest.mark.slow
 def test_live_labels_equal_those_of_the_recording(mosquitto: Mosquitto, motionsense: Path) -> None:
     """Through mosquitto each window gets its offline label; the truth is computed without HARD's windows."""
-    lines, streamed = offline(motionsense, "--streaming")
-    _, two_pass = offline(motionsense)
+    lines, streamed = offline(motionsense)
+    _, two_pass = offline(motionsense, "--two-pass")
     truths = truth_by_order(motionsense)
     mosquitto.reconfigure("max_queued_messages 100000")  # by default it would drop most of a burst before HARD sees it
     with Listener(mosquitto, "hard/+/activity") as listener, daemon(mosquitto.port, "model.max_age_s=600") as running:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -21,13 +21,11 @@ from hard.model import leakage
 from hard.model.classifier import Classifier, load
 from hard.recordings import recordings, scores
 from hard.recordings.default_rules import bundle_devices
-from hard.recordings.recordings import Recording
+from hard.recordings.recordings import LabelledWindow, Recording
 from hard.recordings.tables import NoTimesError
-from hard.records import Prediction, Window
+from hard.records import Prediction
 
 BATCH = 256  # windows a scorer call: large enough that the call costs little, small enough that the bar moves
-
-Labelled = tuple[Window, str | None]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -36,28 +34,23 @@ def main(args: argparse.Namespace) -> int:
     if args.score and all(run.truth is None for run in runs):
         raise UsageError(f"{args.file}: has no truth to score against")
     classifier = _classifier(args)
-    truths: list[str] = []
-    labels: list[str] = []
+    scored: list[tuple[str, str, bool]] = []  # truth, label, calibrated
     count = 0
     with progress("labelling", _expected(runs, classifier, args.hop), prints=True) as advance:
-        for prediction, truth in label(classifier, runs, args.hop, streaming=args.streaming):
-            line = as_object(prediction, truth, classifier.labels, args.min_confidence)
+        for one, prediction in label(classifier, runs, args.hop, streaming=not args.two_pass):
+            line = as_object(one, prediction, classifier.labels, args.min_confidence)
             sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
             count += 1
             advance(1)
-            if truth is not None:
-                truths.append(truth)
-                labels.append(prediction.label)
+            if one.truth is not None:
+                scored.append((one.truth, prediction.label, one.window.calibrated))
     sys.stdout.buffer.flush()
     print_rejected(args.file, rejected)
     if not count:
         length_s = classifier.bundle.manifest.window.length_s
         raise UsageError(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
-        print(
-            _score_text(scores.score(truths, labels, classifier.labels)) if truths else "nothing to score",
-            file=sys.stderr,
-        )
+        print(_score_text(scored, classifier.labels) if scored else "nothing to score", file=sys.stderr)
         subjects = list(dict.fromkeys(run.subject for run in runs))
         if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
             print(warning, file=sys.stderr)
@@ -65,28 +58,29 @@ def main(args: argparse.Namespace) -> int:
 
 
 def label(
-    classifier: Classifier, runs: Iterable[Recording], hop_s: float, *, streaming: bool = False
-) -> Iterator[tuple[Prediction, str | None]]:
-    """Each window of `runs` at `hop_s`, under the daemon's default rules, with its prediction and its truth.
+    classifier: Classifier, runs: Iterable[Recording], hop_s: float, *, streaming: bool = True
+) -> Iterator[tuple[LabelledWindow, Prediction]]:
+    """Each window of `runs` at `hop_s`, under the daemon's default rules, with its prediction.
 
-    With `streaming` a window's mounting is what the daemon would have known then, else what the whole recording shows.
+    A window's mounting is what the daemon would have known then; without `streaming` what the whole recording shows.
     """
     devices = bundle_devices(classifier.bundle, hop_s)
     for batch in _batches(recordings.windows(runs, devices, streaming=streaming)):
-        predictions = classifier.classify([window for window, _ in batch])
-        yield from zip(predictions, (truth for _, truth in batch), strict=True)
+        yield from zip(batch, classifier.classify([one.window for one in batch]), strict=True)
 
 
 def as_object(
-    prediction: Prediction, truth: str | None, labels: tuple[str, ...], min_confidence: float
+    one: LabelledWindow, prediction: Prediction, labels: tuple[str, ...], min_confidence: float
 ) -> dict[str, object]:
     """One line of the output; `truth` is left out where it is not known."""
     window = prediction.window
-    known = {} if truth is None else {"truth": truth}
+    known = {} if one.truth is None else {"truth": one.truth}
     return {
-        "subject": window.device,
+        "subject": one.subject,
+        "place": one.place,
         "start": round(window.start, 6),
         "end": round(window.end, 6),
+        "window_id": window.window_id,
         "label": prediction.label,
         "confidence": round(prediction.confidence, 6),
         "accepted": prediction.confidence >= min_confidence,
@@ -134,12 +128,24 @@ def _expected(runs: Iterable[Recording], classifier: Classifier, hop_s: float) -
     return sum(max(0.0, (float(run.time[-1] - run.time[0]) - length_s) // hop_s + 1) for run in runs)
 
 
-def _batches(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:
+def _batches(labelled: Iterable[LabelledWindow]) -> Iterator[list[LabelledWindow]]:
     source = iter(labelled)
     while batch := list(islice(source, BATCH)):
         yield batch
 
 
-def _score_text(score: scores.Score) -> str:
-    head = f"{score.count} windows of one known truth: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}"
-    return f"{head}\n{scores.table(score)}"
+def _score_text(scored: Sequence[tuple[str, str, bool]], labels: tuple[str, ...]) -> str:
+    """The score of all windows, `scored` by truth, label and `calibrated`; and of those before and after the mounting
+    was learnt, where there are both."""
+
+    def line(name: str, part: Sequence[tuple[str, str, bool]]) -> tuple[str, scores.Score]:
+        score = scores.score([truth for truth, *_ in part], [label for _, label, _ in part], labels)
+        return f"{name}: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}", score
+
+    head, score = line(f"{len(scored)} windows of one known truth", scored)
+    parts = {
+        name: [one for one in scored if one[2] == calibrated]
+        for name, calibrated in (("before the mounting was learnt", False), ("after", True))
+    }
+    split = [line(f"  {len(part)} {name}", part)[0] for name, part in parts.items()] if all(parts.values()) else []
+    return "\n".join((head, *split, scores.table(score)))

@@ -1,6 +1,6 @@
-"""`hard replay FILE`: a recording as live messages, one device for each subject, one message for each second.
+"""`hard replay FILE`: a recording as live messages, one device for each subject and place, one message for each second.
 
-Device clocks are shifted so that each subject begins now. A jump forward between two runs stays in device time, but the
+Device clocks are shifted so that each device begins now. A jump forward between two runs stays in device time, but the
 replay waits at most 2 s for it. A jump back is replayed as a jump of 2 s forward: at other speeds than 1 the daemon
 could not distinguish a clock set back from late messages.
 
@@ -39,7 +39,7 @@ class ScheduledMessage(NamedTuple):
     """One message: due `due_s` after the beginning, at speed 1; `time` (N,) in device Unix s, `xyz` (N, 3)."""
 
     due_s: float
-    subject: str
+    device: str
     time: Float64Array
     xyz: Float64Array
     rate_hz: float
@@ -50,8 +50,8 @@ def main(args: argparse.Namespace) -> int:
     runs, rejected = read_recording(args)
     print_rejected(args.file, rejected)
     for run in runs:
-        if not is_device_name(run.subject):
-            raise UsageError(f"{args.file}: subject {run.subject!r} can't be a device: it is not one level of a topic")
+        if not is_device_name(run.device):
+            raise UsageError(f"{args.file}: {run.device!r} can't be a device: it is not one level of a topic")
     samples = sum(len(run.time) for run in runs)
     sent = 0
     with SimpleClient(parse_address(args.broker)) as client, progress("replaying", samples, prints=False) as advance:
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
                 if args.speed:
                     time.sleep(max(0.0, begin + message.due_s / args.speed - time.monotonic()))
                 client.publish(
-                    args.topic.replace("{device}", message.subject),
+                    args.topic.replace("{device}", message.device),
                     native_json.write(message.time, message.xyz, message.rate_hz),
                 )
                 sent += len(message.time)
@@ -75,16 +75,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 def schedule(runs: Iterable[Recording], begin_wall: float) -> Iterator[ScheduledMessage]:
-    """The messages of all subjects, ordered by when they are due; each subject begins at `begin_wall`."""
-    by_subject: dict[str, list[Recording]] = {}
+    """The messages of all devices, ordered by when they are due; each device begins at `begin_wall`."""
+    by_device: dict[str, list[Recording]] = {}
     for run in runs:
-        by_subject.setdefault(run.subject, []).append(run)
+        by_device.setdefault(run.device, []).append(run)
     return heapq.merge(
-        *(_schedule_subject(own, begin_wall) for own in by_subject.values()), key=lambda message: message.due_s
+        *(_schedule_device(own, begin_wall) for own in by_device.values()), key=lambda message: message.due_s
     )
 
 
-def _schedule_subject(runs: list[Recording], begin_wall: float) -> Iterator[ScheduledMessage]:
+def _schedule_device(runs: list[Recording], begin_wall: float) -> Iterator[ScheduledMessage]:
     due_s, clock, last = 0.0, begin_wall, None
     for run in runs:
         if last is not None:
@@ -99,7 +99,7 @@ def _schedule_subject(runs: list[Recording], begin_wall: float) -> Iterator[Sche
             if len(part):
                 # A message goes out with its last sample.
                 yield ScheduledMessage(
-                    due_s + float(since[part[-1]]), run.subject, clock + since[part], run.xyz[part], rate_hz
+                    due_s + float(since[part[-1]]), run.device, clock + since[part], run.xyz[part], rate_hz
                 )
         due_s += float(since[-1])
         clock += float(since[-1])

@@ -74,7 +74,7 @@ def _is_word(field: str) -> bool:
 def _read_rows(rows: Iterable[Sequence[str]], at: Mapping[str, int], width: int, path: Path) -> Table:
     """The table of `rows` of `width` fields, with each kind of column `at` its position."""
     rejected: Counter[str] = Counter()
-    subjects, truth, times, values = [], [], [], []
+    subjects, places, truth, times, values = [], [], [], [], []
     for row in rows:
         if not row or not any(field.strip() for field in row):
             continue
@@ -94,6 +94,8 @@ def _read_rows(rows: Iterable[Sequence[str]], at: Mapping[str, int], width: int,
         values.append(xyz)
         times.append(time)
         subjects.append(subject)
+        if "place" in at:
+            places.append(row[at["place"]].strip())
         if "truth" in at:
             truth.append(row[at["truth"]].strip())
     return Table(
@@ -102,4 +104,5 @@ def _read_rows(rows: Iterable[Sequence[str]], at: Mapping[str, int], width: int,
         times if "time" in at else None,
         np.array(values, dtype=float).reshape(-1, 3),
         rejected,
+        place=places if "place" in at else None,
     )

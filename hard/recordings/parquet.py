@@ -39,7 +39,7 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
     rejected = Counter[str]()
     known = np.logical_and.reduce([~np.isnan(values) for values in numbers.values()])
     rejected["not a number"] = int((~known).sum())
-    texts = {kind: np.array(_texts(table[kind].to_pylist())) for kind in ("subject", "truth") if kind in table}
+    texts = {kind: np.array(_texts(table[kind].to_pylist())) for kind in ("subject", "place", "truth") if kind in table}
     if "subject" in texts:
         named = texts["subject"] != ""
         rejected["no subject"] = int((known & ~named).sum())
@@ -52,6 +52,7 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
         np.stack([numbers[axis][rows] for axis in "xyz"], axis=1),
         rejected,
         time_unit="s" if "time" in table and pa.types.is_timestamp(table["time"].type) else None,
+        place=texts["place"][rows].tolist() if "place" in texts else None,
     )
 
 

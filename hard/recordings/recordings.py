@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +31,28 @@ MAX_ABS_TIME_S = 1e11  # 3,000 years: in float64 consecutive samples still diffe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """One run of one subject: `time` (N,) in s of the file's own clock, rising; `xyz` (N, 3) m/s²; `truth` (N,)."""
+    """One run of one subject's device at one place of the body: `time` (N,) in s of the device's own clock, rising;
+    `xyz` (N, 3) m/s²; `truth` (N,). `place` is None where the file names none."""
 
     subject: str
     time: Float64Array
     xyz: Float64Array
     truth: NDArray[np.str_] | None
+    place: str | None = None
+
+    @property
+    def device(self) -> str:
+        """The name of the device: the subject's, and the place's where there is one."""
+        return f"{self.subject}@{'-'.join(self.place.split())}" if self.place else self.subject
+
+
+class LabelledWindow(NamedTuple):
+    """A window of a recording; `truth` is None where the file has none or the window holds more than one."""
+
+    window: Window
+    truth: str | None
+    subject: str
+    place: str | None
 
 
 def read(
@@ -44,13 +62,15 @@ def read(
     rate_hz: float | None = None,
     unit: str | None = None,
     columns: Mapping[str, str] | None = None,
+    place: str | None = None,
 ) -> tuple[list[Recording], Counter[str]]:
-    """The runs of a recording, by subject in the file's order, and rejected records by reason.
+    """The runs of a recording, by subject and place in the file's order, and rejected records by reason.
 
     Where `time_unit` doesn't name the unit of times, the median step decides: below 1 it is s, below 1,000 ms, below
     1,000,000 µs, else ns; this is right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
     Accelerations are in `unit`, by default m/s², and refused where their median fits another unit. `columns` names the
-    columns that HARD doesn't recognise, by what they hold (see `tables.COLUMNS`). Raises RecordingError.
+    columns that HARD doesn't recognise, by what they hold (see `tables.COLUMNS`). `place` is where the device was worn
+    in a file that has no column of places. Raises RecordingError.
     """
     path = Path(path)
     table = read_table(path, columns)
@@ -63,6 +83,8 @@ def read(
             "say which names people with --columns subject=NAME, or rename it",
         )
     _check_unit(table.xyz, path, unit)
+    if table.place is None and place:
+        table.place = [place] * len(table.subject)
     runs = _runs(table, path, time_unit, rate_hz, UNITS[unit or "m/s2"])
     if not runs:
         raise RecordingError(path, f"no record could be used ({_reasons(table.rejected)})")
@@ -101,37 +123,32 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def windows(
-    recordings: Iterable[Recording], devices: Devices, *, streaming: bool = False, message_s: float = 1.0
-) -> Iterator[tuple[Window, str | None]]:
-    """The windows of `recordings`, each with its truth: None where the file has none or the window holds more than one.
+    recordings: Iterable[Recording], devices: Devices, *, streaming: bool = True, message_s: float = 1.0
+) -> Iterator[LabelledWindow]:
+    """The windows of `recordings`, each with its truth.
 
-    Each subject is one device, with all its runs from all files; subjects come in the order of their first run. Its
-    mounting is the one that all its windows show (a second pass); with `streaming` it is what the daemon would have
-    known when the window closed. Samples are sent in messages of `message_s`.
+    A subject at a place is one device, with all its runs from all files; devices come in the order of their first run.
+    A window has the mounting that the daemon would have known when the window closed; without `streaming` it has the
+    one that all windows of the device show (a second pass). Samples are sent in messages of `message_s`.
     """
-    by_subject: dict[str, list[Recording]] = {}
+    by_device: dict[str, list[Recording]] = {}
     for recording in recordings:
-        by_subject.setdefault(recording.subject, []).append(recording)
-    for runs in by_subject.values():
-        pairs = _streamed(runs, devices, message_s)
+        by_device.setdefault(recording.device, []).append(recording)
+    for runs in by_device.values():
+        found = _streamed(runs, devices, message_s)
         if streaming:
-            yield from pairs
+            yield from found
             continue
-        found, truths = [], []
-        for window, truth in pairs:
-            found.append(window)
-            truths.append(truth)
-        learnt = with_learnt_mounting(found, devices.default_mounting, devices.grid.rate_hz)
-        yield from zip(learnt, truths, strict=True)
+        labelled = list(found)
+        learnt = with_learnt_mounting([one.window for one in labelled], devices.default_mounting, devices.grid.rate_hz)
+        yield from (one._replace(window=window) for one, window in zip(labelled, learnt, strict=True))
 
 
-def _streamed(
-    recordings: Iterable[Recording], devices: Devices, message_s: float
-) -> Iterator[tuple[Window, str | None]]:
+def _streamed(recordings: Iterable[Recording], devices: Devices, message_s: float) -> Iterator[LabelledWindow]:
     """Pushes recordings through `devices` as a live device sends samples, a message every `message_s`."""
     for recording in recordings:
         time, truth = recording.time, recording.truth
-        devices.end_run(recording.subject)
+        devices.end_run(recording.device)
         codes = np.zeros(len(time), dtype=np.int64)
         if truth is not None and len(time) > 1:
             codes[1:] = np.cumsum(truth[1:] != truth[:-1])
@@ -140,12 +157,13 @@ def _streamed(
             if not len(part):
                 continue
             last = float(time[part[-1]])
-            samples = Samples(recording.subject, time[part], recording.xyz[part], received_at=last, received_wall=last)
+            samples = Samples(recording.device, time[part], recording.xyz[part], received_at=last, received_wall=last)
             closed, _ = devices.push(samples)
             for window in closed:
                 begin, stop = np.searchsorted(time, (window.start - 1e-6, window.end - 1e-6))
                 one_truth = truth is not None and stop > begin and codes[begin] == codes[stop - 1]
-                yield window, str(truth[begin]) or None if one_truth and truth is not None else None
+                label = str(truth[begin]) or None if one_truth and truth is not None else None
+                yield LabelledWindow(window, label, recording.subject, recording.place)
 
 
 def _check_unit(xyz: Float64Array, path: Path, unit: str | None) -> None:
@@ -164,11 +182,12 @@ def _check_unit(xyz: Float64Array, path: Path, unit: str | None) -> None:
 
 
 def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None, scale: float) -> list[Recording]:
-    """Splits by subject and at jumps; sorts small steps back; drops repeated times and impossible values."""
+    """Splits by device and at jumps; sorts small steps back; drops repeated times and impossible values."""
     xyz = table.xyz * scale
     truth = np.array(table.truth) if table.truth is not None else None
-    order = {subject: i for i, subject in enumerate(dict.fromkeys(table.subject))}
-    codes = np.array([order[subject] for subject in table.subject])
+    devices = list(zip(table.subject, table.place or repeat(None), strict=False))
+    order = {device: i for i, device in enumerate(dict.fromkeys(devices))}
+    codes = np.array([order[device] for device in devices])
     possible = np.isfinite(xyz).all(axis=1) & (np.abs(xyz) <= MAX_ABS_MS2).all(axis=1)
     table.rejected["out of range"] += int((~possible).sum())
     rows = np.flatnonzero(possible)
@@ -190,7 +209,8 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
             is_new = np.concatenate(([True], np.diff(time[run]) > 1e-6))
             table.rejected["repeated time"] += int((~is_new).sum())
             run = run[is_new]
-            runs.append(Recording(table.subject[own[0]], time[run], xyz[run], None if truth is None else truth[run]))
+            subject, place = devices[own[0]]
+            runs.append(Recording(subject, time[run], xyz[run], None if truth is None else truth[run], place or None))
     return runs
 
 

@@ -20,6 +20,7 @@ COLUMNS = {
     "y": ("y", "acc_y", "ay", "y-axis"),
     "z": ("z", "acc_z", "az", "z-axis"),
     "subject": ("subject", "user", "user_id", "subject_id", "person", "person_id", "participant", "id", "device"),
+    "place": ("place", "placement", "body_position"),
     "truth": ("truth", "label", "activity"),
 }
 
@@ -68,6 +69,7 @@ class Table:
     xyz: Float64Array
     rejected: Counter[str]
     time_unit: str | None = None
+    place: list[str] | None = None
 
 
 def column_positions(header: Sequence[str], columns: Mapping[str, str], path: Path) -> dict[str, int]:

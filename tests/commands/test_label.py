@@ -54,7 +54,7 @@ def test_one_object_a_window(recording: Path, capfdbinary: pytest.CaptureFixture
     assert [line["start"] for line in lines[:37]] == pytest.approx(np.arange(100, 137))
     for line in lines:
         assert set(line) - {"truth"} == {
-            *("subject", "start", "end", "label", "confidence", "accepted", "probabilities")
+            *("subject", "place", "start", "end", "window_id", "label", "confidence", "accepted", "probabilities")
         }  # fmt: skip
         assert line["end"] - line["start"] == pytest.approx(4)
         assert tuple(line["probabilities"]) == labels
@@ -75,11 +75,37 @@ def test_labels_are_those_of_the_classifier_for_the_daemons_windows(
     classifier = load()
     runs, _ = recordings.read(recording)
     devices = bundle_devices(classifier.bundle, 0.5)
-    windows = [window for window, _ in recordings.windows(runs, devices)]
+    windows = [one.window for one in recordings.windows(runs, devices)]
     assert len(lines) == len(windows) == 2 * 73
     for line, prediction in zip(lines, classifier.classify(windows), strict=True):
         assert line["start"] == pytest.approx(prediction.window.start, abs=1e-6)
         np.testing.assert_allclose(list(line["probabilities"].values()), prediction.probabilities, atol=1e-5)
+
+
+def test_a_window_is_labelled_as_the_daemon_would_then_and_in_two_passes_on_request(
+    recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    streamed, err = label(capfdbinary, recording, "--score", "--subjects", "a")
+    assert label(capfdbinary, recording, "--streaming", "--subjects", "a")[0] == streamed
+    twice, _ = label(capfdbinary, recording, "--two-pass", "--subjects", "a")
+    assert [line["window_id"] for line in twice] == [line["window_id"] for line in streamed]
+    assert [line["probabilities"] for line in twice] != [line["probabilities"] for line in streamed]
+    assert " before the mounting was learnt: accuracy " in err
+    assert " after: accuracy " in err
+
+
+def test_a_subject_s_places_are_labelled_apart(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    motion = Wearer(0, 50.0, start=100.0, among=("Walking",)).take(500)
+    rows = [
+        f"{t},{x},{y},{z},1,{place}"
+        for t, (x, y, z) in zip(motion.time, motion.xyz.tolist(), strict=True)
+        for place in ("wrist", "left knee")
+    ]
+    path = tmp_path / "places.csv"
+    path.write_text("\n".join(["t,x,y,z,subject,place", *rows]))
+    lines, _ = label(capfdbinary, path)
+    assert {(line["subject"], line["place"]) for line in lines} == {("1", "wrist"), ("1", "left knee")}
+    assert {line["window_id"].partition(":")[0] for line in lines} == {"1@wrist", "1@left-knee"}
 
 
 def test_score_goes_to_stderr(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -190,7 +216,7 @@ def test_columns_can_be_named(recording: Path, tmp_path: Path, capfdbinary: pyte
     ("columns", "sentence"),
     [
         ("x=acc Q,y=acc Y", "has no column 'acc Q'; it has t, ax, ay, az"),
-        ("colour=ax", "'colour' is none of time, x, y, z, subject, truth"),
+        ("colour=ax", "'colour' is none of time, x, y, z, subject, place, truth"),
         ("x", "'x' is not of the form name=name"),
     ],
 )

@@ -43,7 +43,7 @@ def test_a_jump_back_becomes_a_short_jump_forward() -> None:
 
 def test_subjects_are_replayed_at_the_same_time() -> None:
     made = list(schedule([run(100, 3, subject="a"), run(100, 3, subject="b"), run(900, 1, subject="a")], 0.0))
-    assert [message.subject for message in made] == ["a", "b", "a", "b", "a", "b", "a"]
+    assert [message.device for message in made] == ["a", "b", "a", "b", "a", "b", "a"]
     assert [message.due_s for message in made] == sorted(message.due_s for message in made)
 
 
@@ -107,4 +107,4 @@ def test_a_subject_that_is_no_device_name_is_refused(tmp_path: Path, capsys: pyt
     path = tmp_path / "r.csv"
     path.write_text("t,x,y,z,subject\n0,1,2,3,a/b\n0.1,1,2,3,a/b\n")
     assert cli.main(["replay", str(path)]) == 2
-    assert "subject 'a/b' can't be a device" in capsys.readouterr().err
+    assert "'a/b' can't be a device" in capsys.readouterr().err

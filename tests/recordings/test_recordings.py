@@ -174,8 +174,8 @@ def test_a_window_has_a_truth_where_all_its_samples_have_the_same(tmp_path: Path
     runs, _ = read(file(tmp_path, text))
     assert len(runs) == 1
     found = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME)))
-    assert [truth for _, truth in found] == ["Walking"] * 7 + [None] * 3 + ["Sitting"] * 7
-    assert [window.start for window, _ in found] == pytest.approx(list(range(1000, 1017)))
+    assert [one.truth for one in found] == ["Walking"] * 7 + [None] * 3 + ["Sitting"] * 7
+    assert [one.window.start for one in found] == pytest.approx(list(range(1000, 1017)))
 
 
 def test_windows_do_not_depend_on_the_length_of_messages(tmp_path: Path) -> None:
@@ -183,15 +183,42 @@ def test_windows_do_not_depend_on_the_length_of_messages(tmp_path: Path) -> None
     first = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME), message_s=1.0))
     second = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME), message_s=3.7))
     assert len(first) == len(second) == 11 + 3
-    for (a, _), (b, _) in zip(first, second, strict=True):
-        assert a.start == b.start
-        np.testing.assert_array_equal(a.xyz, b.xyz)
+    for a, b in zip(first, second, strict=True):
+        assert a.window.start == b.window.start
+        np.testing.assert_array_equal(a.window.xyz, b.window.xyz)
+
+
+def test_a_subject_at_two_places_is_two_devices_with_clocks_of_their_own(tmp_path: Path) -> None:
+    rows = [f"{i / 20},{i % 7},0,9.8,1,{place}" for i in range(120) for place in ("left wrist", "bag")]
+    path = file(tmp_path, "\n".join(["t,x,y,z,subject,place", *rows]), "two.csv")
+    runs, rejected = read(path)
+    assert not +rejected
+    assert [(run.subject, run.place, len(run.time)) for run in runs] == [("1", "left wrist", 120), ("1", "bag", 120)]
+    found = list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME)))
+    ids = [(one.subject, one.place, one.window.window_id) for one in found]
+    assert ids[0] == ("1", "left wrist", "1@left-wrist:4000")
+    assert [place for _, place, _ in ids] == ["left wrist"] * (len(ids) // 2) + ["bag"] * (len(ids) // 2)
+    assert len(set(ids)) == len(ids) >= 4
+
+
+def test_a_place_can_be_given_for_a_file_that_names_none(tmp_path: Path) -> None:
+    (run,), _ = read(file(tmp_path, wisdm(200)), place="wrist")
+    assert (run.place, run.device) == ("wrist", "1@wrist")
+    assert read(file(tmp_path, wisdm(200)))[0][0].device == "1"
+
+
+def test_a_parquet_file_has_places_too(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"subject": ["7"] * 60, "place": ["chest"] * 60, "time": [i / 20 for i in range(60)]}
+    pq.write_table(pa.table({**columns, **{axis: [9.8] * 60 for axis in "xyz"}}), tmp_path / "p.parquet")
+    (run,), _ = read(tmp_path / "p.parquet")
+    assert (run.subject, run.place) == ("7", "chest")
 
 
 def test_an_empty_truth_counts_as_none(tmp_path: Path) -> None:
     text = "t,x,y,z,label\n" + "".join(f"{i / 20},1,2,3,\n" for i in range(100))
     runs, _ = read(file(tmp_path, text, "x.csv"))
-    assert {truth for _, truth in windows(runs, default_devices(default_grid(4.0, 20.0), FRAME))} == {None}
+    assert {one.truth for one in windows(runs, default_devices(default_grid(4.0, 20.0), FRAME))} == {None}
 
 
 @pytest.mark.slow

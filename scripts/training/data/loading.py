@@ -167,7 +167,9 @@ def _renamed(runs: Sequence[Recording], labels: Sequence[tuple[str, str]]) -> li
 def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
     pairs = [
-        (w, truth) for w, truth in recordings.windows(runs, default_devices(grid, PLACEHOLDER)) if truth is not None
+        (one.window, one.truth)
+        for one in recordings.windows(runs, default_devices(grid, PLACEHOLDER), streaming=False)
+        if one.truth is not None
     ]
     if not pairs:
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
