@@ -144,9 +144,12 @@ def file_tree(page: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("folder", ["hard", "scripts"])
-def test_the_file_tree_has_a_line_for_every_package_and_module(folder: str) -> None:
+def test_the_file_tree_names_every_package_and_module_and_no_other(folder: str) -> None:
     top = ROOT / folder
     modules = {p.relative_to(top).as_posix() for p in top.rglob("*.py") if not p.name.startswith("__")}
     packages = {f"{p.parent.relative_to(top).as_posix()}/" for p in top.rglob("*/__init__.py")}
-    missing = sorted((modules | packages) - set(file_tree(top / "README.md")))
+    tree = set(file_tree(top / "README.md"))
+    missing = sorted((modules | packages) - tree)
+    gone = sorted(path for path in tree if not (top / path).exists())
     assert not missing, f"add a line to the file tree of {folder}/README.md for: {', '.join(missing)}"
+    assert not gone, f"the file tree of {folder}/README.md names files that don't exist: {', '.join(gone)}"
