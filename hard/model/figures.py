@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-Verdict = Literal["above", "below", "not told apart"]
+Verdict = Literal["above", "below", "undecided"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,8 +91,8 @@ class FoldFigures(Figures, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CrossValidation(Record, frozen=True, kw_only=True):
-    """Models of one recipe, each judged on subjects that it never met; `seen_before` are those whom the bundle that
-    they began with has seen. `pooled` are all test windows together, `against` the comparison with each baseline."""
+    """Models of one recipe, each judged on subjects that it has never seen; `seen_before` are those whom the bundle
+    that they began with has seen. `pooled` is over all test windows together, `against` compares with each baseline."""
 
     name: str
     command: str
@@ -106,7 +106,7 @@ class CrossValidation(Record, frozen=True, kw_only=True):
 
 
 class Metrics(Record, frozen=True, omit_defaults=True):
-    """All that a manifest tells of one fine-tune. `epoch` is the one whose weights were kept, by macro-F1 on the
+    """All figures that a manifest has of one fine-tune. `epoch` is the one whose weights were kept, by macro-F1 on the
     validation windows; `train` are figures on the windows learnt from, where there are no others to check by."""
 
     train: Figures | None = None

@@ -1,1 +1,5 @@
-"""Offline training, in rooms: recordings in, a model bundle out. Imports `hard`, is never imported by it."""
+"""Offline training: recordings → a model bundle. Imports `hard`, which never imports it.
+
+The packages import only those before them: data, model, loop, results, export, evaluation, report. Below them stand
+options, recipe, errors and base_bundle; above them finetune, crossval and resume.
+"""

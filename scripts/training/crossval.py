@@ -1,4 +1,4 @@
-"""One recipe, several fine-tunes: every subject is judged once by a model that never met them. Subject-wise K folds.
+"""One recipe, several fine-tunes: every subject is judged once by a model that has never seen them (K folds).
 
 Each fold is a whole fine-tune in its own process, which leaves its bundle, log, trial and plan in `out`/folds; the
 report is made from the trials.

@@ -133,7 +133,7 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
         both = trial.parts | again.parts
         if part == "test":
             trial = replace(again, parts=both, history=trial.history)
-        else:  # samples of people whom the model has met say nothing
+        else:  # samples of people whom the model has seen show nothing
             trial = replace(trial, parts=both, out_of_distribution=again.out_of_distribution)
     metrics = bundle_metrics(trial, session.crossed)
     show_metrics(session.console, metrics)

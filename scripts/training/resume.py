@@ -91,7 +91,7 @@ def plan(recipe: Recipe) -> dict[str, str]:
     asked |= {field.name: str(getattr(recipe.source, field.name)) for field in fields(recipe.source)}
     digests = leakage.digests(loading.files(recipe.data))
     asked["data"] = ", ".join(f"{name} (sha256 {digest[:8]})" for name, digest in digests.items())
-    asked["unit"] = recipe.source.unit or "m/s2"  # what is meant where nothing is said
+    asked["unit"] = recipe.source.unit or "m/s2"  # what loading takes where none is given
     return asked
 
 

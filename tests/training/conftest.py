@@ -1,4 +1,4 @@
-"""Small recordings whose activities a tiny model can tell apart, and a tiny checkpoint."""
+"""Small recordings whose activities a tiny model can distinguish, and a tiny checkpoint."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -11,9 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from support.checkpoints import save_random_checkpoint
 from support.scripts import ROOT, script
+from training import finetune
+from training.options import Options
+from training.recipe import finalise
 from training.results.acceptance import requirements
+from training.results.outcome import Trial, metrics_of
+from training.resume import work_path
 
 from hard.model import bundle
 from hard.model.classifier import load
@@ -79,6 +86,22 @@ def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
     assert "LEAKY: this bundle was trained on" in script("evaluate.py", out, renamed).stdout
 
 
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # accelerate's habit on a machine without a GPU
+def test_a_run_gives_its_bundle_and_keeps_its_trial(recording: Path, tmp_path: Path) -> None:
+    options = Options(
+        data=(recording,), out=tmp_path / "model", holdout=("5", "6"), validation=1, epochs=2, batch=16, lr=0.01,
+        features=("v.std", "m.q90", "y.mean"), levels=8, copies=1, baselines=False, threads=1,
+    )  # fmt: skip
+    printed = io.StringIO()
+    made = finetune.run(finalise(options), Console(file=printed, width=200), keep=tmp_path / "trial.npz")
+    assert made == bundle.read(tmp_path / "model")
+    trial = Trial.load(tmp_path / "trial.npz")
+    assert metrics_of(trial) == made.manifest.training.metrics
+    assert trial.parts.keys() == {"validation", "test"}
+    assert f"wrote {tmp_path / 'model'}" in printed.getvalue()
+    assert not work_path(tmp_path / "model").exists()
+
+
 @pytest.mark.slow
 def test_the_seed_s_recipe_meets_every_requirement(recording: Path, tmp_path: Path) -> None:
     """FLAN-T5's architecture with random weights, the seed prompt, batch 8 × 2, Adafactor."""
@@ -137,9 +160,9 @@ def test_a_nan_fails_the_run_and_leaves_no_bundle(
 def test_what_cannot_work_is_refused_in_one_sentence(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
 ) -> None:
-    import finetune
+    import finetune as command
 
-    assert finetune.main([str(recording), "--out", str(tmp_path / "out"), *arguments]) == 2
+    assert command.main([str(recording), "--out", str(tmp_path / "out"), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("finetune.py: ")
     assert sentence in error
@@ -171,9 +194,9 @@ def test_what_cannot_work_is_refused_in_one_sentence(
 def test_a_number_out_of_range_is_refused_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
 ) -> None:
-    import finetune
+    import finetune as command
 
-    assert finetune.main([str(tmp_path / "none.txt"), "--out", str(tmp_path / "out"), *arguments]) == 2
+    assert command.main([str(tmp_path / "none.txt"), "--out", str(tmp_path / "out"), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("finetune.py: ")
     assert sentence in error

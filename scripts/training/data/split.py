@@ -59,7 +59,7 @@ class Split:
 def by_subject(subjects: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int) -> Split:
     """`holdout` is the test; of the others `validation` (None: 15 %, at least one) are drawn by `seed`.
 
-    Raises RefusedError when a held-out subject isn't in the data or nobody is left to learn from.
+    Raises RefusedError when a held-out subject isn't in the data or too few are left to learn from.
     """
     present = list(dict.fromkeys(subjects))
     if unknown := [s for s in holdout if s not in present]:

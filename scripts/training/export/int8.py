@@ -1,4 +1,4 @@
-"""The compiled scorer once more in int8, held against fp32 on people whom the weights have not met. Trains nothing."""
+"""The compiled scorer also in int8, compared with fp32 on people whom the weights have not seen. Trains nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.export import export
 from training.results import confidence
 
 MOST_LOST = 0.002  # macro-F1
-LEAST_GAIN = 1.5  # windows a second over those of fp32: below, exact agreement of the backends is worth more
+LEAST_GAIN = 1.5  # windows a second over those of fp32: below, exact agreement of the backends counts for more
 MEASURED = 2048  # training examples that the ranges are taken from
 ROUNDS, BATCH = 9, 32  # of the timing
 
@@ -49,7 +49,7 @@ def compare(folder: Path, labels: tuple[str, ...], shown: Examples, exact: Float
 
 
 def is_served(cost: Int8) -> bool:
-    """Whether int8 shall be served where nobody asks for another precision."""
+    """Whether int8 is served by default: it costs at most MOST_LOST and gains at least LEAST_GAIN."""
     return cost.macro_f1_fp32 - cost.macro_f1 <= MOST_LOST and cost.speed >= LEAST_GAIN
 
 

@@ -17,7 +17,7 @@ from hard.model.tokens import PAD_ID
 from training.export.onnx_graph import OWN
 from training.export.t5_layers import MASKED, Array, Layers, Product, array, matrix
 
-WIDE = 256  # a narrower decoder is not worth int8: it has one row a window
+WIDE = 256  # a narrower decoder gains nothing by int8: it has one row a window
 
 
 class Decoder:

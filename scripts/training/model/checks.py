@@ -1,4 +1,4 @@
-"""What is refused of tokens before anything is trained: labels that clash, prompts that would be cut off."""
+"""What is refused of tokens before anything is trained: labels that clash, prompts that are too long."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ REFIT_BY_FOLDS = (
     "learnt from them; theirs are its figures, after epoch {first:g}, its best. This one learnt from them too, for "
     "{epochs:g} epochs: as many as were best in the folds of the cross-validation below, at the median"
 )
-MET = (
+ON_TRAIN = (
     "The weights learnt from these very windows. The figures let `scripts/evaluate.py` check the weights, and are no "
     "judgement of them."
 )
-TEST = "; the test subjects were met once, at the end"
+TEST = "; the test subjects were used once, at the end"
 AT_RANDOM = (
     f"**{SPLITS['random']}.** Overlapping windows of the same people are in every part, so the figures measure "
     "memory and say nothing about people whom the model never saw."
@@ -70,7 +70,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         parts.append(markdown.baselines(f"The same windows and split, other models, {part}", figures))
     if metrics.train is not None:
         title = markdown.marked("Figures, train", mark_of(training, "train"))
-        parts += [markdown.figures(title, metrics.train), MET]
+        parts += [markdown.figures(title, metrics.train), ON_TRAIN]
     parts.append(markdown.acceptance(metrics))
     if metrics.cross_validation is not None:
         parts += _crossed(metrics.cross_validation)
@@ -124,7 +124,7 @@ def _crossed(crossed: CrossValidation) -> list[str]:
     mark = SEEN_BEFORE if crossed.seen_before else ""
     expected = (
         f"The figures to expect on other people: {len(crossed.folds)} models of the same recipe, each judged on "
-        "subjects that it never met. None of them is this one."
+        "subjects that it has never seen. None of them is this one."
     )
     return [
         f"## {markdown.marked('Cross-validation', mark)}",

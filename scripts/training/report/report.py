@@ -80,8 +80,8 @@ def write_folds(folder: Path, report: FoldsReport, trials: Sequence[Trial]) -> N
     parts = [
         "# " + markdown.marked(f"Cross-validation: {report.name}", mark),
         markdown.seen_before(report.seen_before),
-        f"{len(trials)} folds by subject: every subject is judged once, by a model that never met them. In each fold "
-        "other subjects choose the epoch and the temperature. Beside the model stand other models: each learnt "
+        f"{len(trials)} folds by subject: every subject is judged once, by a model that has never seen them. In each "
+        "fold other subjects choose the epoch and the temperature. Beside the model stand other models: each learnt "
         "from the same windows, copies included; the CNN is the mean of three seeds.",
         f"```sh\n{report.command}\n```",
         f"Prompts of {report.prompt_tokens} tokens.",

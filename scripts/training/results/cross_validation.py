@@ -56,7 +56,7 @@ def compare(differences: Sequence[float]) -> Comparison:
     found = _mean(differences)
     apart = abs(found.mean) > found.standard_error
     return Comparison(
-        found.mean, found.standard_error, ("above" if found.mean > 0 else "below") if apart else "not told apart"
+        found.mean, found.standard_error, ("above" if found.mean > 0 else "below") if apart else "undecided"
     )
 
 

@@ -1,4 +1,4 @@
-"""Recordings → labelled windows: WISDM v1.1 with its defects counted, truth single, the usual mounting the walkers'."""
+"""Recordings → labelled windows: WISDM v1.1 with its defects counted, one truth a window, and the default mounting."""
 
 from pathlib import Path
 
@@ -61,25 +61,25 @@ def test_several_files_are_one_set_of_subjects(recording: Path, tmp_path: Path) 
     assert {run.subject for run in twice} == set("123456")
 
 
-def test_the_usual_mounting_is_where_gravity_points_while_walking(recording: Path) -> None:
+def test_the_default_mounting_is_where_gravity_points_while_walking(recording: Path) -> None:
     runs, _ = loading.load([recording], Source(unit="m/s2"))
     labelled = loading.windows_of(runs, default_grid(4.0, 20.0))
-    usual = loading.default_mounting(labelled)
+    default = loading.default_mounting(labelled)
     expected = np.array([0, 9.6, 1.5]) / np.hypot(9.6, 1.5)
-    np.testing.assert_allclose(usual.up, expected, atol=0.05)
-    assert np.linalg.norm(usual.forward) == pytest.approx(1, abs=1e-5)
-    assert usual.forward @ usual.up == pytest.approx(0, abs=1e-5)
-    assert not usual.calibrated
+    np.testing.assert_allclose(default.up, expected, atol=0.05)
+    assert np.linalg.norm(default.forward) == pytest.approx(1, abs=1e-5)
+    assert default.forward @ default.up == pytest.approx(0, abs=1e-5)
+    assert not default.calibrated
 
 
-def test_the_usual_mounting_stands_in_for_subjects_who_never_walk(recording: Path) -> None:
+def test_the_default_mounting_stands_in_for_subjects_who_never_walk(recording: Path) -> None:
     runs, _ = loading.load([recording], Source(unit="m/s2"))
     labelled = loading.windows_of(
         [run for run in runs if run.truth is not None and run.truth[0] != "Walking"], default_grid(4.0, 20.0)
     )
-    usual = loading.default_mounting(labelled)
-    for window in labelled.with_default_mounting(usual).windows:
-        assert window.calibrated or window.up is usual.up
+    default = loading.default_mounting(labelled)
+    for window in labelled.with_default_mounting(default).windows:
+        assert window.calibrated or window.up is default.up
 
 
 @pytest.mark.parametrize(

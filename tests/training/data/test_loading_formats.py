@@ -179,15 +179,15 @@ def wisdm(path: Path, *, subject: str = "1600", codes: str = "A" * 100, scale: f
     return path
 
 
-def test_of_a_folder_what_holds_no_accelerations_is_passed_over_and_told(tmp_path: Path) -> None:
+def test_of_a_folder_what_holds_no_accelerations_is_passed_over_and_counted(tmp_path: Path) -> None:
     wisdm(tmp_path / "raw" / "phone" / "accel" / "data_1600_accel_phone.txt")
     wisdm(tmp_path / "raw" / "phone" / "gyro" / "data_1600_gyro_phone.txt", scale=0.01)
     wisdm(tmp_path / "raw" / "watch_Gyroscope.csv", scale=0.01)
     (tmp_path / "raw" / "readme.txt").write_text("WISDM\n\nPlease read, and cite, this.\n")
     (tmp_path / "raw" / "people.csv").write_text("code,weight,height\n1,102,188\n")
-    runs, told = loading.load([tmp_path], Source())
+    runs, rejected = loading.load([tmp_path], Source())
     assert sum(len(run.time) for run in runs) == 100
-    assert told == {
+    assert rejected == {
         "file of a gyroscope": 2,
         "file without a record: readme.txt": 1,
         "file without a record: people.csv": 1,
@@ -226,9 +226,9 @@ def test_axes_of_unknown_names_are_refused_with_the_way_out(tmp_path: Path, axes
     path.write_text(f"user,activity,timestamp,{axes}\n" + "1,Walking,1,0.1,9.8,0.2\n1,Walking,2,0.1,9.8,0.2\n")
     with pytest.raises(
         RefusedError, match=f"has no column 'x'; it has user, activity, timestamp, {axes}".replace(",", ", ?")
-    ) as told:
+    ) as refusal:
         loading.load([path], Source())
-    assert str(told.value).endswith("say which holds it with --columns x=NAME,y=NAME,z=NAME")
+    assert str(refusal.value).endswith("say which holds it with --columns x=NAME,y=NAME,z=NAME")
 
 
 def parquet(path: Path, **columns: object) -> Path:
@@ -240,7 +240,7 @@ def parquet(path: Path, **columns: object) -> Path:
     return path
 
 
-def test_what_parquet_leaves_out_is_no_activity_and_nobody(tmp_path: Path) -> None:
+def test_what_parquet_leaves_out_is_no_activity_and_no_subject(tmp_path: Path) -> None:
     people = [None] * 10 + [7.0] * (N - 10)
     path = parquet(tmp_path / "gaps.parquet", user=people, label=[None] * 30 + [2.0] * 40 + [1.5] * 30)
     runs, rejected = loading.load([path], Source())
@@ -261,7 +261,7 @@ def test_timestamps_are_what_they_are_whatever_the_unit_of_numbers(tmp_path: Pat
         np.testing.assert_allclose(runs[0].time, 1_700_000_000 + TIME, atol=1e-3)
 
 
-def test_numbers_of_rows_are_nobodys_names(tmp_path: Path) -> None:
+def test_numbers_of_rows_are_no_subject_s_names(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,t,x,y,z,label\n" + "".join(f"{i},{i / 50},0,9.8,{i % 3},walk\n" for i in range(500)))
     with pytest.raises(RefusedError, match=r"a record each, so that column numbers records: .* --columns subject=NAME"):

@@ -9,7 +9,7 @@ from training.evaluation.baselines import Part, Rules
 
 @pytest.fixture
 def lessons() -> list[Part]:
-    """Still, or waving: all but the majority baseline can tell them apart; three parts."""
+    """Windows that are still or waving, which all but the majority baseline can distinguish; in three parts."""
     rng = np.random.default_rng(0)
     made = []
     for count in (160, 60, 80):

@@ -1,23 +1,17 @@
 """The compiled graph agrees with transformers' own forward, for every kind of T5 and of label set."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.t5 import KINDS, model_of, prompts
 from training.export.export import export, input_ranges
-from transformers import T5Config, T5ForConditionalGeneration
 
 from hard.model.labels import label_tree
 from hard.model.scorer_onnx import OnnxScorer
 from hard.model.scorer_torch import TorchScorer, label_scores
 
-KINDS: dict[str, dict[str, Any]] = {
-    "t5": {"feed_forward_proj": "relu"},
-    "flan-t5": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
-    "one decoder layer": {"feed_forward_proj": "gated-gelu", "num_decoder_layers": 1},
-}
 # First tokens differ; prefixes shared once; shared twice, of different length.
 LABEL_TOKENS = {
     "apart": [[5, 1], [6, 1], [7, 1]],
@@ -25,26 +19,6 @@ LABEL_TOKENS = {
     "two prefixes": [[5, 8, 11, 1], [5, 8, 12, 1], [5, 9, 1], [7, 10, 1], [7, 13, 14, 1], [15, 1]],
     "one begins another": [[5, 1], [5, 8, 1], [5, 8, 9, 1], [7, 1]],  # Walking, Walking upstairs
 }
-
-
-def model_of(kind: str, width: int = 32, size: float = 0.3) -> Any:
-    torch.manual_seed(1)
-    shape = {
-        "d_model": width,
-        "d_kv": 8,
-        "num_heads": 3,
-        "d_ff": 40,
-        "num_layers": 2,
-        "relative_attention_max_distance": 20,
-    }
-    model = T5ForConditionalGeneration(T5Config(vocab_size=40, decoder_start_token_id=0, **shape, **KINDS[kind]))
-    for parameter in model.parameters():  # norms too: their weights begin as ones and would hide a mistake
-        torch.nn.init.normal_(parameter, mean=0.0 if parameter.dim() == 2 else 1.0, std=size * (32 / width) ** 0.5)
-    return model.eval()
-
-
-def prompts(rows: int, length: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(2, 40, (rows, length))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,23 +72,23 @@ def test_it_is_constrained_greedy_decoding(tmp_path: Path, tokens: str) -> None:
         output_scores=True, return_dict_in_generate=True, eos_token_id=1, pad_token_id=0,
     )  # fmt: skip
     for row, sequence in enumerate(given.sequences[:, 1:].tolist()):
-        said = sequence[: sequence.index(1) + 1]
-        step = [torch.log_softmax(score[row], dim=-1)[token].item() for score, token in zip(given.scores, said)]  # noqa: B905
-        assert scores[row, labels.index(said)] == pytest.approx(sum(step), abs=1e-4)
-        assert said == greedy(np.exp(scores[row]), labels)
+        written = sequence[: sequence.index(1) + 1]
+        step = [torch.log_softmax(score[row], dim=-1)[token].item() for score, token in zip(given.scores, written)]  # noqa: B905
+        assert scores[row, labels.index(written)] == pytest.approx(sum(step), abs=1e-4)
+        assert written == greedy(np.exp(scores[row]), labels)
 
 
 def greedy(probabilities: np.ndarray, labels: list[list[int]]) -> list[int]:
     """The label that is reached by taking the likeliest token at each step."""
-    said: list[int] = []
-    while said not in labels:
-        here = [k for k, label in enumerate(labels) if label[: len(said)] == said]
+    written: list[int] = []
+    while written not in labels:
+        here = [k for k, label in enumerate(labels) if label[: len(written)] == written]
         share: dict[int, float] = {}
         for k in here:
-            token = labels[k][len(said)]
+            token = labels[k][len(written)]
             share[token] = share.get(token, 0.0) + probabilities[k]
-        said.append(max(share, key=share.__getitem__))
-    return said
+        written.append(max(share, key=share.__getitem__))
+    return written
 
 
 @pytest.mark.parametrize("width", [32, 256])

@@ -108,7 +108,7 @@ def ended(losses: list[float], **options: Any) -> None:
 
 
 def test_a_short_training_is_measured_at_its_end() -> None:
-    ended(noisy(2.0, 9))  # too few to tell
+    ended(noisy(2.0, 9))  # too few to judge by
     ended(noisy(2.0, 10) + noisy(1.9, 10))
     ended(noisy(0.1, 60), begins_able=True)
     with pytest.raises(StoppedError, match="not fallen by 1 % in 60 updates"):

@@ -70,12 +70,12 @@ def shown(losses: list[tuple[float, float]], test_loss: float | None, *written: 
     return metrics_of(Trial({"validation": made, "test": made}, history, 12, {}, test_loss, samples))
 
 
-def met(metrics: Metrics) -> list[str]:
+def verdicts(metrics: Metrics) -> list[str]:
     return [requirement.met for requirement in requirements(metrics)]
 
 
 def test_a_sound_run_meets_all_requirements() -> None:
-    assert met(shown([(1.2, 0.9), (0.6, 0.7)], 0.8, "Jogging", "Jogging")) == ["yes", "yes", "yes", "", "yes"]
+    assert verdicts(shown([(1.2, 0.9), (0.6, 0.7)], 0.8, "Jogging", "Jogging")) == ["yes", "yes", "yes", "", "yes"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_sound_run_meets_all_requirements() -> None:
     ids=["the original", "nothing learnt"],
 )
 def test_a_run_that_failed_misses_them(metrics: Metrics, expected: list[str]) -> None:
-    assert met(metrics) == expected
+    assert verdicts(metrics) == expected
 
 
 def test_a_bundle_without_losses_has_nothing_to_show() -> None:

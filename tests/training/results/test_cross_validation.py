@@ -11,8 +11,8 @@ from training.results.cross_validation import compare, summary
     [
         ([0.02, 0.03, 0.02, 0.03], "above"),
         ([-0.02, -0.03, -0.02], "below"),
-        ([0.05, -0.04, 0.03, -0.02], "not told apart"),
-        ([0.5], "not told apart"),
+        ([0.05, -0.04, 0.03, -0.02], "undecided"),
+        ([0.5], "undecided"),
     ],
 )
 def test_above_is_claimed_only_beyond_the_standard_error(differences: list[float], verdict: str) -> None:
