@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from support.daemon import Running, batch, daemon, discrepancies, labels
+from support.daemon import Running, batch, daemon, discrepancies, labels, replacing
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -136,7 +136,7 @@ def test_labels_that_the_broker_did_not_take_are_published_by_the_next_start(mos
         for second in range(3):
             listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
         eventually(lambda: mosquitto.acknowledgements("stable") == 3)  # so they are in the journal
-        hold = "import hard.model.classifier as c, time\nc.Classifier.classify = lambda *_: time.sleep(99)"
+        hold = replacing("hard.model.classifier.Classifier.classify", "lambda *_: time.sleep(99)")
         running.stop(signal.SIGKILL)
         with daemon(mosquitto.port, "mqtt.client_id=stable", code=hold) as holding:
             holding.ready()

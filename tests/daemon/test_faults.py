@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from soak.fuzz import mutated
-from support.daemon import batch, daemon, discrepancies, labels
+from support.daemon import batch, daemon, discrepancies, labels, replacing
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -71,21 +71,23 @@ def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("broken", "failure"),
     [
-        "import hard.pipeline.window_queue as p\np.WindowQueue.take = lambda *_: 1 / 0",
-        "import hard.pipeline.window_queue as p\np.WindowQueue.put = lambda *_: 1 / 0",
-        "import hard.mqtt.acks as r\nr.Acks.received = lambda *_: 1 / 0",
+        ("hard.pipeline.window_queue.WindowQueue.take", "the label thread is dead: division by zero"),
+        ("hard.pipeline.window_queue.WindowQueue.put", "the assemble thread is dead: division by zero"),
+        ("hard.mqtt.acks.Acks.received", "the network thread failed: division by zero"),
     ],
     ids=["label", "assemble", "network"],
 )
-def test_a_dead_worker_ends_the_process_with_1(mosquitto: Mosquitto, code: str) -> None:
+def test_a_dead_worker_ends_the_process_with_1(mosquitto: Mosquitto, broken: str, failure: str) -> None:
+    code = replacing(broken, "lambda *_: 1 / 0")
     with Listener(mosquitto) as listener, daemon(mosquitto.port, "grace_s=1", code=code) as running:
         eventually(lambda: "ready" in running.log or running.process.poll() is not None, 120)
         start = time.time() - 10
         for second in range(6):
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         assert running.process.wait(60) == 1
+        eventually(lambda: failure in running.log)
 
 
 def test_a_window_that_cannot_be_labelled_fails_alone(mosquitto: Mosquitto) -> None:

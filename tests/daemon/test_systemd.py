@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.daemon import Running, batch, daemon, labels
+from support.daemon import Running, batch, daemon, labels, replacing
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 from support.notify_socket import NotifySocket
@@ -19,8 +19,9 @@ from support.notify_socket import NotifySocket
 from hard.commands.processes import free_port
 from hard.daemon import systemd
 
-STUCK_LABEL = "import threading\nfrom hard.model.classifier import Classifier\nClassifier.classify = "
-STUCK_LABEL += "lambda *_: threading.Event().wait()"
+STUCK = "lambda *_: threading.Event().wait()"
+STUCK_LABEL = replacing("hard.model.classifier.Classifier.classify", STUCK)
+SHORT_MARGIN = replacing("hard.daemon.daemon.SHUTDOWN_MARGIN_S", "2")
 
 
 @contextmanager
@@ -97,17 +98,8 @@ def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_proces
     ("stage", "code"),
     [
         ("label", STUCK_LABEL),
-        (
-            "assemble",
-            "import threading\nfrom hard.pipeline.decoder import Decoder\n"
-            "Decoder.decode = lambda *_: threading.Event().wait()",
-        ),
-        (
-            "network",
-            "import threading\nfrom hard.daemon import daemon\nfrom hard.mqtt.acks import Acks\n"
-            "daemon.SHUTDOWN_MARGIN_S = 2\n"
-            "Acks.received = lambda *_: threading.Event().wait()",
-        ),
+        ("assemble", replacing("hard.pipeline.decoder.Decoder.decode", STUCK)),
+        ("network", SHORT_MARGIN + replacing("hard.mqtt.acks.Acks.received", STUCK)),
     ],
 )
 def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, stage: str, code: str) -> None:
@@ -122,8 +114,8 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
 @pytest.mark.slow
 def test_a_network_thread_that_no_longer_tries_to_connect_is_stuck_too() -> None:
     """Without a broker it may wait between attempts and for each, and not for ever."""
-    code = "import threading\nfrom hard.daemon import daemon, wiring\nfrom hard.mqtt.backoff import Backoff\n"
-    code += "daemon.SHUTDOWN_MARGIN_S = wiring.CONNECT_S = 2\nBackoff.failed = lambda *_: threading.Event().wait()"
+    code = SHORT_MARGIN + replacing("hard.daemon.wiring.CONNECT_S", "2")
+    code += replacing("hard.mqtt.backoff.Backoff.failed", STUCK)
     with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
         running.ready(broker=False)
         assert running.process.wait(120) == 1

@@ -101,6 +101,12 @@ def daemon(port: int, *overrides: str, code: str | None = None, **environment: s
         running.stop(signal.SIGKILL)
 
 
+def replacing(target: str, expression: str) -> str:
+    """Code that replaces `target`, such as `hard.mqtt.acks.Acks.received`, by the value of `expression`. It fails where
+    there is no such name."""
+    return f"import threading, time, unittest.mock\nunittest.mock.patch({target!r}, {expression}).start()\n"
+
+
 def batch(t0: float, rate: float = 20.0, seconds: float = 1.0, seed: int = 0) -> bytes:
     """A payload with a second of a plausible stride: 1.8 Hz on top of gravity."""
     t = t0 + np.arange(round(rate * seconds)) / rate
