@@ -39,16 +39,23 @@ class Figures(Record, frozen=True, kw_only=True, omit_defaults=True):
     baselines: dict[str, BaselineFigures] = {}
 
 
-class Abstaining(Record, frozen=True):
-    """The recommended `labels.min_confidence`, and by which rule (`source`) on which windows.
+class CurvePoint(Record, frozen=True, array_like=True):
+    """At a threshold of confidence: the share of windows accepted, and the share of these that are right."""
 
-    `curve` has threshold, share of windows accepted, share of these that are right; `no_activity` the share of input
-    that is no activity which is accepted all the same, by kind.
+    threshold: float
+    accepted: float
+    right: float
+
+
+class Abstaining(Record, frozen=True):
+    """The recommended `labels.min_confidence`, by which rule (`source`), and what other thresholds would accept.
+
+    `no_activity` is the share of input that is no activity which is accepted at the recommended one, by kind.
     """
 
     min_confidence: float
     source: str
-    curve: tuple[tuple[float, float, float], ...]
+    curve: tuple[CurvePoint, ...]
     no_activity: dict[str, float]
 
 

@@ -170,7 +170,7 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
             recipe=recipe,
             precision=session.precision,
             folder=kept_in,
-            begins_able=recipe.base_bundle is not None,
+            adapted=recipe.base_bundle is not None,
             epochs=epochs,
             deadline=session.deadline(share),
             resume_from=resume.last_checkpoint(kept_in),
@@ -253,7 +253,7 @@ def _judge(
 
 
 def _epochs(crossed: FoldsReport | None, first: Fitted) -> float:
-    """How long a refit learns. The folds know better than the few who validate the first fit."""
+    """How many epochs a refit takes: the median over folds is better evidence than the few validation subjects."""
     if crossed is None:
         return first.trained.epochs
     return float(median(fold.epoch for fold in crossed.folds if fold.epoch))

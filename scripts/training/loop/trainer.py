@@ -85,7 +85,7 @@ def train(
     recipe: Recipe,
     precision: str,
     folder: Path,
-    begins_able: bool = False,
+    adapted: bool = False,
     epochs: float | None = None,
     deadline: float | None = None,
     resume_from: Path | None = None,
@@ -94,7 +94,7 @@ def train(
     is served, is kept.
 
     Without a second, `epochs` of the same schedule are passed and the last weights kept. `folder` takes checkpoints,
-    `resume_from` is one of them, `deadline` is of time.monotonic. A model that `begins_able` need not get better.
+    `resume_from` is one of them, `deadline` is of time.monotonic. With `adapted`, the loss need not fall.
     Raises StoppedError and RefusedError.
     """
     learnt, kept = examples
@@ -103,7 +103,7 @@ def train(
     clock = Clock(deadline, None if epochs is None else max(1, round(epochs * steps)))
     progress = Progress("training" if kept is not None else "training again on all")
     trainer = GuardedTrainer(
-        guard=Guard(steps_an_epoch=steps, begins_able=begins_able),
+        guard=Guard(steps_an_epoch=steps, adapted=adapted),
         labels=labels,
         model=model,
         args=settings,

@@ -1,4 +1,4 @@
-"""A line now and then for the person who waits, and a clock that ends training."""
+"""A line a minute shows how far a training is; a clock ends it."""
 
 import pytest
 from training.loop.progress import Clock, Progress, duration
