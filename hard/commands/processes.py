@@ -100,9 +100,14 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def exit_code(self) -> int | None:
+        """Of the latest start; None while it runs."""
+        return self._process.poll() if self._process else None
+
+    @property
     def log(self) -> str:
         """All that it has written, over all starts."""
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        return self.log_file.read_text(errors="replace") if self.starts or self.log_file.exists() else ""
 
     @property
     def log_since_start(self) -> str:
@@ -125,7 +130,7 @@ class Process:
 
     def check(self) -> None:
         """Raises CommandError where the process has ended."""
-        if self._process and (code := self._process.poll()) is not None:
+        if (code := self.exit_code) is not None:
             lines = self.log_since_start.strip().splitlines()
             raise CommandError(f"{self.name} ended with exit code {code}: {lines[-1] if lines else 'it wrote nothing'}")
 
@@ -137,6 +142,11 @@ class Process:
     def wait_for_port(self, port: int, within_s: float = START_S) -> None:
         """Waits until it accepts connections on the loopback `port`. Raises CommandError."""
         wait_until(lambda: listens(port), f"{self.name} does not answer", within_s, self.check)
+
+    def wait(self, within_s: float) -> int:
+        """Waits until it ends by itself; gives the exit code. Raises CommandError."""
+        wait_until(lambda: not self.running, f"{self.name} does not end", within_s)
+        return self.end()
 
     def send_signal(self, number: int) -> None:
         """Sends a signal; does nothing where the process has ended."""

@@ -21,7 +21,7 @@ EARLIEST, LATEST = 946_684_800.0, 4_102_444_800.0  # 2000 and 2100 in Unix s
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class PayloadFormat:
     """A payload format: its name in `ingest.format`, its content types, and the function that reads a payload."""
 
     name: str
@@ -30,8 +30,8 @@ class Format:
 
 
 FORMATS = (
-    Format("json", ("application/json",), native_json.read),
-    Format("csv", ("text/csv",), csv_lines.read),
+    PayloadFormat("json", ("application/json",), native_json.read),
+    PayloadFormat("csv", ("text/csv",), csv_lines.read),
 )
 BY_NAME = {format_.name: format_.read for format_ in FORMATS}
 BY_CONTENT_TYPE = {content_type: format_.read for format_ in FORMATS for content_type in format_.content_types}

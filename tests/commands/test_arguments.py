@@ -46,7 +46,7 @@ def test_a_value_is_read(parse: Callable[[str], object], text: str, value: objec
         (arguments.speed, "inf", "0 or at least"),
         (arguments.names, ",", "no name"),
         (arguments.pairs, "a=b,c", "'c' is not of the form name=name"),
-        (arguments.columns, "colour=a", "'colour' is none of time, x, y, z, subject, truth"),
+        (arguments.columns, "colour=a", "'colour' is none of time, x, y, z, "),
         (arguments.columns, "x=a,x=b", "named twice"),
         (arguments.sensor_topic, "a/b", "has {device} as one of its levels"),
         (arguments.sensor_topic, "+/{device}", "no [+] or #"),

@@ -217,6 +217,6 @@ def test_a_metrics_port_in_use_may_pass_and_a_host_that_is_none_is_a_bad_setting
     mosquitto: Mosquitto, host: str, code: int
 ) -> None:
     with daemon(mosquitto.port, f"metrics.port={mosquitto.port}", f"metrics.host={host}") as running:
-        assert running.process.wait(60) == code
+        assert running.wait(60) == code
         eventually(lambda: "metrics.port" in running.log)
         assert "Traceback" not in running.log

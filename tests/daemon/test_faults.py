@@ -47,7 +47,7 @@ def test_out_of_file_descriptors_it_goes_on_and_comes_back(mosquitto: Mosquitto)
         for second in range(5):
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
         eventually(lambda: len(labels(listener, "a")) == 2)
-        pid, limits = running.process.pid, resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        pid, limits = running.pid, resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         for second in range(5, 10):  # what is open still works
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
@@ -55,7 +55,7 @@ def test_out_of_file_descriptors_it_goes_on_and_comes_back(mosquitto: Mosquitto)
         mosquitto.stop(kill=True)
         mosquitto.start()
         eventually(lambda: "Too many open files" in running.log)
-        assert running.process.poll() is None
+        assert running.exit_code is None
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         eventually(lambda: running.metrics()["hard_broker_subscribed"] == 1)
         assert running.metrics()["hard_journal_writing"] == 1
@@ -66,7 +66,7 @@ def test_out_of_file_descriptors_it_goes_on_and_comes_back(mosquitto: Mosquitto)
 def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None:
     code = "import socket\ndef fail(*_, **__): raise UnicodeError\nsocket.create_connection = fail"  # no OSError
     with daemon(free_port(), code=code) as running:
-        assert running.process.wait(60) == 1
+        assert running.wait(60) == 1
         eventually(lambda: "the network thread is dead" in running.log)
 
 
@@ -82,11 +82,11 @@ def test_a_network_thread_that_dies_on_its_own_ends_the_process_with_1() -> None
 def test_a_dead_worker_ends_the_process_with_1(mosquitto: Mosquitto, broken: str, failure: str) -> None:
     code = replacing(broken, "lambda *_: 1 / 0")
     with Listener(mosquitto) as listener, daemon(mosquitto.port, "grace_s=1", code=code) as running:
-        eventually(lambda: "ready" in running.log or running.process.poll() is not None, 120)
+        eventually(lambda: "ready" in running.log or running.exit_code is not None, 120)
         start = time.time() - 10
         for second in range(6):
             listener.client.publish("sensors/a/accel", batch(start + second), qos=1)
-        assert running.process.wait(60) == 1
+        assert running.wait(60) == 1
         eventually(lambda: failure in running.log)
 
 

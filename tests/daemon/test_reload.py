@@ -62,7 +62,7 @@ def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
                 config.write_text(
                     f"grace_s = 3\n[labels]\nmin_confidence = 1.0\n[model]\nbundle = '{new}'\n[mqtt]\nkeepalive_s = 7\n"
                 )
-                running.process.send_signal(signal.SIGHUP)
+                running.send_signal(signal.SIGHUP)
             if second == 40:
                 eventually(lambda: "reloaded: model other-" in running.log)
             for device in range(devices):
@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
     with Listener(mosquitto) as listener, started(mosquitto, config) as running:
         running.ready()
         config.write_text(text)
-        running.process.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGHUP)
         eventually(lambda: "not reloaded, all stays as it is" in running.log)
         line = next(line for line in running.lines if "not reloaded" in line)
         assert refusal in line
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
         eventually(lambda: len(labels(listener, "a")) == 2)
         assert labels(listener, "a")[-1]["accepted"]
         config.write_text("")  # and mended, it reloads
-        running.process.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGHUP)
         eventually(lambda: "changed: nothing" in running.log)
         assert running.stop() == 0
 
@@ -140,10 +140,10 @@ def test_a_signal_that_comes_during_a_reload_asks_for_another(
     with Listener(mosquitto) as listener, started(mosquitto, config, code) as running:
         running.ready()
         config.write_text(common + "0.2")
-        running.process.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGHUP)
         eventually(begun.exists)  # the settings are read
         config.write_text(common + "0.3")
-        running.process.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGHUP)
         before = len(health(listener))
         eventually(lambda: len(health(listener)) > before + 1)  # the second signal has had its tick
         go_on.touch()
@@ -159,7 +159,7 @@ def test_the_next_health_record_comes_by_the_new_interval(mosquitto: Mosquitto, 
         eventually(lambda: health(listener))
         for every_s, records in ((0.1, 3), (7200.0, 1)):
             config.write_text(f"publish.health_every_s = {every_s}")
-            running.process.send_signal(signal.SIGHUP)
+            running.send_signal(signal.SIGHUP)
             eventually(lambda s=every_s, n=records: [h["every_s"] for h in health(listener)].count(s) >= n)
         assert running.stop() == 0
 

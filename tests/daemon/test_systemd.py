@@ -26,7 +26,7 @@ SHORT_MARGIN = replacing("hard.daemon.daemon.SHUTDOWN_MARGIN_S", "2")
 
 @contextmanager
 def service(
-    port: int, folder: Path, *overrides: str, interval_s: int = 0, code: str | None = None
+    port: int, folder: Path, *overrides: str, interval_s: int = 0, code: str = ""
 ) -> Iterator[tuple[NotifySocket, Running]]:
     """A daemon as systemd would start it, with WatchdogSec=`interval_s`."""
     watchdog = {"WATCHDOG_USEC": str(interval_s * 1_000_000)} if interval_s else {}
@@ -67,7 +67,7 @@ def test_keep_alives_go_on_at_rest_and_without_a_broker(mosquitto: Mosquitto, tm
         assert notify.statuses()[-1].startswith(f"no connection to the broker at 127.0.0.1:{mosquitto.port}; ")
         before = notify.watchdog_count()
         eventually(lambda: notify.watchdog_count() >= before + 3 * interval_s)  # a tick a second feeds it each time
-        assert running.process.poll() is None
+        assert running.exit_code is None
         mosquitto.start()
         eventually(lambda: notify.statuses()[-1].startswith("subscribed; "))
         assert running.stop() == 0
@@ -85,7 +85,7 @@ def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_proces
         send(listener, range(6))
         eventually(lambda: running.metrics()['hard_stage_stalled_seconds{stage="label"}'] > 0)
         eventually(lambda: any("label makes no progress since" in s for s in notify.statuses()))
-        assert running.process.wait(120) == 1  # after WatchdogSec, which is less than stuck_after_s
+        assert running.wait(120) == 1  # after WatchdogSec, which is less than stuck_after_s
         eventually(lambda: "the label thread is stuck" in running.log)
         eventually(lambda: notify.notifications[-1].startswith("STOPPING=1"))
         last_fed = len(notify.notifications) - notify.notifications[::-1].index("WATCHDOG=1")
@@ -107,7 +107,7 @@ def test_whichever_stage_is_stuck_the_process_ends_with_1(mosquitto: Mosquitto, 
     with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides, code=code) as running:
         running.ready()
         send(listener, range(10))
-        assert running.process.wait(120) == 1
+        assert running.wait(120) == 1
         eventually(lambda: f"the {stage} thread is stuck" in running.log)
 
 
@@ -118,7 +118,7 @@ def test_a_network_thread_that_no_longer_tries_to_connect_is_stuck_too() -> None
     code += replacing("hard.mqtt.backoff.Backoff.failed", STUCK)
     with daemon(free_port(), "grace_s=0", "mqtt.keepalive_s=5", code=code) as running:
         running.ready(broker=False)
-        assert running.process.wait(120) == 1
+        assert running.wait(120) == 1
         eventually(lambda: "the network thread is stuck" in running.log)
 
 
@@ -138,7 +138,7 @@ def test_a_reload_is_notified_and_a_stop_then_asks_for_the_new_time(mosquitto: M
     with service(mosquitto.port, tmp_path, code=code) as (notify, running):
         running.ready()
         config.write_text("grace_s = 50")
-        running.process.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGHUP)
         eventually(lambda: notify.notifications.count("READY=1") == 2)
         assert [word for word in notify.notifications if word.startswith("RELOADING=1\nMONOTONIC_USEC=")]
         assert running.stop() == 0

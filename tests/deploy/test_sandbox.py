@@ -104,7 +104,9 @@ def test_the_daemon_labels_inside_the_units_sandbox(guarded: Mosquitto, installe
             Client(guarded, "belt-7") as sensor,
         ):
             reader.subscribe("hard/#")
-            running = Running(subprocess.Popen(sandbox.start_command(), stderr=subprocess.PIPE, text=True))
+            running = Running(sandbox.state.parent / "daemon.log", ())
+            running.command = sandbox.start_command()
+            running.start()
             try:
                 running.ready()
                 start = time.time() - 60
@@ -113,8 +115,8 @@ def test_the_daemon_labels_inside_the_units_sandbox(guarded: Mosquitto, installe
                 eventually(lambda: [topic for topic, _ in reader.came].count("hard/belt-7/activity") == 3)
                 eventually(lambda: any(status.startswith("subscribed") for status in notify.statuses()))
                 assert notify.notifications[0] == "READY=1"
-                os.kill(leaf(running.process.pid), signal.SIGTERM)
-                assert running.process.wait(30) == 0, running.log
+                os.kill(leaf(running.pid), signal.SIGTERM)
+                assert running.wait(30) == 0, running.log
                 assert "WARNING" not in running.log, running.log
                 assert list(sandbox.state.iterdir()) != [], "the journal is not where it may be"
             finally:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
-import threading
-import urllib.request
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hard.commands.processes import DaemonProcess
 from support.listener import Listener, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,26 +22,17 @@ FIELDS = {
 }
 
 
-class Running:
-    """A daemon process, its log, and where its metrics are."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process, self.lines = process, list[str]()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        self.lines.extend(iter(self.process.stderr.readline, ""))
+class Running(DaemonProcess):
+    """A daemon process on a test's broker."""
 
     @property
-    def log(self) -> str:
-        return "".join(self.lines)
+    def lines(self) -> list[str]:
+        """The complete lines of its log."""
+        return [line for line in self.log.splitlines(keepends=True) if line.endswith("\n")]
 
     def ready(self, *, broker: bool = True) -> Running:
-        """Waits until it is ready, and where there is a `broker` until it hears what is sent from now on."""
-        eventually(lambda: "ready" in self.log or self.process.poll() is not None, 120)
-        assert "ready" in self.log, self.log
+        """Waits until it is ready, and where there is a `broker` until it is subscribed."""
+        self.wait_ready(120)
         if broker and "no broker yet" in self.log:  # slow to answer
             eventually(lambda: self.metrics()["hard_broker_subscribed"] == 1)
         return self
@@ -53,52 +40,24 @@ class Running:
     @property
     def metrics_address(self) -> str:
         """Host and port."""
-        found = re.search(r"http://(\S+)/metrics", self.log)
-        assert found, self.log
-        return found.group(1)
-
-    def metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(f"http://{self.metrics_address}/metrics", timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+        return self.metrics_url.removeprefix("http://").removesuffix("/metrics")
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Ends the process with the signal `how`, if it still runs; gives its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        try:
-            return self.process.wait(60)
-        finally:
-            self.process.kill()
-            self.process.wait(10)
-            self._reader.join(10)
-            assert self.process.stderr
-            self.process.stderr.close()
-
-
-def command(port: int, *overrides: str, code: str | None = None) -> list[str]:
-    """The command line of a daemon on the broker at `port`; `code` is run first, to inject a fault."""
-    main = "import sys\nfrom hard.cli import main\nsys.exit(main(sys.argv[1:]))"
-    start = ["-c", f"{code}\n{main}"] if code else ["-m", "hard"]
-    sets = (f"mqtt.port={port}", "mqtt.host=127.0.0.1", "metrics.port=0", "mqtt.reconnect_max_s=0.3", *overrides)
-    return [sys.executable, *start, "run", *(part for s in sets for part in ("--set", s))]
+        return self.end(how, 60)
 
 
 @contextmanager
-def daemon(port: int, *overrides: str, code: str | None = None, **environment: str) -> Iterator[Running]:
-    """A daemon that is killed at the end, if it still runs; see `command`."""
-    process = subprocess.Popen(
-        command(port, *overrides, code=code),
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    running = Running(process)
-    try:
-        yield running
-    finally:
-        running.stop(signal.SIGKILL)
+def daemon(port: int, *overrides: str, code: str = "", **environment: str) -> Iterator[Running]:
+    """A daemon that is killed at the end, if it still runs; `code` is run first, to inject a fault."""
+    settings = (f"mqtt.port={port}", "mqtt.host=127.0.0.1", "metrics.port=0", "mqtt.reconnect_max_s=0.3", *overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        running = Running(Path(folder) / "daemon.log", settings, code=code, environment=environment, cwd=ROOT)
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop(signal.SIGKILL)
 
 
 def replacing(target: str, expression: str) -> str:
