@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     for name, summary, add_arguments in (
         ("run", "the daemon", _settings),
         ("check-config", "print the effective settings, secrets masked", _settings),
-        ("health", "how a daemon is, from what it says on its broker; exit code 1 where unhealthy", _health),
+        ("health", "whether a daemon is healthy, by its health record on the broker; exit code 1 where not", _health),
         ("demo", "broker, simulated wearers and the daemon in one terminal", _demo),
         ("simulate", "publish simulated wearers to a broker", _simulate),
         ("replay", "publish a recording to a broker as live messages", _replay),
@@ -107,7 +107,7 @@ def _recording(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--subjects", type=names, metavar="A,B,…", help="only these subjects")
     command.add_argument(
-        "--time-unit", choices=tuple(TIME_UNITS), help="of the file's times (told from their median step)"
+        "--time-unit", choices=tuple(TIME_UNITS), help="of the file's times (by default the median step decides)"
     )
     command.add_argument("--rate", type=sample_rate, metavar="HZ", help="sample rate of a file without times")
     command.add_argument(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ settings.register_profile("search", deadline=None, suppress_health_check=[Health
 settings.register_profile("hard", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("hard")
 
+THREAD_END_S = 10.0  # a thread that is ending may take so long on a busy machine
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -29,6 +32,17 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that a test starts keep their state with the test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_thread() -> Iterator[None]:
+    """A test fails when a thread that it started outlives it."""
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + THREAD_END_S
+    while leaked := [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]:
+        assert time.monotonic() < until, f"threads outlive their test: {leaked}"
+        time.sleep(0.01)
 
 
 @pytest.fixture
