@@ -1,4 +1,5 @@
-"""Units of acceleration and time, and the kinds of columns: what files, payloads, settings and options share."""
+"""Units of acceleration and time, the kinds of columns, and the places of the body: what files, payloads, settings and
+options share."""
 
 from __future__ import annotations
 
@@ -6,3 +7,10 @@ G_MS2 = 9.80665  # standard gravity, m/s² (3rd General Conference on Weights an
 UNITS = {"m/s2": 1.0, "g": G_MS2, "mg": G_MS2 / 1000, "mm/s2": 1e-3}  # one of each in m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many of each are a second
 COLUMN_KINDS = ("time", "x", "y", "z", "subject", "place", "truth")  # what the columns of a recording hold
+PLACES = ("pocket", "thigh", "waist", "wrist", "arm", "hand", "chest", "back", "ankle", "knee", "bag", "any")
+
+
+def place_of(name: str) -> str:
+    """The one of PLACES that `name` speaks of, by its last word that is one ("left wrist" is wrist, "back pocket"
+    pocket); any where none is."""
+    return next((word for word in reversed(name.lower().split()) if word in PLACES), "any")

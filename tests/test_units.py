@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from hard.settings import IngestSection
-from hard.units import G_MS2, TIME_UNITS, UNITS
+from hard.units import G_MS2, PLACES, TIME_UNITS, UNITS, place_of
 
 
 def test_units_of_acceleration_are_in_ms2() -> None:
@@ -24,3 +24,12 @@ def test_units_of_time_are_parts_of_a_second() -> None:
 @pytest.mark.parametrize(("field", "units"), [("unit", UNITS), ("time_unit", TIME_UNITS)])
 def test_the_settings_offer_these_units(field: str, units: dict[str, float]) -> None:
     assert set(get_args(IngestSection.model_fields[field].annotation)) <= set(units)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("left wrist", "wrist"), ("Back pocket", "pocket"), ("upper arm", "arm"), ("neck pouch", "any"), ("", "any")],
+)
+def test_a_place_is_known_by_its_last_word_that_is_one(name: str, place: str) -> None:
+    assert place_of(name) == place
+    assert place in PLACES

@@ -37,6 +37,12 @@ class Figures(Record, frozen=True, kw_only=True, omit_defaults=True):
     calibration_error: float
     calibration_error_before: float
     baselines: dict[str, BaselineFigures] = {}
+    macro_f1_by_place: dict[str, float] = {}  # where places are stated
+
+    @property
+    def worst_place(self) -> str:
+        """The place with the least macro-F1, empty where none is stated."""
+        return min(self.macro_f1_by_place, key=self.macro_f1_by_place.__getitem__, default="")
 
 
 class CurvePoint(Record, frozen=True, array_like=True):

@@ -32,13 +32,15 @@ MAX_ABS_TIME_S = 1e11  # 3,000 years: in float64 consecutive samples still diffe
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """One run of one subject's device at one place of the body: `time` (N,) in s of the device's own clock, rising;
-    `xyz` (N, 3) m/s²; `truth` (N,). `place` is None where the file names none."""
+    `xyz` (N, 3) m/s²; `truth` (N,). `place` is None where the file names none; `dataset` is filled in
+    where several files are read."""
 
     subject: str
     time: Float64Array
     xyz: Float64Array
     truth: NDArray[np.str_] | None
     place: str | None = None
+    dataset: str | None = None
 
     @property
     def device(self) -> str:
@@ -53,6 +55,7 @@ class LabelledWindow(NamedTuple):
     truth: str | None
     subject: str
     place: str | None
+    dataset: str | None = None
 
 
 def read(
@@ -163,7 +166,7 @@ def _streamed(recordings: Iterable[Recording], devices: Devices, message_s: floa
                 begin, stop = np.searchsorted(time, (window.start - 1e-6, window.end - 1e-6))
                 one_truth = truth is not None and stop > begin and codes[begin] == codes[stop - 1]
                 label = str(truth[begin]) or None if one_truth and truth is not None else None
-                yield LabelledWindow(window, label, recording.subject, recording.place)
+                yield LabelledWindow(window, label, recording.subject, recording.place, recording.dataset)
 
 
 def _check_unit(xyz: Float64Array, path: Path, unit: str | None) -> None:

@@ -153,7 +153,7 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
     examples = training_examples(recipe, dataset, setup, features)
     # Without validation subjects, one subject's windows are enough to hold the compiled scorer against the model.
     shown_from = dataset.split.validation or dataset.split.train[:1]
-    shown = examples_of(recipe, dataset, setup, dataset.labelled.of(shown_from))
+    shown = examples_of(recipe, dataset, setup, dataset.labelled.of(shown_from).of_one_label)
     session.console.print(
         f"{sum(p.numel() for p in setup.model.parameters()):,} parameters, {len(examples)} examples, "
         f"prompts of {examples.longest} tokens at most: {setup.encoder.render(features[:1])[0]}",

@@ -8,16 +8,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hard.commands.arguments import columns, pairs
+from hard.commands.arguments import columns, names, pairs
 
 SCRATCH = "scratch"  # the base that is no checkpoint: random weights
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How recordings are written. `recorded_hz` is for those that carry no times; `unit` is as `loading.units` has it.
+    """How recordings are written. `recorded_hz` is for those that carry no times; `unit`, `place` and `dataset` are as
+    `loading.per_file` has them.
 
-    `columns` are pairs of what a column holds and its name, `labels` of a label and its name in the recordings.
+    `columns` are pairs of what a column holds and its name, `labels` of a label and its name in the recordings;
+    windows of the labels in `drop` are left out.
     """
 
     time_unit: str | None = None
@@ -25,6 +27,9 @@ class Source:
     unit: str = ""
     columns: tuple[tuple[str, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    place: str = ""
+    dataset: str = ""
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +87,27 @@ def add_source(p: ArgumentParser) -> None:
     )
     group.add_argument("--recorded-hz", type=positive, help="rate of recordings that carry no times")
     group.add_argument("--columns", type=columns, help="time=NAME,x=NAME,…, where they have other names")
-    group.add_argument("--labels", type=pairs, help="LABEL=NAME,…: a label and its name in the recordings")
+    group.add_argument(
+        "--labels", type=pairs, help="LABEL=NAME,…: a label and its name in the recordings; A|B=NAME: one of two labels"
+    )
+    group.add_argument("--drop", type=names, help="labels whose windows are left out, comma-separated")
     group.add_argument(
         "--unit",
         action=_Joined,
         metavar="[FILE=]UNIT",
         help="m/s2, g, mg or mm/s2, of all recordings or of one; may be repeated (m/s2)",
+    )
+    group.add_argument(
+        "--place",
+        action=_Joined,
+        metavar="[FILE=]NAME",
+        help="where the device was worn, in recordings without such a column; may be repeated",
+    )
+    group.add_argument(
+        "--dataset",
+        action=_Joined,
+        metavar="FILE=NAME",
+        help="the data set of a file or folder; may be repeated (the file's name)",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from training.loop.trained import Epoch
 from training.results.outcome import Outcome, Trial
@@ -20,9 +22,18 @@ def outcome(subjects: tuple[str, ...], share_right: float, seed: int = 0) -> Out
     sure = rng.uniform(0.6, 1.0, n)
     probabilities = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1 - sure[:, None])
     coin = [np.array(LABELS)[rng.integers(0, 2, n)] for _ in range(2)]
-    return Outcome(
-        LABELS, np.array(LABELS)[truth], np.repeat(subjects, 50), probabilities, np.full(n, 1.5), {"coin": coin}
-    )
+    return known(LABELS, np.array(LABELS)[truth], probabilities, np.repeat(subjects, 50), temperature=1.5, coin=coin)
+
+
+def known(
+    labels: tuple[str, ...], truth: Any, probabilities: Any, subject: Any = "1", *, place: Any = "",
+    temperature: float = 1.0, **baselines: Any,
+) -> Outcome:  # fmt: skip
+    """`probabilities` (N, K) for windows of `truth` (N,); what is one for all windows is given once."""
+    n = len(truth)
+    subject, place, dataset = (np.broadcast_to(np.array(column, dtype=np.str_), n) for column in (subject, place, ""))
+    truth = np.array(truth, dtype=np.str_)
+    return Outcome(labels, truth, subject, place, dataset, probabilities, np.full(n, temperature), baselines)
 
 
 def trial(

@@ -39,7 +39,8 @@ def check_serves(out: Path, recording: Path, at_least: float, hop_s: float = 1.0
     test = manifest.training.metrics.parts["test"]
     runs = [run for run in recordings.read(recording)[0] if run.subject in ("5", "6")]
     devices = bundle_devices(bundle.read(out), hop_s)
-    windows, truth = zip(*((w, t) for w, t in recordings.windows(runs, devices) if t), strict=True)
+    labelled = [one for one in recordings.windows(runs, devices, streaming=False) if one.truth]
+    windows, truth = [one.window for one in labelled], [one.truth for one in labelled]
     for backend in ("onnx", "torch"):
         predictions = load(str(out), backend).classify(windows)  # type: ignore[arg-type]
         found.append(np.stack([p.probabilities for p in predictions]))

@@ -91,6 +91,7 @@ def hours_of(runs: list[Recording]) -> dict[str, float]:
             each_s = (run.time[-1] - run.time[0]) / (len(run.time) - 1)
             for truth, count in zip(*np.unique(run.truth, return_counts=True), strict=True):
                 found[str(truth)] += float(count * each_s) / 3600
+    found.pop("", None)  # left out
     return found
 
 

@@ -15,6 +15,7 @@ from hard.motion.gain import normalised
 from hard.records import Float32Array
 from training.data.loading import Mountings
 
+OTHERS = "other_labels"  # of an example whose truth is one of several labels
 UNKNOWN_ID = 2  # <unk> of every T5 vocabulary: stands for a word that was dropped
 
 
@@ -33,6 +34,9 @@ class Examples(Dataset[dict[str, Any]]):
     With `word_dropout`, that share of a prompt's tokens is replaced by <unk>, afresh each epoch: the model learns not
     to lean on any one feature. The end token stays. Which words are dropped follows from seed, epoch and row, so that
     a training that is resumed sees what it would have seen without the interruption.
+
+    A label from len(label_tokens) on stands for one of several labels, which `either` lists: such an example has the
+    tokens of the others under OTHERS.
     """
 
     def __init__(
@@ -42,11 +46,14 @@ class Examples(Dataset[dict[str, Any]]):
         label: Ids,
         label_tokens: Sequence[Sequence[int]],
         *,
+        either: Sequence[Sequence[int]] = (),
         word_dropout: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.ids, self.mask, self.label = ids, mask, label
         self.label_tokens = [list(tokens) for tokens in label_tokens]
+        self._targets = [[tokens] for tokens in self.label_tokens]
+        self._targets += [[self.label_tokens[k] for k in labels] for labels in either]
         self._word_dropout, self._seed = word_dropout, seed
         self._dropped: NDArray[np.bool_] | None = None
         self.set_epoch(0)
@@ -69,9 +76,10 @@ class Examples(Dataset[dict[str, Any]]):
         if self._dropped is not None:
             droppable = np.arange(ids.shape[1]) < lengths[:, None] - 1
             ids = np.where(droppable & self._dropped[rows], UNKNOWN_ID, ids)
+        columns = (ids.tolist(), mask.tolist(), lengths.tolist(), [self._targets[k] for k in self.label[rows].tolist()])
         return [
-            {"input_ids": i[:n], "attention_mask": m[:n], "labels": self.label_tokens[k]}
-            for i, m, n, k in zip(ids.tolist(), mask.tolist(), lengths.tolist(), self.label[rows].tolist(), strict=True)
+            {"input_ids": i[:n], "attention_mask": m[:n], "labels": first} | ({OTHERS: others} if others else {})
+            for i, m, n, (first, *others) in zip(*columns, strict=True)
         ]
 
     @property

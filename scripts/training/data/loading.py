@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ from hard.units import UNITS
 from training.errors import RefusedError
 from training.options import Source
 
+EITHER = "|"  # between labels, in the truth of a window that is one of them
+COLUMNS = "truth", "subject", "place", "dataset", "group"  # of labelled windows
 LABEL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
 # Stands in until the default mounting is known.
 PLACEHOLDER = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
@@ -43,7 +45,9 @@ class Mountings(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledWindows:
-    """Windows in the order of their recordings, each with its `truth` (N,) and `subject` (N,).
+    """Windows in the order of their recordings, each with its `truth`, `subject`, `place` ("" where none is stated) and
+    `dataset` (N,). A truth may be one of several labels, with EITHER between. The `group` (N,) is what a split assigns
+    to a part: the subject, or else the part itself.
 
     `gait_amplitude_ms2` is what gait amplitudes are normalised to, as in a bundle; with 0, windows stay as they are.
     """
@@ -51,7 +55,10 @@ class LabelledWindows:
     windows: tuple[Window, ...]
     truth: NDArray[np.str_]
     subject: NDArray[np.str_]
-    gait_amplitude_ms2: float = 0.0
+    place: NDArray[np.str_]
+    dataset: NDArray[np.str_]
+    group: NDArray[np.str_]
+    gait_amplitude_ms2: float = field(default=0.0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -61,12 +68,22 @@ class LabelledWindows:
         """Accelerations (N, T, 3) in m/s²."""
         return np.stack([window.xyz for window in self.windows])
 
-    def of(self, subjects: Sequence[str]) -> LabelledWindows:
-        """The windows of `subjects` alone."""
-        rows = np.flatnonzero(np.isin(self.subject, list(subjects)))
+    def at(self, rows: NDArray[np.int64]) -> LabelledWindows:
+        """The windows at `rows` alone."""
         return LabelledWindows(
-            tuple(self.windows[i] for i in rows), self.truth[rows], self.subject[rows], self.gait_amplitude_ms2
+            tuple(self.windows[i] for i in rows),
+            *(getattr(self, name)[rows] for name in COLUMNS),
+            gait_amplitude_ms2=self.gait_amplitude_ms2,
         )
+
+    def of(self, groups: Sequence[str]) -> LabelledWindows:
+        """The windows of `groups` alone."""
+        return self.at(np.flatnonzero(np.isin(self.group, list(groups))))
+
+    @property
+    def of_one_label(self) -> LabelledWindows:
+        """Without those whose truth is one of several labels."""
+        return self.at(np.flatnonzero(np.char.find(self.truth, EITHER) < 0))
 
     @property
     def mounting(self) -> Mountings:
@@ -82,23 +99,41 @@ class LabelledWindows:
         return replace(self, windows=windows, gait_amplitude_ms2=default.gait_amplitude_ms2)
 
 
+def joined(parts: Sequence[LabelledWindows]) -> LabelledWindows:
+    """The windows of all `parts`, whose gait amplitude is the same."""
+    return LabelledWindows(
+        tuple(window for part in parts for window in part.windows),
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS),
+        gait_amplitude_ms2=parts[0].gait_amplitude_ms2,
+    )
+
+
 def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counter[str]]:
     """The runs of all files, of folders every recording in them, and what was rejected or passed over, by reason.
 
-    A subject's name means the same person in every file. `source.labels` may pair one label with several names of the
-    recordings; the other names stay. Raises RefusedError for a file that can't be read or has no truth, and for a name
-    that no recording has.
+    A subject's name means the same person in every file; a file's data set is its name without suffixes unless
+    `source.dataset` says otherwise. `source.labels` may pair one label with several names of the recordings, or several
+    labels, with EITHER between, with one; the other names stay. What is in `source.drop` loses its truth: its samples
+    stay, for a device learns from them. Raises RefusedError for a file that can't be read or has no truth, and for a
+    name that no recording has.
     """
     runs: list[Recording] = []
     rejected = Counter({"file of a gyroscope": recordings.count_gyroscope_files(paths)})
-    unit_of = units(source.unit, files(paths))
-    for path, unit in unit_of.items():
+    known = files(paths)
+    unit_of, place_of = units(source.unit, known), per_file("--place", source.place, known)
+    dataset_of = per_file("--dataset", source.dataset, known)
+    for path in known:
         try:
             found, refused = recordings.read(
-                path, time_unit=source.time_unit, rate_hz=source.recorded_hz, unit=unit, columns=dict(source.columns)
+                path,
+                time_unit=source.time_unit,
+                rate_hz=source.recorded_hz,
+                unit=unit_of[path],
+                columns=dict(source.columns),
+                place=place_of[path],
             )
         except UnitError as error:  # of several files it may be the only one in that unit
-            advice = error.advice(path.name if len(unit_of) > 1 else "")
+            advice = error.advice(path.name if len(known) > 1 else "")
             raise RefusedError(f"{path}: {error.measure}: {advice}") from error
         except NoTimesError as error:
             raise RefusedError(f"{error} (--recorded-hz)") from error
@@ -111,11 +146,12 @@ def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counte
             raise RefusedError(str(error)) from error
         if any(run.truth is None for run in found):
             raise RefusedError(f"{path}: has no column of activities, so nothing can be learnt from it")
-        runs += found
+        dataset = dataset_of[path] or path.name.partition(".")[0]
+        runs += [replace(run, dataset=dataset) for run in found]
         rejected += refused
     if not runs:
         raise RefusedError(f"no file holds a record: {', '.join(+rejected)}")
-    return _renamed(runs, source.labels), +rejected
+    return _renamed(runs, source), +rejected
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -133,57 +169,78 @@ def files(paths: Sequence[Path]) -> list[Path]:
 
 
 def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
-    """The stated unit of each file: `text` holds UNIT, for all files, and FILE=UNIT, for the file or folder so named,
-    with commas between. Raises RefusedError."""
-    found: dict[Path, str | None] = dict.fromkeys(files)
-    for part in sorted(filter(None, text.split(",")), key=lambda part: "=" in part):
-        name, sign, unit = (piece.strip() for piece in part.rpartition("="))
-        if unit not in UNITS:
-            raise RefusedError(f"--unit: {unit!r} is none of {', '.join(UNITS)}")
-        own = [file for file in files if not sign or Path(name) in (file, Path(file.name), *file.parents)]
-        if not own:
-            raise RefusedError(f"--unit names {name!r}, but the files are {', '.join(map(str, files))}")
-        found |= dict.fromkeys(own, unit)
+    """The stated unit of each file; `text` is as `per_file` has it. Raises RefusedError."""
+    found = per_file("--unit", text, files)
+    if unknown := next((unit for unit in found.values() if unit not in (None, *UNITS)), None):
+        raise RefusedError(f"--unit: {unknown!r} is none of {', '.join(UNITS)}")
     return found
 
 
-def _renamed(runs: Sequence[Recording], labels: Sequence[tuple[str, str]]) -> list[Recording]:
-    """The same runs under the `labels`; see `load`. Raises RefusedError for a name that no recording has."""
-    target = {name: label for label, name in labels}
-    if len(target) != len(labels):
-        twice = next(name for _, name in labels if [n for _, n in labels].count(name) > 1)
+def per_file(option: str, text: str, files: Sequence[Path]) -> dict[Path, str | None]:
+    """What `text` says of each file: it holds VALUE, for all files, and FILE=VALUE, for the file or folder so named,
+    with commas between. Raises RefusedError."""
+    found: dict[Path, str | None] = dict.fromkeys(files)
+    for part in sorted(filter(None, text.split(",")), key=lambda part: "=" in part):
+        name, sign, value = (piece.strip() for piece in part.rpartition("="))
+        own = [file for file in files if not sign or Path(name) in (file, Path(file.name), *file.parents)]
+        if not own or not value:
+            raise RefusedError(f"{option} names {name!r}, but the files are {', '.join(map(str, files))}")
+        found |= dict.fromkeys(own, value)
+    return found
+
+
+def alternatives(truth: str) -> tuple[str, ...]:
+    """The labels that are right for a window of `truth`."""
+    return tuple(truth.split(EITHER))
+
+
+def _renamed(runs: Sequence[Recording], source: Source) -> list[Recording]:
+    """The same runs under the labels of `source`; see `load`. Raises RefusedError for a name that no recording has."""
+    target = {name: label for label, name in source.labels}
+    if len(target) != len(source.labels):
+        twice = next(name for _, name in source.labels if [n for _, n in source.labels].count(name) > 1)
         raise RefusedError(f"--labels gives {twice!r} to two labels: name it once")
-    present = {str(name) for run in runs if run.truth is not None for name in np.unique(run.truth)}
+    named = [np.unique(run.truth, return_inverse=True) for run in runs if run.truth is not None]
+    present = {str(name) for names, _ in named for name in names}
     if unknown := [name for name in target if name not in present]:
         raise RefusedError(f"--labels names {unknown[0]!r}, but the recordings have {', '.join(sorted(present))}")
-    if not target:
+    present = {target.get(name, name) for name in present}
+    if unknown := [name for name in source.drop if name not in present]:
+        raise RefusedError(f"--drop names {unknown[0]!r}, but the recordings have {', '.join(sorted(present))}")
+    if not target and not source.drop:
         return list(runs)
+
+    def renamed(name: str) -> str:
+        label = target.get(name, name)
+        return "" if label in source.drop else label
+
     return [
-        replace(run, truth=None if run.truth is None else np.array([target.get(str(t), str(t)) for t in run.truth]))
-        for run in runs
+        replace(run, truth=np.array([renamed(str(name)) for name in names])[codes])
+        for run, (names, codes) in zip(runs, named, strict=True)
     ]
 
 
 def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
-    pairs = [
-        (one.window, one.truth)
+    found = [
+        one
         for one in recordings.windows(runs, default_devices(grid, PLACEHOLDER), streaming=False)
         if one.truth is not None
     ]
-    if not pairs:
+    if not found:
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
         raise RefusedError(
             f"no recording holds {grid.length_s:g} s of one activity without a gap; "
             f"the longest run has {longest_s:.3g} s"
         )
-    windows, truth = zip(*pairs, strict=True)
-    return LabelledWindows(windows, np.array(truth), np.array([w.device for w in windows]))
+    windows, truth, subject, place, dataset = zip(*found, strict=True)
+    columns = (truth, subject, [name or "" for name in place], [name or "" for name in dataset], subject)
+    return LabelledWindows(windows, *(np.array(column, dtype=np.str_) for column in columns))
 
 
 def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
-    """The labels that occur, in LABEL_ORDER, the others after them by name."""
-    present = set(truth.tolist())
+    """The labels that occur, alone or with others in one truth, in LABEL_ORDER, the others after them by name."""
+    present = {label for name in set(truth.tolist()) for label in alternatives(name)}
     return (*(label for label in LABEL_ORDER if label in present), *sorted(present - set(LABEL_ORDER)))
 
 

@@ -17,7 +17,7 @@ from hard.model.bundle import SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from training.data import loading
-from training.data.loading import LabelledWindows
+from training.data.loading import LabelledWindows, joined
 from training.errors import RefusedError
 
 VALIDATION_SHARE = 0.15
@@ -98,7 +98,7 @@ def at_random(labelled: LabelledWindows, seed: int) -> tuple[LabelledWindows, Sp
     shares = [1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE, TEST_SHARE]
     part = rng.choice(["train", "validation", "test"], size=len(labelled), p=shares)
     everyone = tuple(dict.fromkeys(labelled.subject.tolist()))
-    return replace(labelled, subject=part), Split(("train",), ("validation",), ("test",), "random", everyone)
+    return replace(labelled, group=part), Split(("train",), ("validation",), ("test",), "random", everyone)
 
 
 def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Split]:
@@ -125,11 +125,7 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Spl
         found = {name: loading.windows_of(own, grid) for name, own in pieces.items()}
     except RefusedError as error:
         raise RefusedError(f"the recordings are too short for --split time: {error}") from error
-    labelled = LabelledWindows(
-        tuple(w for own in found.values() for w in own.windows),
-        np.concatenate([own.truth for own in found.values()]),
-        np.repeat(list(found), [len(own) for own in found.values()]),
-    )
+    labelled = replace(joined(tuple(found.values())), group=np.repeat(list(found), list(map(len, found.values()))))
     everyone = tuple(dict.fromkeys(run.subject for run in runs))
     return labelled, Split(("train",), ("validation",), ("test",), "time", everyone)
 
@@ -147,7 +143,7 @@ def into_folds(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str
 def check_classes(labelled: LabelledWindows, split: Split, labels: Sequence[str]) -> None:
     """Raises RefusedError when a label has no window to learn from, or none to validate on."""
     for part, subjects in (("train", split.train), ("validate", split.validation)):
-        present = set(labelled.of(subjects).truth.tolist())
+        present = set(labelled.of(subjects).truth.tolist())  # one of several labels is none of them
         if missing := [label for label in labels if label not in present]:
             raise RefusedError(
                 f"there is no window of {missing[0]!r} to {part} on: choose other subjects with --holdout or --seed"

@@ -21,7 +21,7 @@ from hard.records import Float32Array
 from training.data import augment
 from training.data.dataset import Dataset
 from training.data.examples import features_of
-from training.data.loading import LabelledWindows
+from training.data.loading import EITHER, LabelledWindows
 from training.recipe import Recipe
 
 MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting, same features", "CNN"
@@ -54,15 +54,18 @@ class Rules:
 
 
 def parts_of(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part, Part]:
-    """Windows to learn from, with the very copies that the model learnt from, to validate on, and to test on."""
+    """Windows to learn from, with the very copies that the model learnt from, to validate on, and to test on. Those
+    whose truth is one of several labels are in the last alone: no baseline can learn from them."""
     parts = dataset.split
     learn, validate, test = (dataset.labelled.of(groups) for groups in parts.groups().values())
+    learn, validate = learn.of_one_label, validate.of_one_label
     xyz, truth, features = [learn.xyz], [learn.truth], [_features(recipe, learn)]
     longer, rng = dataset.stretches.of(parts.train), np.random.default_rng(recipe.seed)
+    rows = np.flatnonzero(np.char.find(longer.truth, EITHER) < 0)
     for _ in range(recipe.copies):
-        xyz.append(augment.augment(longer.xyz, round(recipe.length_s * recipe.rate_hz), rng))
-        features.append(features_of(xyz[-1], longer.mounting, recipe.rate_hz, recipe.features))
-        truth.append(longer.truth)
+        xyz.append(augment.augment(longer.xyz, round(recipe.length_s * recipe.rate_hz), rng)[rows])
+        features.append(features_of(xyz[-1], longer.mounting.of(rows), recipe.rate_hz, recipe.features))
+        truth.append(longer.truth[rows])
     validated, tested = (Part(part.xyz, _features(recipe, part), part.truth) for part in (validate, test))
     return Part(np.concatenate(xyz), np.concatenate(features), np.concatenate(truth)), validated, tested
 

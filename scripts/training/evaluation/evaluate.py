@@ -98,17 +98,22 @@ def judge(
         windows = dataset.labelled.of(parts.groups()[part])
         if not len(windows):
             continue
-        predictions, examples = classify(classifier, windows), examples_of(recipe, dataset, setup, windows)
+        predictions, examples = classify(classifier, windows), examples_of(recipe, dataset, setup, windows.of_one_label)
         beside = dict(others) if part == "test" else {}
         if recipe.base_bundle is not None:
             before = classify(Classifier(recipe.base_bundle), windows)
             beside = {BEFORE: [np.array([p.label for p in before])], **beside}
         temperature = sealed.manifest.temperature
-        outcomes[part] = outcome_of(predictions, windows.truth, classifier.labels, temperature, beside)
+        outcomes[part] = outcome_of(predictions, windows, classifier.labels, temperature, beside)
         longest = max(longest, examples.longest)
         if part == "test":
             test_loss = loss_on(setup.model, setup.tokenizer, examples, recipe.label_smoothing)
-        samples = _samples(classifier, setup, examples, windows, predictions)
+        by_label = [np.flatnonzero(windows.truth == label) for label in classifier.labels]
+        rows = [int(rows[len(rows) // 2]) for rows in by_label if len(rows)]
+        middle = windows.at(np.array(rows, dtype=np.int64))
+        samples = _samples(
+            classifier, setup, examples_of(recipe, dataset, setup, middle), middle, [predictions[row] for row in rows]
+        )
     found = out_of_distribution.confidences(classifier)
     return Trial(outcomes, (), longest, found, test_loss, samples)
 
@@ -120,14 +125,12 @@ def _samples(
     windows: LabelledWindows,
     predictions: Sequence[Prediction],
 ) -> tuple[Sample, ...]:
-    """Of each label the window in the middle."""
-    by_label = [np.flatnonzero(windows.truth == label) for label in classifier.labels]
-    rows = [int(rows[len(rows) // 2]) for rows in by_label if len(rows)]
-    texts = generated(setup.model, setup.tokenizer, examples.__getitems__(rows))
-    prompts = classifier.prompts([predictions[row].window for row in rows])
+    """What is made of each of `windows`."""
+    texts = generated(setup.model, setup.tokenizer, examples.__getitems__(range(len(examples))))
+    prompts = classifier.prompts([made.window for made in predictions])
     return tuple(
-        Sample(str(windows.truth[row]), predictions[row].label, round(predictions[row].confidence, 4), text, prompt)
-        for row, text, prompt in zip(rows, texts, prompts, strict=True)
+        Sample(str(truth), made.label, round(made.confidence, 4), text, prompt)
+        for truth, made, text, prompt in zip(windows.truth, predictions, texts, prompts, strict=True)
     )
 
 
@@ -178,7 +181,7 @@ def _outcome_on(runs: list[Recording], grid: Grid, classifier: Classifier) -> Ou
     _check_labels(labelled, classifier.labels)
     predictions = classify(classifier, labelled)
     temperature = classifier.bundle.manifest.temperature
-    return outcome_of(predictions, labelled.truth, classifier.labels, temperature)
+    return outcome_of(predictions, labelled, classifier.labels, temperature)
 
 
 def _check_labels(labelled: LabelledWindows, labels: Sequence[str]) -> None:

@@ -23,13 +23,14 @@ from transformers.utils import logging
 from hard.model.scorer_torch import label_scores
 from hard.model.tokens import PAD_ID
 from hard.recordings.scores import Score, score
-from training.data.examples import Examples
+from training.data.examples import OTHERS, Examples
 from training.loop.guards import IGNORED, Guard, check_arguments, check_label_padding
 from training.loop.progress import Clock, Progress
 from training.loop.trained import SERVED_MACRO_F1, Trained, history_of
 from training.model.checks import check_labels
 from training.recipe import Recipe
 
+OWNER = "owner"  # in a batch, of each row: the example that it belongs to
 MAX_GENERATED = 16  # tokens: a label has few
 BIG = 10_000_000  # parameters from which on evaluation goes in small batches
 
@@ -54,6 +55,11 @@ class GuardedTrainer(Seq2SeqTrainer):
         loss: torch.Tensor = super().training_step(*arguments, **named)
         self.guard.check_loss(loss, self.state.global_step + 1)
         return loss
+
+    def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **named: Any) -> Any:
+        if OWNER in inputs:
+            return either_loss(model, inputs, self.args.label_smoothing_factor)
+        return super().compute_loss(model, inputs, *arguments, **named)
 
     def evaluation_loop(self, *arguments: Any, **named: Any) -> EvalLoopOutput:
         output = super().evaluation_loop(*arguments, **named)
@@ -110,7 +116,7 @@ def train(
         train_dataset=learnt,
         eval_dataset=kept,
         processing_class=tokenizer,
-        data_collator=DataCollatorForSeq2Seq(tokenizer, model=model, label_pad_token_id=IGNORED),
+        data_collator=Collator(tokenizer, model),
         compute_metrics=generated_metrics(tokenizer, labels),
         callbacks=[clock, progress, *([EarlyStoppingCallback(recipe.patience)] if kept is not None else [])],
     )
@@ -127,6 +133,44 @@ def train(
         history=history_of(state.log_history),
         out_of_time=clock.stopped,
     )
+
+
+class Collator:
+    """Pads examples to a batch. One whose truth is one of several labels takes a row for each of these; then OWNER (R,)
+    says which example each row belongs to."""
+
+    def __init__(self, tokenizer: Any, model: Any) -> None:
+        self._pad = DataCollatorForSeq2Seq(tokenizer, model=model, label_pad_token_id=IGNORED)
+
+    def __call__(self, examples: Sequence[dict[str, Any]]) -> Any:
+        owners, rows = [], []
+        for owner, example in enumerate(examples):
+            plain = {name: value for name, value in example.items() if name != OTHERS}
+            for tokens in (example["labels"], *example.get(OTHERS, ())):
+                owners.append(owner)
+                rows.append({**plain, "labels": tokens})
+        batch = self._pad(rows)
+        if len(rows) > len(examples):
+            batch[OWNER] = torch.tensor(owners)
+        return batch
+
+
+def either_loss(model: Any, inputs: Any, smoothing: float) -> torch.Tensor:
+    """Trainer's loss, a mean over tokens with label `smoothing`, for a batch with OWNER: an example of several labels
+    costs the negative logarithm of the sum of their probabilities."""
+    inputs = dict(inputs)
+    owner, tokens = inputs.pop(OWNER), inputs["labels"]
+    counted = tokens != IGNORED
+    logs = torch.log_softmax(model(**inputs).logits, dim=-1)
+    right = logs.gather(-1, tokens.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    label, spread = ((part * counted).sum(dim=1) for part in (right, logs.mean(dim=-1)))
+    rows = torch.bincount(owner)  # of each example
+    best = torch.full_like(rows, -torch.inf, dtype=label.dtype).scatter_reduce(0, owner, label.detach(), "amax")
+    none = torch.zeros_like(best)
+    either = best + none.index_add(0, owner, torch.exp(label - best[owner])).log()
+    evenly, length = (none.index_add(0, owner, part.to(none.dtype)) / rows for part in (spread, counted.sum(dim=1)))
+    loss: torch.Tensor = -((1 - smoothing) * either + smoothing * evenly).sum() / length.sum()
+    return loss
 
 
 def served_score(model: Any, examples: Examples, labels: Sequence[str], batch: int) -> Score:

@@ -16,7 +16,7 @@ ASKED = 500  # windows of a new activity that the bundle is asked about
 
 def nearest(base: Bundle, learnt: LabelledWindows) -> dict[str, str]:
     """For each truth of `learnt` that is no label of the bundle, the label that the bundle gives it most often."""
-    found = {}
+    found, learnt = {}, learnt.of_one_label
     for truth in sorted(set(learnt.truth.tolist()) - set(base.manifest.labels)):
         windows = [w for w, t in zip(learnt.windows, learnt.truth, strict=True) if t == truth][:ASKED]
         given = Counter(p.label for p in Classifier(base).classify(windows))

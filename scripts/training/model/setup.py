@@ -19,7 +19,7 @@ from hard.records import Float32Array
 from training.data import augment, negatives
 from training.data.dataset import Dataset
 from training.data.examples import Examples, features_of
-from training.data.loading import LabelledWindows
+from training.data.loading import LabelledWindows, alternatives
 from training.errors import RefusedError
 from training.model import initial
 from training.model.checks import check_labels, check_prompt_length
@@ -116,13 +116,17 @@ def _examples(
     features, truth = columns
     ids, mask = setup.encoder.tokens(features)
     check_prompt_length(ids.shape[1], recipe.max_tokens)
-    label = indices(truth.tolist(), dataset.labels)
-    return Examples(ids, mask, label, setup.label_tokens, word_dropout=word_dropout, seed=recipe.seed)
+    label, either = indices(truth.tolist(), dataset.labels)
+    return Examples(ids, mask, label, setup.label_tokens, either=either, word_dropout=word_dropout, seed=recipe.seed)
 
 
-def indices(truth: Sequence[str], labels: Sequence[str]) -> Ids:
-    """The index (N,) of each truth among the labels. Raises RefusedError for a truth that is none of them."""
+def indices(truth: Sequence[str], labels: Sequence[str]) -> tuple[Ids, list[list[int]]]:
+    """The index (N,) of each truth among the labels; beyond them, among truths that are one of several labels, whose
+    indices are the second. Raises RefusedError for a truth that is none of the labels."""
     index = {label: i for i, label in enumerate(labels)}
-    if unknown := sorted(set(truth) - set(index)):
+    several = sorted(set(truth) - set(index))
+    if unknown := [label for name in several for label in alternatives(name) if label not in index]:
         raise RefusedError(f"the recordings hold {unknown[0]!r}, which is none of the labels {', '.join(labels)}")
-    return np.array([index[name] for name in truth], dtype=np.int64)
+    either = [[index[label] for label in alternatives(name)] for name in several]
+    index |= {name: len(labels) + i for i, name in enumerate(several)}
+    return np.array([index[name] for name in truth], dtype=np.int64), either

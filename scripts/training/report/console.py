@@ -45,10 +45,11 @@ def show_data(console: Console, runs: list[Recording], windows: SplitWindows) ->
         "subjects", "", *(f"{len(names)}: {' '.join(names)}" if names else "none" for names in people.values())
     )
     truths = [labelled.of(group).truth for group in groups.values()]
-    for label in windows.labels:
+    several = sorted(set(labelled.truth.tolist()) - set(windows.labels))  # truths that are one of several labels
+    for label in (*windows.labels, *several):
         counts = [int((truth == label).sum()) for truth in truths]
         shares = (f"{n} ({n / len(t):.0%})" if n else "0" for n, t in zip(counts, truths, strict=True))
-        table.add_row(label, f"{hours[label]:.2f}", *shares)
+        table.add_row(label, f"{hours.get(label, 0.0):.2f}", *shares)
     table.add_row("windows", "", *(str(len(truth)) for truth in truths))
     _wide(console).print(table)
 
@@ -86,6 +87,9 @@ def show_figures(console: Console, figures: Figures) -> None:
     """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
     by_subject = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in figures.macro_f1_by_subject.items())
     console.print(f"macro-F1 by subject {by_subject}; worst {figures.worst_subject}", highlight=False)
+    if figures.worst_place:
+        by_place = ", ".join(f"{place}: {f1:.3f}" for place, f1 in figures.macro_f1_by_place.items())
+        console.print(f"macro-F1 by place {by_place}; worst {figures.worst_place}", highlight=False)
     console.print(
         f"expected calibration error {figures.calibration_error:.3f}, before temperature scaling "
         f"{figures.calibration_error_before:.3f}",

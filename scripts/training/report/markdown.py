@@ -31,25 +31,26 @@ def facts(rows: Mapping[str, object]) -> str:
 
 
 def figures(title: str, found: Figures) -> str:
-    """In one line, by label, by subject."""
-    worst = found.worst_subject
+    """In one line, by label, by place, by subject."""
+    worst, place = found.worst_subject, found.worst_place
+    by_place = f" Worst place: {place}, macro-F1 {found.macro_f1_by_place[place]:.3f}." if place else ""
     return "\n\n".join(
         (
             f"## {title}",
             f"{found.windows} windows. Accuracy {found.accuracy:.3f}, macro-F1 {found.macro_f1:.3f}. Expected "
             f"calibration error {found.calibration_error:.3f}, before temperature scaling "
             f"{found.calibration_error_before:.3f}. Worst subject: {worst}, macro-F1 "
-            f"{found.macro_f1_by_subject[worst]:.3f}.",
+            f"{found.macro_f1_by_subject[worst]:.3f}.{by_place}",
             table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in found.f1.items())),
-            table(
-                ("subject", "macro-F1"),
-                (
-                    (f"**{subject}** (worst)" if subject == worst else subject, f"{f1:.3f}")
-                    for subject, f1 in found.macro_f1_by_subject.items()
-                ),
-            ),
+            *([_by("place", found.macro_f1_by_place, place)] if place else []),
+            _by("subject", found.macro_f1_by_subject, worst),
         )
     )
+
+
+def _by(what: str, macro_f1: Mapping[str, float], worst: str) -> str:
+    rows = ((f"**{name}** (worst)" if name == worst else name, f"{f1:.3f}") for name, f1 in macro_f1.items())
+    return table((what, "macro-F1"), rows)
 
 
 def side_by_side(found: Figures) -> list[list[str]]:

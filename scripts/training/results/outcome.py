@@ -18,24 +18,30 @@ from numpy.typing import NDArray
 from hard.model.figures import BaselineFigures, Figures, Losses, Metrics, Sample
 from hard.recordings.scores import Score, score
 from hard.records import Float64Array, Prediction
+from training.data.loading import EITHER, LabelledWindows, alternatives
 from training.loop.trained import Epoch
 from training.results.confidence import RULE, abstaining, calibration_error, recommended
 
+NOT_STATED = "not stated"  # in figures by place
 Texts = NDArray[np.str_]
 Baselines = dict[str, list[Texts]]
-ARRAYS = ("truth", "subject", "probabilities", "temperature")
+ARRAYS = ("truth", "subject", "place", "dataset", "probabilities", "temperature")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """Probabilities (N, K) of `labels` for windows of `truth` (N,) and `subject` (N,), at `temperature` (N,).
+    """Probabilities (N, K) of `labels` for windows of `truth`, `subject`, `place` and `dataset` (N,), at `temperature`
+    (N,).
 
+    A truth may be one of several labels; then each of them is right, and the window counts in no label's F1.
     `baselines` are the labels (N,) that others gave the same windows, by name, several times where they have seeds.
     """
 
     labels: tuple[str, ...]
     truth: Texts
     subject: Texts
+    place: Texts
+    dataset: Texts
     probabilities: Float64Array
     temperature: Float64Array
     baselines: Baselines = field(default_factory=dict)
@@ -55,18 +61,31 @@ class Outcome:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        return np.asarray(self.predictions == self.truth)
+        return self.is_right(self.predictions)
+
+    def is_right(self, labels: Texts) -> NDArray[np.bool_]:
+        """Whether each of `labels` (N,) is right for its window."""
+        pairs = zip(self.truth.tolist(), labels.tolist(), strict=True)
+        return np.array([label in alternatives(truth) for truth, label in pairs], dtype=bool)
+
+    @property
+    def of_one_label(self) -> NDArray[np.bool_]:
+        """Which windows (N,) have one label as their truth."""
+        return np.asarray(np.char.find(self.truth, EITHER) < 0)
 
     @property
     def score(self) -> Score:
-        return score(self.truth.tolist(), self.predictions.tolist(), self.labels)
+        """The score of the windows of one label."""
+        return self.score_of(self.predictions)
 
-    def of(self, subject: str) -> Outcome:
-        """One subject's windows, baselines left out."""
-        rows = self.subject == subject
-        return Outcome(
-            self.labels, self.truth[rows], self.subject[rows], self.probabilities[rows], self.temperature[rows]
-        )
+    def score_of(self, labels: Texts) -> Score:
+        """The score of `labels` (N,) on the windows of one label."""
+        rows = self.of_one_label
+        return score(self.truth[rows].tolist(), labels[rows].tolist(), self.labels)
+
+    def at(self, rows: NDArray[np.bool_]) -> Outcome:
+        """The windows in which `rows` (N,) holds, baselines left out."""
+        return Outcome(self.labels, **{name: getattr(self, name)[rows] for name in ARRAYS})
 
     def uncalibrated(self) -> Float64Array:
         """Confidence (N,) as it would be without temperature scaling."""
@@ -146,16 +165,18 @@ class Trial:
 
 def outcome_of(
     predictions: Sequence[Prediction],
-    truth: Texts,
+    windows: LabelledWindows,
     labels: Sequence[str],
     temperature: float,
     baselines: Mapping[str, list[Texts]] | None = None,
 ) -> Outcome:
-    """The outcome of `predictions` (N) against `truth` (N,)."""
+    """The outcome of `predictions` (N) for `windows` (N)."""
     return Outcome(
         tuple(labels),
-        truth,
-        np.array([p.window.device for p in predictions], dtype=np.str_),
+        windows.truth,
+        windows.subject,
+        windows.place,
+        windows.dataset,
         np.stack([p.probabilities for p in predictions]),
         np.full(len(predictions), temperature),
         dict(baselines or {}),
@@ -178,25 +199,33 @@ def pooled(outcomes: Sequence[Outcome]) -> Outcome:
 def figures(outcome: Outcome) -> Figures:
     """Scores by label and by subject, calibration error with and without temperature scaling, and the baselines."""
     result = outcome.score
-    by_subject = {subject: outcome.of(subject).score.macro_f1 for subject in dict.fromkeys(outcome.subject.tolist())}
+    by_subject, by_place = _macro_f1_by(outcome, outcome.subject), _macro_f1_by(outcome, outcome.place)
     return Figures(
-        windows=result.count,
-        accuracy=round(result.accuracy, 4),
+        windows=len(outcome),
+        accuracy=round(float(outcome.right.mean()), 4),
         macro_f1=round(result.macro_f1, 4),
         f1={label: round(f1, 4) for label, f1 in zip(result.truths, result.f1, strict=True)},
-        macro_f1_by_subject={subject: round(f1, 4) for subject, f1 in by_subject.items()},
+        macro_f1_by_subject=by_subject,
         worst_subject=min(by_subject, key=by_subject.__getitem__),
+        macro_f1_by_place={place or NOT_STATED: f1 for place, f1 in by_place.items()} if outcome.place.any() else {},
         calibration_error=round(calibration_error(outcome.confidence, outcome.right), 4),
         calibration_error_before=round(calibration_error(outcome.uncalibrated(), outcome.right), 4),
         baselines={name: baseline_figures(outcome, name) for name in outcome.baselines},
     )
 
 
+def _macro_f1_by(outcome: Outcome, group: Texts) -> dict[str, float]:
+    """macro-F1 of each value of `group` (N,) that has windows of one label."""
+    names = dict.fromkeys(group[outcome.of_one_label].tolist())
+    return {name: round(outcome.at(group == name).score.macro_f1, 4) for name in names}
+
+
 def baseline_figures(outcome: Outcome, name: str) -> BaselineFigures:
     """Accuracy, macro-F1 and F1 by label of a baseline, means over its seeds."""
-    scores = [score(outcome.truth.tolist(), labels.tolist(), outcome.labels) for labels in outcome.baselines[name]]
+    runs = outcome.baselines[name]
+    scores = [outcome.score_of(labels) for labels in runs]
     return BaselineFigures(
-        accuracy=round(float(np.mean([s.accuracy for s in scores])), 4),
+        accuracy=round(float(np.mean([outcome.is_right(labels).mean() for labels in runs])), 4),
         macro_f1=round(float(np.mean([s.macro_f1 for s in scores])), 4),
         f1={
             label: round(float(np.mean(f1)), 4)

@@ -319,3 +319,37 @@ def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
     for paths in ([path, path], [tmp_path, path], [path, tmp_path / "." / ".." / tmp_path.name / "w.txt"]):
         with pytest.raises(RefusedError, match=r"w\.txt is named twice"):
             loading.load(paths, Source())
+
+
+def test_a_file_without_a_column_of_places_may_be_given_one_and_every_file_is_a_data_set(
+    recording: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name for name in ("left.txt", "right.old.txt")]
+    for path in paths:
+        path.write_text("\n".join(recording.read_text().splitlines()[:1250]))
+    runs, _ = loading.load(paths, Source(place="bag,left.txt=left wrist", dataset="left.txt=mine"))
+    assert [(run.place, run.dataset) for run in runs] == [("left wrist", "mine"), ("bag", "right")]
+    assert [run.device for run in runs] == ["1@left-wrist", "1@bag"]
+    labelled = loading.windows_of(runs, default_grid(4.0, 20.0))
+    assert set(labelled.subject.tolist()) == {"1"}
+    assert set(labelled.place.tolist()) == {"left wrist", "bag"}
+    assert set(labelled.dataset.tolist()) == {"mine", "right"}
+    with pytest.raises(RefusedError, match=r"--dataset names 'no\.txt', but the files are"):
+        loading.load(paths, Source(dataset="no.txt=mine"))
+
+
+def test_a_label_that_is_dropped_has_no_window_but_its_samples_stay(recording: Path) -> None:
+    runs, _ = loading.load([recording], Source(drop=("Jogging",)))
+    assert sum(len(run.time) for run in runs) == 6 * 3 * 1250
+    assert set(loading.windows_of(runs, default_grid(4.0, 20.0)).truth.tolist()) == {"Walking", "Sitting"}
+    with pytest.raises(RefusedError, match="--drop names 'Lying', but the recordings have Jogging, Sitting, Walking"):
+        loading.load([recording], Source(drop=("Lying",)))
+
+
+def test_a_name_may_stand_for_one_of_two_labels(recording: Path) -> None:
+    runs, _ = loading.load([recording], Source(labels=(("Walking|Sitting", "Jogging"),)))
+    labelled = loading.windows_of(runs, default_grid(4.0, 20.0))
+    assert loading.ordered(labelled.truth) == ("Walking", "Sitting")
+    assert set(labelled.truth.tolist()) == {"Walking", "Sitting", "Walking|Sitting"}
+    assert set(labelled.of_one_label.truth.tolist()) == {"Walking", "Sitting"}
+    assert loading.alternatives("Walking|Sitting") == ("Walking", "Sitting")

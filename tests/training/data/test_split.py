@@ -43,7 +43,8 @@ def test_a_subject_must_be_left_to_learn_from() -> None:
 
 
 def test_a_label_without_training_windows_is_refused() -> None:
-    labelled = LabelledWindows((None,) * 3, np.array(["Walking", "Walking", "Sitting"]), np.array(["1", "2", "2"]))  # type: ignore[arg-type]
+    truth, subject, none = np.array(["Walking", "Walking", "Sitting"]), np.array(["1", "2", "2"]), np.full(3, "")
+    labelled = LabelledWindows((None,) * 3, truth, subject, none, none, subject)  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match="no window of 'Sitting' to train on"):
         split.check_classes(labelled, split.Split(("1",), ("2",), ()), ("Walking", "Sitting"))
 
@@ -85,7 +86,7 @@ def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) ->
     for truth in ("Walking", "Jogging", "Sitting"):
         spans = []
         for part in ("train", "validation", "test"):
-            own = [w for w, t, s in zip(labelled.windows, labelled.truth, labelled.subject, strict=True)
+            own = [w for w, t, s in zip(labelled.windows, labelled.truth, labelled.group, strict=True)
                    if t == truth and s == part]  # fmt: skip
             assert own
             spans.append((min(w.start for w in own), max(w.end for w in own)))

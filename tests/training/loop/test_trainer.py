@@ -16,12 +16,23 @@ from training.errors import StoppedError
 from training.loop import progress
 from training.loop.guards import IGNORED
 from training.loop.trained import Trained
-from training.loop.trainer import GuardedTrainer, generated, generated_metrics, loss_on, served_score, train
+from training.loop.trainer import (
+    OWNER,
+    Collator,
+    GuardedTrainer,
+    either_loss,
+    generated,
+    generated_metrics,
+    loss_on,
+    served_score,
+    train,
+)
 from training.model import initial
 from training.model.tokenizer import train_tokenizer
 from training.options import Options
 from training.recipe import finalise
 from transformers import AutoTokenizer, EvalPrediction, T5ForConditionalGeneration
+from transformers.trainer_pt_utils import LabelSmoother
 
 LABELS = ("Walking", "Sitting")
 WORDS = [f"v.std:{level:02d}" for level in range(8)]
@@ -176,3 +187,30 @@ def test_the_test_loss_is_what_trainer_calls_a_loss(tiny_flan: Callable[..., Pat
     assert loss_on(model, tokenizer, examples, batch=2) == pytest.approx(np.mean(each), rel=1e-5)
     assert loss_on(model, tokenizer, examples, smoothing=0.5) != pytest.approx(np.mean(each), rel=1e-3)
     assert len(generated(model, tokenizer, examples.__getitems__([0, 2]))) == 2
+
+
+def test_one_of_two_labels_costs_the_logarithm_of_their_summed_probability(tiny_flan: Callable[..., Path]) -> None:
+    folder = tiny_flan()
+    model, tokenizer = T5ForConditionalGeneration.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    ids = np.array(tokenizer(["x-axis mean 4.01"] * 3)["input_ids"])
+    labels = [tokenizer(text)["input_ids"] for text in ("Walking", "Jogging")]
+    model.eval()
+
+    def loss(label: list[int], smoothing: float = 0.0) -> float:
+        examples = Examples(ids, np.ones_like(ids), np.array(label), labels, either=[[0, 1]])
+        batch = Collator(tokenizer, model)(examples.__getitems__(range(3)))
+        with torch.inference_mode():
+            if OWNER not in batch:
+                return float(LabelSmoother(smoothing)(model(**batch), batch["labels"]))
+            return float(either_loss(model, batch, smoothing))
+
+    lengths = [len(tokens) for tokens in labels]
+    logs = [-loss([k] * 3) * lengths[k] for k in (0, 1)]  # of a label's probability
+    summed = np.log(np.exp(logs[0]) + np.exp(logs[1]))
+    assert loss([2] * 3) == pytest.approx(-summed / np.mean(lengths), rel=1e-5)
+    mixed = -(logs[0] + logs[1] + summed) / (sum(lengths) + np.mean(lengths))
+    assert loss([0, 1, 2]) == pytest.approx(mixed, rel=1e-5)
+    assert loss([0, 1, 2], 0.3) != pytest.approx(mixed, rel=1e-3)
+    either = Examples(ids, np.ones_like(ids), np.array([1, 1, 1]), labels, either=[[1, 1]])
+    same = Collator(tokenizer, model)(either.__getitems__(range(3))) | {OWNER: torch.arange(3)}
+    assert float(either_loss(model, same, 0.3).detach()) == pytest.approx(loss([1] * 3, 0.3), rel=1e-5)

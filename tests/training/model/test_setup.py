@@ -38,6 +38,7 @@ def test_from_scratch_every_word_is_a_token_and_copies_and_outliers_join_the_win
 
 
 def test_a_truth_that_is_no_label_is_refused() -> None:
-    assert indices(["b", "a"], ["a", "b"]).tolist() == [1, 0]
+    rows, either = indices(["b", "a", "b|c", "a|b"], ["a", "b", "c"])
+    assert (rows.tolist(), either) == ([1, 0, 4, 3], [[0, 1], [1, 2]])
     with pytest.raises(RefusedError, match="the recordings hold 'c', which is none of the labels a, b"):
         indices(["b", "c"], ["a", "b"])

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.trials import known
 from training.base_bundle import BEFORE
 from training.errors import StoppedError
 from training.loop.trained import Epoch
 from training.results import acceptance
 from training.results.acceptance import requirements
-from training.results.outcome import Outcome, Trial, metrics_of
+from training.results.outcome import Trial, metrics_of
 
 from hard.model.figures import Metrics, Sample
 
@@ -22,7 +23,7 @@ def trial(predictions: Any, *written: str, before: Any = None) -> Trial:
     """`predictions` for sixty windows, twenty of each label; `written` freely."""
     probabilities = 0.1 + 0.7 * (np.array(predictions)[:, None] == np.array(LABELS))
     others = {} if before is None else {BEFORE: [np.array(before)]}
-    made = Outcome(LABELS, TRUTH, np.repeat("1", 60), probabilities, np.ones(60), others)
+    made = known(LABELS, TRUTH, probabilities, **others)
     samples = tuple(Sample(label, label, 0.9, text, "v.std:03") for label, text in zip(LABELS, written, strict=False))
     return Trial({"validation": made}, (), 7, {}, samples=samples)
 
@@ -58,13 +59,13 @@ def test_a_model_that_writes_no_label_is_not_accepted() -> None:
 
 def test_recordings_of_one_activity_can_be_learnt() -> None:
     one = trial(TRUTH, *LABELS).parts["validation"]
-    walking = Outcome(LABELS, np.repeat("Walking", 60), one.subject, one.probabilities, one.temperature)
+    walking = known(LABELS, ["Walking"] * 60, one.probabilities)
     acceptance.check(Trial({"validation": walking}, (), 7, {}), "validation")
 
 
 def shown(losses: list[tuple[float, float]], test_loss: float | None, *written: str) -> Metrics:
     """What a run with these training and validation losses, tested on one window, has to show."""
-    made = Outcome(("Jogging",), np.array(["Jogging"]), np.array(["1"]), np.ones((1, 1)), np.ones(1))
+    made = known(("Jogging",), ["Jogging"], np.ones((1, 1)))
     history = tuple(Epoch(float(i), *pair, 0.5) for i, pair in enumerate(losses, 1))
     samples = tuple(Sample("Jogging", "Jogging", 0.9, text, "classify activity: x-axis mean 4.01") for text in written)
     return metrics_of(Trial({"validation": made, "test": made}, history, 12, {}, test_loss, samples))

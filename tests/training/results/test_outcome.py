@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.trials import LABELS, outcome, trial
+from support.trials import LABELS, known, outcome, trial
+from training.data.loading import LabelledWindows
 from training.loop.trained import Epoch
 from training.results.outcome import Trial, best_epoch, figures, losses_of, metrics_of, outcome_of, pooled
 
@@ -36,15 +37,21 @@ def test_pooled_outcomes_keep_windows_and_baselines() -> None:
     both = pooled([outcome(("1",), 0.9), outcome(("2", "3"), 0.8, seed=1)])
     assert len(both) == 150
     assert [len(labels) for labels in both.baselines["coin"]] == [150, 150]
-    assert len(both.of("2")) == 50
+    assert len(both.at(both.subject == "2")) == 50
 
 
 def test_an_outcome_is_made_of_predictions() -> None:
     xyz = np.zeros((80, 3), np.float32)
     window = Window("anna", 0.0, 4.0, xyz, 1.0, xyz[0], xyz[0], False, 0.0, 0.0, 0.0)
     made = Prediction(window, "Sitting", 0.8, np.array([0.2, 0.8]))
-    found = outcome_of([made], np.array(["Walking"]), LABELS, 1.2)
-    assert found.subject.tolist() == ["anna"]
+    truth, subject, place, dataset = (np.array([name]) for name in ("Walking", "anna", "left wrist", "mine"))
+    windows = LabelledWindows((window,), truth, subject, place, dataset, subject)
+    found = outcome_of([made], windows, LABELS, 1.2)
+    assert (found.subject.tolist(), found.place.tolist(), found.dataset.tolist()) == (
+        ["anna"],
+        ["left wrist"],
+        ["mine"],
+    )
     assert found.predictions.tolist() == ["Sitting"]
     assert not found.right.any()
 
@@ -64,3 +71,22 @@ def test_a_loss_that_is_not_finite_is_none(loss: float | None) -> None:
     losses = losses_of(made)
     assert (losses.training, losses.validation, losses.test) == ((0.5,), (None,), None)
     assert best_epoch(made) is None
+
+
+def test_either_of_two_labels_is_right_for_a_window_of_one_of_them_and_no_f1_counts_it() -> None:
+    labels, stairs = ("Upstairs", "Downstairs", "Sitting"), "Upstairs|Downstairs"
+    coin = np.array(["Upstairs", "Sitting", "Upstairs", "Sitting"])
+    made = known(labels, ["Upstairs", "Sitting", stairs, stairs], np.eye(3)[[0, 2, 1, 2]], coin=[coin])
+    found = figures(made)
+    assert made.right.tolist() == [True, True, True, False]
+    assert (found.windows, found.accuracy, found.macro_f1) == (4, 0.75, 1.0)
+    assert found.f1 == {"Upstairs": 1.0, "Sitting": 1.0}
+    assert (found.baselines["coin"].accuracy, found.baselines["coin"].macro_f1) == (0.75, 1.0)
+
+
+def test_macro_f1_is_by_place_too_where_one_is_stated() -> None:
+    truth, place = ["Walking", "Sitting"] * 2, ["left wrist", "left wrist", "", ""]
+    found = figures(known(LABELS, truth, np.eye(2)[[0, 1, 1, 1]], place=place))
+    assert found.macro_f1_by_place == {"left wrist": 1.0, "not stated": 0.3333}
+    assert found.worst_place == "not stated"
+    assert figures(outcome(("1",), 0.9)).macro_f1_by_place == {}
