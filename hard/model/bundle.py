@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from hard.errors import HardError
-from hard.model.figures import Metrics
+from hard.model.figures import TrainingMetrics
 from hard.model.prompts import PromptSpec, prompt_style
 from hard.motion import features
 from hard.motion.mounting import Frame
@@ -63,7 +63,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     precision: str
     versions: dict[str, str]
-    metrics: Metrics
+    metrics: TrainingMetrics
     epochs: float = 0.0  # of training behind the weights
     refit: bool = False  # also on the validation subjects, after the epoch and the temperature were chosen
     windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies

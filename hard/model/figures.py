@@ -118,7 +118,7 @@ class CrossValidation(Record, frozen=True, kw_only=True):
     against: dict[str, Comparison]
 
 
-class Metrics(Record, frozen=True, omit_defaults=True):
+class TrainingMetrics(Record, frozen=True, omit_defaults=True):
     """All figures that a manifest has of one fine-tune. `epoch` is the one whose weights were kept, by macro-F1 on the
     validation windows; `train` are figures on the windows learnt from, where there are no others to check by."""
 

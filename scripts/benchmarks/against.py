@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from benchmarks import endtoend, machine
-from benchmarks.comparison import Measured, Record, differing_files, paired
+from benchmarks.comparison import CostRecord, Measured, differing_files, paired
 from benchmarks.endtoend import LoadTrial, Server, hard, python_environment, trial
 from benchmarks.generator import Order
 from hard.commands.processes import MosquittoProcess
@@ -105,7 +105,7 @@ def all_benchmarks(load_s: float, *, devices_share: float = 1.0) -> dict[str, Be
 def compare(
     this: Checkout, other: Checkout, chosen: Mapping[str, Benchmark], folder: Path, *,
     turns: int, tolerance: float, say: Callable[[str], None],
-) -> Record:  # fmt: skip
+) -> CostRecord:  # fmt: skip
     """Runs each benchmark in turns: this checkout, the other one, this one, …; `folder` takes logs and states."""
     begun, about = time.monotonic(), machine.description()
     comparisons = []
@@ -117,7 +117,7 @@ def compare(
                 benchmark(this, folder / f"{name}-{turn}-this"), benchmark(other, folder / f"{name}-{turn}-other")
             ))  # fmt: skip
         comparisons += [paired(figure) for figure in zip(*(zip(*run, strict=True) for run in runs), strict=True)]
-    return Record(
+    return CostRecord(
         date=time.strftime("%Y-%m-%d", time.gmtime()), machine=about, minutes=round((time.monotonic() - begun) / 60, 1),
         this=str(this.path), other=str(other.path), tolerance=tolerance,
         bundle_differs_in=differing_files(this.model_digests(), other.model_digests()), comparisons=comparisons,

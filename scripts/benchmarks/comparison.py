@@ -21,7 +21,7 @@ class Measured(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class CostComparison(msgspec.Struct, frozen=True):
     """One figure of both checkouts: their medians, and the median and the quartiles of this one's over the other's
     within each turn. `incomplete` counts the turns in which a measurement was not complete."""
 
@@ -41,7 +41,7 @@ class Comparison(msgspec.Struct, frozen=True):
         return self.judged and self.ratio > 1 + tolerance
 
 
-class Record(msgspec.Struct, frozen=True):
+class CostRecord(msgspec.Struct, frozen=True):
     """All figures of a run. `bundle_differs_in` names the files of the default bundles that are not the same."""
 
     date: str
@@ -51,20 +51,20 @@ class Record(msgspec.Struct, frozen=True):
     other: str
     tolerance: float
     bundle_differs_in: list[str]
-    comparisons: list[Comparison]
+    comparisons: list[CostComparison]
 
     @property
-    def worse(self) -> list[Comparison]:
+    def worse(self) -> list[CostComparison]:
         """Judged costs that are higher by more than the tolerance."""
         return [each for each in self.comparisons if each.worse(self.tolerance)]
 
 
-def paired(turns: Sequence[tuple[Measured, Measured]]) -> Comparison:
+def paired(turns: Sequence[tuple[Measured, Measured]]) -> CostComparison:
     """The comparison of one figure, measured in each turn in this checkout and in the other one."""
     ratios = [this.value / other.value if other.value else float("inf") for this, other in turns]
     lower, _, upper = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
     first = turns[0][0]
-    return Comparison(
+    return CostComparison(
         first.name, first.unit, first.judged, len(turns),
         incomplete=sum(not (this.complete and other.complete) for this, other in turns),
         this=median(this.value for this, _ in turns), other=median(other.value for _, other in turns),
@@ -77,7 +77,7 @@ def differing_files(this: dict[str, str], other: dict[str, str]) -> list[str]:
     return sorted(name for name in this.keys() | other.keys() if this.get(name) != other.get(name))
 
 
-def show(record: Record, console: Console) -> None:
+def show(record: CostRecord, console: Console) -> None:
     """A table with a row a figure, and below it what a reader must know to judge it."""
     console.print(_about(record), highlight=False)
     table = Table(title="This checkout against the other one", title_justify="left")
@@ -99,11 +99,11 @@ def show(record: Record, console: Console) -> None:
         console.print(f"worse by more than {record.tolerance:.0%}: {each.name}, {each.unit}: {each.ratio - 1:+.1%}")
 
 
-def as_json(record: Record) -> bytes:
+def as_json(record: CostRecord) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
-def _about(record: Record) -> str:
+def _about(record: CostRecord) -> str:
     machine = record.machine
     return (
         f"{record.date}, {machine['processor']}, {machine['cores']} cores; load average at the start "

@@ -16,7 +16,7 @@ from hard.commands.processes import MosquittoProcess, wait_until
 from hard.errors import CommandError
 from soak.daemon import SoakDaemon, discrepancies
 from soak.proxy import Proxy
-from soak.workload import Sender, Subscriber, Verdict, Workload, WorkloadPublisher, judge
+from soak.workload import Sender, Subscriber, Workload, WorkloadPublisher, WorkloadResult, judge
 
 DAEMONS_SHARE = 0.6  # of the time, from the beginning: the daemon is disturbed, then the broker
 MAX_GROWTH = 1.2
@@ -168,7 +168,13 @@ def inject_faults(folder: Path, options: FaultOptions) -> int:
 
 
 def report(
-    observed: Observations, verdict: Verdict, subscriber: Subscriber, *, code: int, disk: bool, options: FaultOptions
+    observed: Observations,
+    verdict: WorkloadResult,
+    subscriber: Subscriber,
+    *,
+    code: int,
+    disk: bool,
+    options: FaultOptions,
 ) -> int:
     """Prints figures and what failed; gives an exit code. `code` is the daemon's own, `disk` whether one was filled."""
     repeats = verdict.repeats / verdict.expected

@@ -160,7 +160,7 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WorkloadResult:
     """Window ids that are `missing` without a reason, and numbers: windows that were expected, that the broker had
     acknowledged and lost, labels that came again, windows that no undisturbed run has."""
 
@@ -174,7 +174,7 @@ class Verdict:
 def judge(
     expected: dict[str, tuple[int, int]], acknowledged: dict[tuple[int, int], float], counts: Counter[str],
     broker_deaths: Sequence[float],
-) -> Verdict:  # fmt: skip
+) -> WorkloadResult:  # fmt: skip
     """Compares what came with what was expected. A window is lost by the broker where a message of its four seconds, or
     of the one before, was acknowledged shortly before a death of the broker."""
     missing, lost = [], 0
@@ -188,4 +188,4 @@ def judge(
             missing.append(window_id)
     repeats = sum(n - 1 for n in counts.values() if n > 1)
     unknown = len({window_id for window_id, n in counts.items() if n} - expected.keys())
-    return Verdict(len(expected), missing, lost, repeats, unknown)
+    return WorkloadResult(len(expected), missing, lost, repeats, unknown)

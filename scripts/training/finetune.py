@@ -18,7 +18,7 @@ from transformers import set_seed
 
 from hard.model import bundle, leakage
 from hard.model.bundle import FORMAT, Manifest, Training, WindowSpec
-from hard.model.figures import Metrics
+from hard.model.figures import TrainingMetrics
 from training import resume
 from training.data import dataset as datasets
 from training.data import loading
@@ -44,7 +44,7 @@ PACKAGES = ("torch", "transformers", "sentencepiece", "numpy", "onnx", "onnxrunt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Session:
+class FinetuneRun:
     """Where a fine-tune works: `kept` outlives an interruption, `made` takes bundles. `begun` is of time.monotonic;
     `crossed` is the cross-validation that the recipe takes over."""
 
@@ -91,8 +91,8 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
         dataset = _prepare(recipe, console)
         console.print(f"precision {precision}: {reason}")
         with tempfile.TemporaryDirectory(prefix="hard-finetune-") as folder:
-            session = Session(recipe, console, crossed, precision, reason, kept, Path(folder), begun)
-            made, trial = make(session, dataset)
+            this_run = FinetuneRun(recipe, console, crossed, precision, reason, kept, Path(folder), begun)
+            made, trial = make(this_run, dataset)
             if keep is not None:
                 trial.save(keep)
             shutil.rmtree(recipe.out, ignore_errors=True)
@@ -106,7 +106,7 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
     return bundle.read(recipe.out)
 
 
-def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
+def make(this_run: FinetuneRun, dataset: Dataset) -> tuple[Path, Trial]:
     """Trains, seals and judges; gives the bundle's folder and the trial.
 
     With `recipe.refit` a second model then learns from the validation subjects too, under the first's temperature, for
@@ -114,39 +114,41 @@ def make(session: Session, dataset: Dataset) -> tuple[Path, Trial]:
     figures stay the first's, the test figures are the second's; with no subject to test on, there are figures on those
     it learnt from, so that the weights can be checked.
     """
-    recipe = session.recipe
-    fitted = fit(session, dataset, "first", share=0.5 if recipe.refit else 1.0)
-    sealed = seal(session, dataset, fitted)
+    recipe = this_run.recipe
+    fitted = fit(this_run, dataset, "first", share=0.5 if recipe.refit else 1.0)
+    sealed = seal(this_run, dataset, fitted)
     # No baselines beside a refit: they learn from the training subjects alone, so they would be at a disadvantage.
     on, beside = (("validation",), False) if recipe.refit else (("validation", "test"), recipe.baselines)
-    trial = _judge(session, dataset, fitted, sealed, on=on, beside=beside)
+    trial = _judge(this_run, dataset, fitted, sealed, on=on, beside=beside)
     acceptance.check(trial, "validation")
     trial = replace(trial, history=fitted.trained.history)
     if recipe.refit:
-        session.console.print("once more, from the validation subjects too", highlight=False)
+        this_run.console.print("once more, from the validation subjects too", highlight=False)
         everyone = dataset.all_learnt(recipe)
-        fitted = fit(session, everyone, "refit", epochs=_epochs(session.crossed, fitted))
-        sealed = seal(session, everyone, fitted, first=sealed)
+        fitted = fit(this_run, everyone, "refit", epochs=_epochs(this_run.crossed, fitted))
+        sealed = seal(this_run, everyone, fitted, first=sealed)
         part = "test" if everyone.split.test else "train"
-        again = _judge(session, everyone, fitted, sealed, on=(part,), beside=False)
+        again = _judge(this_run, everyone, fitted, sealed, on=(part,), beside=False)
         acceptance.check(again, part)
         both = trial.parts | again.parts
         if part == "test":
             trial = replace(again, parts=both, history=trial.history)
         else:  # samples of people whom the model has seen show nothing
             trial = replace(trial, parts=both, out_of_distribution=again.out_of_distribution)
-    metrics = bundle_metrics(trial, session.crossed)
-    show_metrics(session.console, metrics)
+    metrics = bundle_metrics(trial, this_run.crossed)
+    show_metrics(this_run.console, metrics)
     write_bundle(sealed, trial, metrics, dataset.split, recipe.cross_validation)
     return sealed.path, trial
 
 
-def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, epochs: float | None = None) -> Fitted:
+def fit(
+    this_run: FinetuneRun, dataset: Dataset, name: str, *, share: float = 1.0, epochs: float | None = None
+) -> Fitted:
     """Trains a model, or goes on where this training, known by `name`, was interrupted; by `share` of the time limit.
 
     With no subject to validate on, for `epochs`. Raises RefusedError and StoppedError.
     """
-    recipe, kept_in, made_in = session.recipe, session.kept / name, session.made / name
+    recipe, kept_in, made_in = this_run.recipe, this_run.kept / name, this_run.made / name
     made_in.mkdir()
     set_seed(recipe.seed)
     setup, features = set_up(recipe, dataset, made_in)
@@ -154,7 +156,7 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
     # Without validation subjects, one subject's windows are enough to hold the compiled scorer against the model.
     shown_from = dataset.split.validation or dataset.split.train[:1]
     shown = examples_of(recipe, dataset, setup, dataset.labelled.of(shown_from).of_one_label)
-    session.console.print(
+    this_run.console.print(
         f"{sum(p.numel() for p in setup.model.parameters()):,} parameters, {len(examples)} examples, "
         f"prompts of {examples.longest} tokens at most: {setup.encoder.render(features[:1])[0]}",
         highlight=False,
@@ -168,16 +170,16 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
             examples=(examples, shown if dataset.split.validation else None),
             labels=dataset.labels,
             recipe=recipe,
-            precision=session.precision,
+            precision=this_run.precision,
             folder=kept_in,
             adapted=recipe.base_bundle is not None,
             epochs=epochs,
-            deadline=session.deadline(share),
+            deadline=this_run.deadline(share),
             resume_from=resume.last_checkpoint(kept_in),
         )
         resume.finish(kept_in, setup.model, trained)
     if trained.out_of_time:
-        session.console.print(
+        this_run.console.print(
             f"the time limit of {recipe.time_limit:g} min ended training after {trained.passed:.3g} of {recipe.epochs} "
             f"epochs; kept are the weights after {trained.epochs:.3g}",
             highlight=False,
@@ -185,11 +187,11 @@ def fit(session: Session, dataset: Dataset, name: str, *, share: float = 1.0, ep
     return Fitted(setup, examples, shown, trained, made_in)
 
 
-def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundle | None = None) -> bundle.Bundle:
+def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.Bundle | None = None) -> bundle.Bundle:
     """Saves the trained model beside its tokenizer and compiles it, in fp32 and in int8. The temperature is fitted and
     the cost of int8 measured on the validation examples; a refit has none and takes both from the `first` bundle.
     Raises StoppedError."""
-    recipe, setup, folder = session.recipe, fitted.setup, fitted.folder
+    recipe, setup, folder = this_run.recipe, fitted.setup, fitted.folder
     setup.model.cpu().float().eval().save_pretrained(folder)
     compiled = (setup.model, setup.tree, setup.encoder.length)
     export.export(*compiled, folder / bundle.GRAPHS["fp32"])
@@ -203,7 +205,7 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
     temperature = first.manifest.temperature if first else confidence.fit_temperature(scores, fitted.shown.label)
     known = first.manifest.int8 if first else None
     cost = known or int8.compare(folder, dataset.labels, fitted.shown, scores)
-    session.console.print(
+    this_run.console.print(
         f"int8: macro-F1 {cost.macro_f1:.4f}, fp32 {cost.macro_f1_fp32:.4f}; {cost.speed:.2f} times as fast",
         highlight=False,
     )
@@ -220,7 +222,7 @@ def seal(session: Session, dataset: Dataset, fitted: Fitted, first: bundle.Bundl
             forward=forward,
             gait_amplitude_ms2=dataset.default_mounting.gait_amplitude_ms2,
             temperature=temperature,
-            training=_training(session, dataset, fitted.trained, first),
+            training=_training(this_run, dataset, fitted.trained, first),
             precision="int8" if int8.is_served(cost) else "fp32",
             int8=cost,
         ),
@@ -239,16 +241,16 @@ def _prepare(recipe: Recipe, console: Console) -> Dataset:
 
 
 def _judge(
-    session: Session, dataset: Dataset, fitted: Fitted, sealed: bundle.Bundle, *, on: tuple[str, ...], beside: bool
+    this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, sealed: bundle.Bundle, *, on: tuple[str, ...], beside: bool
 ) -> Trial:
     """The trial of a sealed bundle on some parts, with baselines `beside` it where that is wanted; shows the scores."""
 
     def done(name: str) -> None:
-        session.console.print(f"baseline {name}: done")
+        this_run.console.print(f"baseline {name}: done")
 
-    trial = judge(sealed, fitted.setup, session.recipe, dataset, on=on, baselines_done=done if beside else None)
+    trial = judge(sealed, fitted.setup, this_run.recipe, dataset, on=on, baselines_done=done if beside else None)
     for part, outcome in trial.parts.items():
-        show_score(session.console, marked(f"{part} subjects", dataset.split.mark(part)), outcome.score)
+        show_score(this_run.console, marked(f"{part} subjects", dataset.split.mark(part)), outcome.score)
     return trial
 
 
@@ -259,10 +261,10 @@ def _epochs(crossed: FoldsReport | None, first: Fitted) -> float:
     return float(median(fold.epoch for fold in crossed.folds if fold.epoch))
 
 
-def _training(session: Session, dataset: Dataset, trained: Trained, first: bundle.Bundle | None) -> Training:
+def _training(this_run: FinetuneRun, dataset: Dataset, trained: Trained, first: bundle.Bundle | None) -> Training:
     """Where the weights come from. After a refit the validation subjects are those of the `first` bundle: they chose
     the epoch all the same."""
-    recipe, base = session.recipe, session.recipe.base_bundle
+    recipe, base = this_run.recipe, this_run.recipe.base_bundle
     learnt = dataset.labelled.of(dataset.split.train).truth
     subjects = dataset.split.parts()
     if first:
@@ -276,13 +278,13 @@ def _training(session: Session, dataset: Dataset, trained: Trained, first: bundl
         split=dataset.split.kind,
         seen_before=dataset.split.seen_before,
         seed=recipe.seed,
-        precision=f"{session.precision} ({session.reason})",
+        precision=f"{this_run.precision} ({this_run.reason})",
         versions={"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
-        metrics=Metrics(),
+        metrics=TrainingMetrics(),
         epochs=trained.epochs,
         refit=first is not None,
         windows={label: int((learnt == label).sum()) for label in dataset.labels},
-        adapted_from=structs.replace(base.manifest.training, metrics=Metrics()) if base else None,
+        adapted_from=structs.replace(base.manifest.training, metrics=TrainingMetrics()) if base else None,
     )
 
 

@@ -6,19 +6,19 @@ import io
 import json
 
 import pytest
-from benchmarks.comparison import Comparison, Measured, Record, as_json, differing_files, paired, show
+from benchmarks.comparison import CostComparison, CostRecord, Measured, as_json, differing_files, paired, show
 from rich.console import Console
 
 
-def turns(*values: tuple[float, float], judged: bool = True) -> Comparison:
+def turns(*values: tuple[float, float], judged: bool = True) -> CostComparison:
     return paired([
         (Measured("load", "CPU ms a label", this, judged), Measured("load", "CPU ms a label", other, judged))
         for this, other in values
     ])  # fmt: skip
 
 
-def record(*comparisons: Comparison) -> Record:
-    return Record(
+def record(*comparisons: CostComparison) -> CostRecord:
+    return CostRecord(
         date="2026-01-01", machine={"processor": "any", "cores": 2, "load": 0.1}, minutes=1.0, this="a", other="b",
         tolerance=0.05, bundle_differs_in=["model.onnx"], comparisons=list(comparisons),
     )  # fmt: skip

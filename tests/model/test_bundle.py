@@ -11,7 +11,7 @@ import pytest
 
 from hard.model import bundle
 from hard.model.bundle import BundleError, Manifest, Training, WindowSpec
-from hard.model.figures import Metrics
+from hard.model.figures import TrainingMetrics
 from hard.model.prompts import PromptSpec
 
 PARTS = ("spiece.model", "model.onnx", "config.json", "model.safetensors")
@@ -25,7 +25,7 @@ MANIFEST = Manifest(
     forward=(0.0, 0.0, 1.0),
     temperature=1.0,
     training=Training(
-        "finetune", "scratch", "none", {"test": ["3"]}, "subject", 0, "float32", {"numpy": "2"}, Metrics()
+        "finetune", "scratch", "none", {"test": ["3"]}, "subject", 0, "float32", {"numpy": "2"}, TrainingMetrics()
     ),
 )
 

@@ -10,13 +10,13 @@ import pytest
 from soak.daemon import SoakDaemon
 from soak.faults import FaultOptions, Faults, Observations, report
 from soak.proxy import Proxy
-from soak.workload import Subscriber, Verdict
+from soak.workload import Subscriber, WorkloadResult
 from support.mosquitto import Mosquitto
 
 OPTIONS = FaultOptions(
     minutes=10, kills=20, broker_kills=6, devices=1, aimed=0.0, max_repeats=0.02, seed=0
 )  # fmt: skip
-GOOD = Verdict(expected=100, missing=[], lost_by_broker=1, repeats=2, unknown=0)
+GOOD = WorkloadResult(expected=100, missing=[], lost_by_broker=1, repeats=2, unknown=0)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_aimed_faults_come_amid_a_burst(faults: Faults) -> None:
 
 
 def judged(
-    verdict: Verdict = GOOD, *, sizes: tuple[tuple[float, int, int], ...] = ((70.0, 100, 10), (90.0, 110, 12)),
+    verdict: WorkloadResult = GOOD, *, sizes: tuple[tuple[float, int, int], ...] = ((70.0, 100, 10), (90.0, 110, 12)),
     discrepancies: tuple[str, ...] = (), balanced: bool = True, code: int = 0,
 ) -> int:  # fmt: skip
     observed = Observations(sizes=list(sizes), discrepancies=list(discrepancies))
@@ -60,9 +60,9 @@ def test_a_run_without_a_problem_ends_with_0(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        (lambda: judged(Verdict(100, ["a:1"], 0, 0, 0)), "missing: ['a:1']"),
-        (lambda: judged(Verdict(100, [], 0, 0, 1)), "missing: []"),
-        (lambda: judged(Verdict(100, [], 0, 3, 0)), "too many repeats"),
+        (lambda: judged(WorkloadResult(100, ["a:1"], 0, 0, 0)), "missing: ['a:1']"),
+        (lambda: judged(WorkloadResult(100, [], 0, 0, 1)), "missing: []"),
+        (lambda: judged(WorkloadResult(100, [], 0, 3, 0)), "too many repeats"),
         (lambda: judged(discrepancies=("samples",)), "counters don't add up"),
         (lambda: judged(balanced=False), "counters don't add up"),
         (lambda: judged(sizes=((70.0, 100, 10), (90.0, 121, 10))), "memory or descriptors grow"),

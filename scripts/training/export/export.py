@@ -23,7 +23,7 @@ from hard.model.tokens import Ids
 from hard.records import Float32Array
 from training.data.examples import Examples
 from training.export.onnx_graph import Graph, Range
-from training.export.t5_decoder import Decoder
+from training.export.t5_decoder import T5Decoder
 from training.export.t5_encoder import encode
 from training.export.t5_layers import MASKED, Layers
 
@@ -77,6 +77,6 @@ def _written(model: Any, tree: LabelTree, length: int | None, graph: Graph) -> o
         missing = graph.one("Sub", graph.constant(np.float32(1)), real)
         padding = graph.one("Mul", missing, graph.constant(np.float32(MASKED)))
     layers = Layers(graph, model.config)
-    scores = Decoder(layers, model, tree, padding).decode(encode(layers, model, length, padding))
+    scores = T5Decoder(layers, model, tree, padding).decode(encode(layers, model, length, padding))
     inputs = ("ids",) if padding is None else ("ids", "mask")
     return graph.model(dict.fromkeys(inputs, ("B", length or "L")), scores, len(tree.paths))

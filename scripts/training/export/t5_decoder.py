@@ -20,7 +20,7 @@ from training.export.t5_layers import MASKED, Array, Layers, Product, array, mat
 WIDE = 256  # a narrower decoder gains nothing by int8: it has one row a window
 
 
-class Decoder:
+class T5Decoder:
     """`padding` (B, L) is 0, or far below where a prompt has ended; None where all have one length."""
 
     def __init__(self, layers: Layers, model: Any, tree: LabelTree, padding: str | None) -> None:

@@ -19,7 +19,7 @@ LINE_EVERY_S = 60.0
 SAVE_EVERY_S = 600.0  # an interruption costs no more than this
 
 
-class Progress(TrainerCallback):
+class ProgressBar(TrainerCallback):
     """A bar where the output is a terminal; elsewhere a line a minute. Each evaluation is a line in both."""
 
     def __init__(self, title: str, *, now: Callable[[], float] = time.monotonic) -> None:
@@ -70,7 +70,7 @@ class Progress(TrainerCallback):
             print(f"{self._title}: {line}", file=sys.stderr, flush=True)
 
 
-class Clock(TrainerCallback):
+class TrainingClock(TrainerCallback):
     """Ends training at `deadline` (of `now`) or after `last_step`; `stopped` then says which. Saves every SAVE_EVERY_S.
 
     At the deadline the epoch counts as ended: what has been learnt is evaluated and may be the best.

@@ -25,7 +25,7 @@ from hard.model.tokens import PAD_ID
 from hard.recordings.scores import Score, score
 from training.data.examples import OTHERS, Examples
 from training.loop.guards import IGNORED, Guard, check_arguments, check_label_padding
-from training.loop.progress import Clock, Progress
+from training.loop.progress import ProgressBar, TrainingClock
 from training.loop.trained import SERVED_MACRO_F1, Trained, history_of
 from training.model.checks import check_labels
 from training.recipe import Recipe
@@ -106,8 +106,8 @@ def train(
     learnt, kept = examples
     settings = arguments(recipe, precision, folder, evaluate=kept is not None, big=model.num_parameters() > BIG)
     steps = -(-len(learnt) // (recipe.batch * recipe.accumulate))  # an epoch
-    clock = Clock(deadline, None if epochs is None else max(1, round(epochs * steps)))
-    progress = Progress("training" if kept is not None else "training again on all")
+    clock = TrainingClock(deadline, None if epochs is None else max(1, round(epochs * steps)))
+    progress = ProgressBar("training" if kept is not None else "training again on all")
     trainer = GuardedTrainer(
         guard=Guard(steps_an_epoch=steps, adapted=adapted),
         labels=labels,

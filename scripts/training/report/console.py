@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hard.model.bundle import Bundle
-from hard.model.figures import Abstaining, CrossValidation, Figures, Metrics
+from hard.model.figures import Abstaining, CrossValidation, Figures, TrainingMetrics
 from hard.recordings.recordings import Recording
 from hard.recordings.scores import Score
 from hard.recordings.scores import table as confusion_table
@@ -112,7 +112,7 @@ def show_abstaining(console: Console, abstaining: Abstaining) -> None:
     )
 
 
-def show_metrics(console: Console, metrics: Metrics) -> None:
+def show_metrics(console: Console, metrics: TrainingMetrics) -> None:
     """The end of a fine-tune: figures of each part, the threshold, and what every fine-tune must show."""
     for part in ("validation", "test", "train"):
         if part in metrics.parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hard.model import leakage
-from hard.model.figures import Abstaining, BaselineFigures, Comparison, CrossValidation, Figures, Mean, Metrics
+from hard.model.figures import Abstaining, BaselineFigures, Comparison, CrossValidation, Figures, Mean, TrainingMetrics
 from training.report import plots
 from training.results.acceptance import requirements
 
@@ -72,7 +72,7 @@ def baselines(title: str, found: Figures) -> str:
     return f"## {title}\n\n" + table(head, rows)
 
 
-def acceptance(metrics: Metrics) -> str:
+def acceptance(metrics: TrainingMetrics) -> str:
     """What every fine-tune must show, and a sample of each label."""
     if not (rows := requirements(metrics)):
         return ""

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import structs
 
 from hard.model import bundle, leakage
-from hard.model.figures import Abstaining, CrossValidation, Figures, Metrics, Record
+from hard.model.figures import Abstaining, CrossValidation, Figures, Record, TrainingMetrics
 from training.data.split import Split
 from training.errors import RefusedError
 from training.evaluation.evaluate import Evaluation
@@ -38,7 +38,7 @@ class EvaluationReport(Record, frozen=True, kw_only=True):
     perturbations: dict[str, float]
 
 
-def bundle_metrics(trial: Trial, crossed: FoldsReport | None) -> Metrics:
+def bundle_metrics(trial: Trial, crossed: FoldsReport | None) -> TrainingMetrics:
     """What a bundle's manifest carries: with a cross-validation of its recipe also the figures of that, and the
     threshold chosen over all folds; the share of accepted input that is no activity is the bundle's own."""
     metrics = metrics_of(trial)
@@ -54,7 +54,7 @@ def bundle_metrics(trial: Trial, crossed: FoldsReport | None) -> Metrics:
 
 
 def write_bundle(
-    sealed: bundle.Bundle, trial: Trial, metrics: Metrics, parts: Split, crossed: Path | None = None
+    sealed: bundle.Bundle, trial: Trial, metrics: TrainingMetrics, parts: Split, crossed: Path | None = None
 ) -> None:
     """Figures, card and pictures into the bundle; or the pictures of the cross-validation in `crossed`."""
     training = structs.replace(sealed.manifest.training, metrics=metrics)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hard.model.figures import Metrics
+from hard.model.figures import TrainingMetrics
 from training.base_bundle import BEFORE
 from training.errors import StoppedError
 from training.results.outcome import Trial, baseline_figures
@@ -52,7 +52,7 @@ def check(trial: Trial, part: str) -> None:
         )
 
 
-def requirements(metrics: Metrics) -> list[Requirement]:
+def requirements(metrics: TrainingMetrics) -> list[Requirement]:
     """What must be shown, and what is; empty where a bundle has no losses, for it was not trained here."""
     losses, samples = metrics.losses, metrics.samples
     if losses is None:

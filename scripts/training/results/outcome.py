@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.model.figures import BaselineFigures, Figures, Losses, Metrics, Sample
+from hard.model.figures import BaselineFigures, Figures, Losses, Sample, TrainingMetrics
 from hard.recordings.scores import Score, score
 from hard.records import Float64Array, Prediction
 from training.data.loading import EITHER, LabelledWindows, alternatives
@@ -234,12 +234,12 @@ def baseline_figures(outcome: Outcome, name: str) -> BaselineFigures:
     )
 
 
-def metrics_of(trial: Trial) -> Metrics:
+def metrics_of(trial: Trial) -> TrainingMetrics:
     """What a manifest carries of one fine-tune; the threshold is chosen on its validation windows."""
     shown, chooser = trial.parts[trial.last], trial.parts["validation"]
     threshold = recommended(chooser.confidence, chooser.right)
     parts = {part: figures(outcome) for part, outcome in trial.parts.items()}
-    return Metrics(
+    return TrainingMetrics(
         train=parts.get("train"),
         validation=parts["validation"],
         test=parts.get("test"),

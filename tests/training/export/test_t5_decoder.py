@@ -5,7 +5,7 @@ import onnxruntime
 import torch
 from support.t5 import model_of, prompts
 from training.export.onnx_graph import Graph
-from training.export.t5_decoder import Decoder
+from training.export.t5_decoder import T5Decoder
 from training.export.t5_encoder import encode
 from training.export.t5_layers import Layers
 
@@ -17,7 +17,7 @@ def test_a_label_s_score_is_the_sum_of_its_tokens_log_probabilities() -> None:
     model, tree = model_of("t5"), label_tree([[5, 8, 1], [5, 9, 1], [7, 1]], ["a", "b", "c"])
     graph = Graph()
     layers = Layers(graph, model.config)
-    scores = Decoder(layers, model, tree, None).decode(encode(layers, model, 10, None))
+    scores = T5Decoder(layers, model, tree, None).decode(encode(layers, model, 10, None))
     made = graph.model({"ids": ("B", 10)}, scores, 3)
     session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     ids = prompts(4, 10)

@@ -1,13 +1,13 @@
 """A line a minute shows how far a training is; a clock ends it."""
 
 import pytest
-from training.loop.progress import Clock, Progress, duration
+from training.loop.progress import ProgressBar, TrainingClock, duration
 from transformers import TrainerControl, TrainerState
 
 
 def test_the_clock_stops_at_its_deadline_and_saves_within_a_long_epoch() -> None:
     now = 0.0
-    clock, control = Clock(1000.0, None, now=lambda: now), TrainerControl()
+    clock, control = TrainingClock(1000.0, None, now=lambda: now), TrainerControl()
     state = TrainerState(global_step=5, max_steps=10)
     clock.on_step_end(None, state, control)
     assert not control.should_save
@@ -22,7 +22,7 @@ def test_the_clock_stops_at_its_deadline_and_saves_within_a_long_epoch() -> None
 
 
 def test_the_clock_ends_a_refit_after_its_last_step() -> None:
-    clock, control = Clock(None, 5, now=lambda: 0.0), TrainerControl()
+    clock, control = TrainingClock(None, 5, now=lambda: 0.0), TrainerControl()
     clock.on_step_end(None, TrainerState(global_step=4, max_steps=10), control)
     assert not control.should_training_stop
     clock.on_step_end(None, TrainerState(global_step=5, max_steps=10), control)
@@ -32,7 +32,7 @@ def test_the_clock_ends_a_refit_after_its_last_step() -> None:
 
 def test_without_a_terminal_a_line_a_minute_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    progress = Progress("training", now=lambda: now)
+    progress = ProgressBar("training", now=lambda: now)
     progress.on_train_begin(None, TrainerState(global_step=0, max_steps=100), None)
     now = 30.0
     progress.on_step_end(None, TrainerState(global_step=10, max_steps=100), None)

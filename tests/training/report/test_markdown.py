@@ -4,7 +4,7 @@ from support.trials import outcome
 from training.report import markdown
 from training.results.outcome import figures
 
-from hard.model.figures import Comparison, Metrics
+from hard.model.figures import Comparison, TrainingMetrics
 from hard.model.leakage import SEEN_BEFORE
 
 
@@ -31,7 +31,7 @@ def test_baselines_stand_beside_the_model_label_by_label() -> None:
 
 
 def test_without_figures_a_section_is_empty() -> None:
-    assert markdown.acceptance(Metrics()) == ""
+    assert markdown.acceptance(TrainingMetrics()) == ""
     assert markdown.compared({}) == ""
     assert markdown.perturbations({"as recorded": 0.5}, "Other phones") == ""
 

@@ -13,7 +13,7 @@ from training.results import acceptance
 from training.results.acceptance import requirements
 from training.results.outcome import Trial, metrics_of
 
-from hard.model.figures import Metrics, Sample
+from hard.model.figures import Sample, TrainingMetrics
 
 LABELS = ("Walking", "Jogging", "Sitting")
 TRUTH = np.array(LABELS * 20)
@@ -63,7 +63,7 @@ def test_recordings_of_one_activity_can_be_learnt() -> None:
     acceptance.check(Trial({"validation": walking}, (), 7, {}), "validation")
 
 
-def shown(losses: list[tuple[float, float]], test_loss: float | None, *written: str) -> Metrics:
+def shown(losses: list[tuple[float, float]], test_loss: float | None, *written: str) -> TrainingMetrics:
     """What a run with these training and validation losses, tested on one window, has to show."""
     made = known(("Jogging",), ["Jogging"], np.ones((1, 1)))
     history = tuple(Epoch(float(i), *pair, 0.5) for i, pair in enumerate(losses, 1))
@@ -71,7 +71,7 @@ def shown(losses: list[tuple[float, float]], test_loss: float | None, *written: 
     return metrics_of(Trial({"validation": made, "test": made}, history, 12, {}, test_loss, samples))
 
 
-def verdicts(metrics: Metrics) -> list[str]:
+def verdicts(metrics: TrainingMetrics) -> list[str]:
     return [requirement.met for requirement in requirements(metrics)]
 
 
@@ -87,9 +87,9 @@ def test_a_sound_run_meets_all_requirements() -> None:
     ],
     ids=["the original", "nothing learnt"],
 )
-def test_a_run_that_failed_misses_them(metrics: Metrics, expected: list[str]) -> None:
+def test_a_run_that_failed_misses_them(metrics: TrainingMetrics, expected: list[str]) -> None:
     assert verdicts(metrics) == expected
 
 
 def test_a_bundle_without_losses_has_nothing_to_show() -> None:
-    assert requirements(Metrics()) == []
+    assert requirements(TrainingMetrics()) == []
