@@ -188,6 +188,43 @@ class DeviceState:
     has_closed_window: bool
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a device's wearer does since `since` (device Unix s): a label, a parent of labels, or `unknown`."""
+
+    label: str
+    since: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class FilterStep:
+    """A window in the state filter: its `start`, the filter's probabilities (K,) after it, and its tempered evidence
+    (K,)."""
+
+    start: float
+    belief: tuple[float, ...]
+    evidence: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateMemory:
+    """What a device's next state depends on, after its newest window (`start` to `end`, device Unix s). It never
+    changes, so another thread or process may go on from it.
+
+    For the filter: the `labels` (K,) that its probabilities belong to, and its `steps`, of which the last `pending`
+    have no state yet. For the majority: label, confidence and start of the last windows.
+    """
+
+    state: State | None
+    start: float
+    end: float
+    labels: tuple[str, ...] = ()
+    steps: tuple[FilterStep, ...] = ()
+    pending: int = 0
+    votes: tuple[tuple[str, float, float], ...] = ()
+
+
 _counts = attrgetter(*CounterDelta.__slots__)
 
 

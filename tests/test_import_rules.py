@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.recordings": ("numpy", "pyarrow", *VALUES, "hard.settings", "hard.motion", "hard.model.bundle"),
     "hard.journal": ("numpy", "msgspec", *VALUES, "hard.motion.devices"),
     "hard.formats": ("numpy", "msgspec", *VALUES),
-    "hard.outputs": ("msgspec", *VALUES, "hard.mqtt.outbox"),
+    "hard.outputs": ("numpy", "msgspec", *VALUES, "hard.mqtt.outbox"),
     "hard.pipeline": (
         "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal",
         "hard.formats", "hard.outputs",
@@ -46,7 +46,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "hard.commands": (
         "numpy", "msgspec", "amqtt", "rich", "hard.__version__", *VALUES, "hard.settings", "hard.simulator",
-        "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.recordings", "hard.formats", "hard.daemon",
+        "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.recordings", "hard.formats",
+        "hard.outputs.state", "hard.daemon",
     ),
     "hard.cli": ("hard.__version__", *VALUES, "hard.commands.arguments"),
     "hard.__main__": ("hard.cli",),

@@ -176,9 +176,10 @@ class Daemon:
         settings, parts = change.settings, self._parts
         self._settings = settings
         logging.getLogger().setLevel(settings.log_level.upper())
-        parts.publisher.change(settings.labels.min_confidence, settings.labels.smooth_windows)
-        parts.window_queue.change(wiring.queue_bounds(settings))
         classifier = change.classifier or parts.labeller.classifier
+        smoother = wiring.make_smoother(settings.labels, classifier.bundle)
+        parts.publisher.change(settings.labels.min_confidence, smoother)
+        parts.window_queue.change(wiring.queue_bounds(settings))
         parts.labeller.change(classifier, settings.model.max_batch)
         if parts.discovery:
             parts.discovery.change(wiring.discovery_facts(classifier))

@@ -27,13 +27,14 @@ from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session, SessionOptions
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
 from hard.outputs.publisher import PublishCallbacks, Publisher
+from hard.outputs.state import UNKNOWN, MajoritySmoother, Smoother, StateFilter
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.decoder import Decoder
 from hard.pipeline.labeller import Labeller
 from hard.pipeline.outcomes import WindowOutcomes
 from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Worker
-from hard.settings import Settings, SettingsError
+from hard.settings import LabelsSection, Settings, SettingsError
 
 CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses
 
@@ -82,8 +83,11 @@ def build(settings: Settings) -> Parts:
         metrics.latency.observe(total_s)
         latencies.observe(total_s)
 
-    callbacks = PublishCallbacks(metrics.labelled, handed_over, outcomes.acknowledged)
-    publisher = make_publisher(settings, session.outbox.put, callbacks, devices.__contains__, discovery)
+    callbacks = PublishCallbacks(metrics.labelled, handed_over, outcomes.acknowledged, journal.mark_silent)
+    publisher = make_publisher(
+        settings, session.outbox.put, callbacks, devices.__contains__,
+        smoother=make_smoother(settings.labels, classifier.bundle), discovery=discovery,
+    )  # fmt: skip
     assembler = Assembler(
         messages, decoder=make_decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
         publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
@@ -174,14 +178,25 @@ def queue_bounds(settings: Settings) -> QueueBounds:
 
 def make_publisher(
     settings: Settings, put: Callable[[Outgoing], None], callbacks: PublishCallbacks, known: Callable[[str], bool],
-    discovery: Discovery | None,
+    *, smoother: Smoother, discovery: Discovery | None,
 ) -> Publisher:  # fmt: skip
-    """The publisher under the settings' topics, quality of service, thresholds and smoothing."""
+    """The publisher under the settings' topics, quality of service and thresholds."""
     publish, labels = settings.publish, settings.labels
     return Publisher(
         put, callbacks, known, prefix=publish.prefix, qos=publish.qos, expiry_s=publish.expiry_s,
-        min_confidence=labels.min_confidence, smooth_windows=labels.smooth_windows,
-        max_devices=settings.ingest.max_devices, device_observer=discovery,
+        min_confidence=labels.min_confidence, smoother=smoother, max_devices=settings.ingest.max_devices,
+        device_observer=discovery,
+    )  # fmt: skip
+
+
+def make_smoother(labels: LabelsSection, bundle: Bundle) -> Smoother:
+    """What makes states of the bundle's labels, as the settings ask."""
+    if labels.smoothing == "majority":
+        return MajoritySmoother(labels.smooth_windows)
+    states = bundle.states()
+    return StateFilter(
+        bundle.manifest.labels, states.transition, tempering=states.tempering, parents=bundle.parents(),
+        threshold=labels.min_confidence, hop_s=labels.hop_s, lag_s=labels.lag_s,
     )  # fmt: skip
 
 
@@ -199,7 +214,8 @@ def make_discovery(settings: Settings, classifier: Classifier, session: Session)
 
 def discovery_facts(classifier: Classifier) -> Facts:
     """What Home Assistant hears about the model."""
-    return Facts(classifier.bundle.model, tuple(classifier.labels), __version__)
+    bundle = classifier.bundle
+    return Facts(bundle.model, (*classifier.labels, *bundle.parents(), UNKNOWN), __version__)
 
 
 def model_facts(settings: Settings, classifier: Classifier) -> ModelFacts:

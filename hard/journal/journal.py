@@ -3,11 +3,11 @@
 Messages are kept as they came, and a restart sends them through the same decoder and devices again: what comes out is
 what an undisturbed process would have made. So that there is little to send again, each device that was heard is saved
 as it stands every SAVE_EVERY_S with its unresolved windows, and the log that no device needs is pruned. The log also
-says which windows are resolved: published or given up.
+says which windows are resolved (published or given up) and, after each, the memory of its device's state.
 
 A file that can't be used suspends the journal: the daemon goes on without it, and RETRY_S later all that the daemon
 knows is written into it. What no process has read is set aside before. The assemble thread owns the journal, except for
-`mark_resolved`, `flush`, `writing` and `problem`, which any thread may call.
+`mark_resolved`, `mark_silent`, `flush`, `writing` and `problem`, which any thread may call.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Literal
 from hard.journal.file_state import FileState, Phase
 from hard.journal.gateway_clock import GatewayClock
 from hard.journal.save_schedule import SaveSchedule
-from hard.journal.store import MessageEntry, SavedDevice, Store, StoreError
+from hard.journal.store import MessageEntry, ResolvedEntry, SavedDevice, Store, StoreError
 from hard.motion.devices import Devices
-from hard.records import DeviceState, Message, Window
+from hard.records import DeviceState, Message, StateMemory, Window
 
 log = logging.getLogger(__name__)
 Durability = Literal["journal", "snapshot", "none"]
@@ -40,14 +40,15 @@ class RecoveredState:
     """What an earlier process left.
 
     `devices` with monotonic times that are `shift_s` behind; their unresolved `windows`; `messages` that the devices
-    haven't seen, oldest first; the ids of windows `resolved` since the devices were saved. If it is not `whole`, only
-    the devices' mountings are of use.
+    haven't seen, oldest first; the ids of windows `resolved` since the devices were saved; the `memories` of the states
+    of devices after their last resolved window. If it is not `whole`, only the devices' mountings are of use.
     """
 
     devices: Sequence[DeviceState] = ()
     windows: Sequence[Window] = ()
     messages: Iterable[Message] = ()
     resolved: set[str] = field(default_factory=set)
+    memories: Mapping[str, StateMemory] = field(default_factory=dict)
     shift_s: float = 0.0
     whole: bool = True
 
@@ -66,7 +67,7 @@ class Journal:
         self._schedule = SaveSchedule(save_every_s)
         self._group = 0  # the last one written
         self._entries: list[MessageEntry] = []  # to be written
-        self._resolved: deque[Window] = deque()  # to be written
+        self._resolved: deque[ResolvedEntry] = deque()  # to be written
         self._waiting_since: float | None = None  # monotonic time of the first thing to be written
         self._wake: Callable[[], None] = lambda: None
         self._woken = False
@@ -81,11 +82,23 @@ class Journal:
         """What is wrong, or what was given up at the start, as a sentence."""
         return self._state.problem
 
-    def mark_resolved(self, window: Window) -> None:
-        """The window's label was published or given up: a restart needn't label it. From any thread."""
+    def mark_resolved(self, window: Window, memory: StateMemory | None = None) -> None:
+        """The window's label was published or given up: a restart needn't label it. Its device's state goes on from
+        `memory`, where it is given. From any thread."""
+        self._mark(ResolvedEntry(window.device, window.window_id, memory))
+
+    def mark_silent(self, device: str, memory: StateMemory) -> None:
+        """The event of the device's silence was published: its state goes on from `memory`. From any thread."""
+        self._mark(ResolvedEntry(device, None, memory))
+
+    def has_unresolved(self, device: str) -> bool:
+        """Whether a window of the device is unresolved; always false without a file."""
+        return self._schedule.has_windows(device)
+
+    def _mark(self, entry: ResolvedEntry) -> None:
         if self._state.phase is Phase.OFF:
             return
-        self._resolved.append(window)
+        self._resolved.append(entry)
         if self.writing and not self._woken:
             self._woken = True
             self._wake()
@@ -142,7 +155,7 @@ class Journal:
         """Writes in one transaction what was recorded and resolved, the devices that are due, and those `changed`
         without a message (also by being forgotten). Never raises: without a usable file all of it is dropped."""
         self._waiting_since, self._woken = None, False
-        resolved = self._take_resolved()
+        resolved = self._take_resolved(devices)
         entries, self._entries = self._entries, []
         try:
             if self.writing:
@@ -156,7 +169,7 @@ class Journal:
         """Writes all that the daemon knows, for the next start, and closes the file. Gives whether this succeeded."""
         if self._state.phase is Phase.OFF:
             return False
-        self._take_resolved()
+        self._take_resolved(devices)
         try:
             self._rewrite(devices)
         except StoreError as error:
@@ -178,13 +191,20 @@ class Journal:
         shift_s = self._clock.shift_s(about["clock"], newest) if "clock" in about else 0.0
         compatible = about.get("compatibility", self._compatibility) == self._compatibility
         whole = compatible and about.get("whole") != "no"
-        resolved = self._store.resolved() if whole else set()
+        entries = self._store.resolved() if whole else []
+        resolved = {entry.window_id for _, entry in entries if entry.window_id}
         problem = ""
         if not compatible:
             problem = "the settings of windows or payloads changed: only mountings are kept"
             log.warning("%s", problem)
         if whole:
-            self._schedule.recover(rows, resolved, self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._schedule.recover(rows, resolved, now)
+            saved = {row.device: row.group for row in rows}
+            for group, entry in entries:
+                if entry.memory and group > saved.get(entry.device, 0):
+                    self._schedule.remember(entry.device, entry.memory)
+                    self._schedule.heard_before(entry.device, group, now)
         else:
             self._state = self._state.read(outdated=True, problem=problem)
         try:
@@ -195,7 +215,8 @@ class Journal:
         # Rows with times of another boot don't go together with those of now; a new file has no clock.
         outdated = bool(shift_s) or "clock" not in about
         messages = self._messages(rows, shift_s, outdated) if whole else ()
-        return RecoveredState(states, self._schedule.unresolved(), messages, resolved, shift_s, whole)
+        windows, memories = self._schedule.unresolved(), self._schedule.memories()
+        return RecoveredState(states, windows, messages, resolved, memories, shift_s, whole)
 
     def _messages(self, rows: Iterable[SavedDevice], shift_s: float, outdated: bool) -> Iterator[Message]:
         saved = {row.device: row.group for row in rows}
@@ -212,26 +233,35 @@ class Journal:
         except StoreError as error:
             self._set_aside_or_suspend(error)
 
-    def _take_resolved(self) -> list[str]:
-        """The ids of the windows resolved since the last `commit`."""
-        ids = []
+    def _take_resolved(self, devices: Devices) -> list[ResolvedEntry]:
+        """What was resolved since the last `commit`. A device that is forgotten has no memory."""
+        entries = []
         while self._resolved:
-            window = self._resolved.popleft()
-            ids.append(window.window_id)
-            self._schedule.remove_window(window)
-        return ids
+            entry = self._resolved.popleft()
+            if entry.memory and entry.device not in devices:
+                entry = ResolvedEntry(entry.device, entry.window_id, None)
+            if entry.window_id:
+                self._schedule.remove_window(entry.device, entry.window_id)
+            if entry.memory:
+                self._schedule.remember(entry.device, entry.memory)
+                if self.writing:
+                    self._schedule.heard(entry.device, self._group + 1, self._clock.monotonic())
+            entries.append(entry)
+        return entries
 
     def _write(
-        self, entries: Sequence[MessageEntry], resolved: Sequence[str], changed: Iterable[str], devices: Devices
-    ) -> None:
+        self, entries: Sequence[MessageEntry], resolved: Sequence[ResolvedEntry], changed: Iterable[str],
+        devices: Devices,
+    ) -> None:  # fmt: skip
         """Adds a group. Few devices are saved with it, so that a commit stays short."""
         names = [*changed, *self._schedule.due(self._clock.monotonic(), most=max(8, 2 * len(entries)))]
         if entries or resolved or names:
             self._write_group(entries, resolved, names, devices)
 
     def _write_group(
-        self, entries: Sequence[MessageEntry], resolved: Sequence[str], names: Sequence[str], devices: Devices
-    ) -> None:
+        self, entries: Sequence[MessageEntry], resolved: Sequence[ResolvedEntry], names: Sequence[str],
+        devices: Devices,
+    ) -> None:  # fmt: skip
         self._group += 1
         saved = self._schedule.save(names, devices.states(names), self._group, self._clock.monotonic())
         oldest = self._schedule.oldest_needed(self._group)

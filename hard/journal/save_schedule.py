@@ -1,4 +1,4 @@
-"""Which devices to save when, with which windows, and how much of the log is still needed. Pure: time is passed in.
+"""Which devices to save when, with what, and how much of the log is still needed. Pure: time is passed in.
 
 A group is what one transaction writes; groups count from 1. The row of a device that was saved with group 7 holds what
 the device knew then: of its messages, only those of group 8 and later are sent through it again. So the log is needed
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from hard.journal.store import SavedDevice
-from hard.records import DeviceState, Window
+from hard.records import DeviceState, StateMemory, Window
 
 
 class SaveSchedule:
@@ -20,6 +20,7 @@ class SaveSchedule:
     def __init__(self, save_every_s: float) -> None:
         self._save_every_s = save_every_s
         self._unresolved: dict[str, dict[str, Window]] = {}  # by device and id
+        self._memories: dict[str, StateMemory] = {}  # of the devices' states
         self._waiting: OrderedDict[str, tuple[int, float]] = OrderedDict()  # first group needed, since when; in order
         self._forgotten: dict[str, int] = {}  # devices whose row, saved with that group, says that they are forgotten
 
@@ -28,12 +29,23 @@ class SaveSchedule:
         for window in windows:
             self._unresolved.setdefault(window.device, {})[window.window_id] = window
 
-    def remove_window(self, window: Window) -> None:
+    def remove_window(self, device: str, window_id: str) -> None:
         """The window is resolved."""
-        windows = self._unresolved.get(window.device, {})
-        windows.pop(window.window_id, None)
+        windows = self._unresolved.get(device, {})
+        windows.pop(window_id, None)
         if not windows:
-            self._unresolved.pop(window.device, None)
+            self._unresolved.pop(device, None)
+
+    def has_windows(self, device: str) -> bool:
+        """Whether the device has an unresolved window."""
+        return device in self._unresolved
+
+    def remember(self, device: str, memory: StateMemory) -> None:
+        """The memory is saved with its device until it is forgotten."""
+        self._memories[device] = memory
+
+    def memories(self) -> dict[str, StateMemory]:
+        return dict(self._memories)
 
     def unresolved(self) -> list[Window]:
         return [window for windows in self._unresolved.values() for window in windows.values()]
@@ -49,13 +61,17 @@ class SaveSchedule:
             if windows:
                 self.add_windows(windows)
                 self.heard_before(row.device, row.group, now)
+            if row.memory:
+                self.remember(row.device, row.memory)
             if row.state is None:
                 self._forgotten[row.device] = row.group
 
     def heard_before(self, device: str, group: int, now: float) -> None:
-        """A message of an earlier process is sent through `device` again, which is then saved at once: otherwise a
-        process that is killed again and again would never prune. Call `sort` after the last one."""
-        self._waiting.setdefault(device, (group, now - self._save_every_s))
+        """The log has something of an earlier process in `group` that the device's row hasn't. The device is then saved
+        at once: otherwise a process that is killed again and again would never prune. Call `sort` after the last
+        one."""
+        first, _ = self._waiting.get(device, (group, now))
+        self._waiting[device] = (min(group, first), now - self._save_every_s)
 
     def sort(self) -> None:
         """Puts the devices that wait in the order of their groups."""
@@ -79,7 +95,9 @@ class SaveSchedule:
         by_name, rows = {state.device: state for state in states}, []
         for name in dict.fromkeys(names):
             windows = list(self._unresolved.get(name, {}).values())
-            rows.append(SavedDevice(name, group, by_name.get(name), windows))
+            if name not in by_name:
+                self._memories.pop(name, None)
+            rows.append(SavedDevice(name, group, by_name.get(name), windows, self._memories.get(name)))
             self._waiting.pop(name, None)
             self._forgotten.pop(name, None)
             if windows:

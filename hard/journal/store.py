@@ -20,9 +20,9 @@ import msgspec
 import numpy as np
 
 from hard.errors import HardError
-from hard.records import BufferState, ClockState, DeviceState, MountingState, Window
+from hard.records import BufferState, ClockState, DeviceState, MountingState, StateMemory, Window
 
-FORMAT = 2  # SQLite's user_version; a file of another format is unreadable
+FORMAT = 3  # SQLite's user_version; a file of another format is unreadable
 KEPT_WAL_BYTES = 16_000_000
 SCHEMA = f"""
 BEGIN;
@@ -55,6 +55,15 @@ class MessageEntry(msgspec.Struct, array_like=True, frozen=True):
     content_type: str | None
 
 
+class ResolvedEntry(msgspec.Struct, array_like=True, frozen=True):
+    """A window of `device` that is resolved, by its id; None for a silence. `memory` is that of the device's state from
+    then on, None where it stays as it was."""
+
+    device: str
+    window_id: str | None
+    memory: StateMemory | None
+
+
 class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
     """A `Window`, arrays as bytes."""
 
@@ -72,7 +81,7 @@ class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
 
 
 class StateEntry(msgspec.Struct, array_like=True, frozen=True):
-    """A `DeviceState`, arrays as bytes."""
+    """A `DeviceState`, arrays as bytes, and the memory of its activity state."""
 
     last_received: float
     clock: ClockState
@@ -85,20 +94,23 @@ class StateEntry(msgspec.Struct, array_like=True, frozen=True):
     held_time: bytes
     held_xyz: bytes
     has_closed_window: bool
+    memory: StateMemory | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedDevice:
-    """A device as it stood after `group`, with its unresolved windows; `state` is None when it was forgotten."""
+    """A device as it stood after `group`, with its unresolved windows, and the `memory` of its activity state after its
+    last resolved one; `state` is None when it was forgotten."""
 
     device: str
     group: int
     state: DeviceState | None
     windows: Sequence[Window]
+    memory: StateMemory | None = None
 
 
 _entries = msgspec.msgpack.Decoder(list[MessageEntry])
-_names = msgspec.msgpack.Decoder(list[str])
+_resolved = msgspec.msgpack.Decoder(list[ResolvedEntry])
 _state = msgspec.msgpack.Decoder(StateEntry)
 _windows = msgspec.msgpack.Decoder(list[WindowEntry])
 _encode = msgspec.msgpack.Encoder().encode
@@ -200,8 +212,8 @@ class Store:
             db.execute("DELETE FROM devices")
 
     def write(
-        self, group: int, *, messages: Sequence[MessageEntry], resolved: Sequence[str], saved: Iterable[SavedDevice],
-        forgotten: Sequence[str], oldest: int,
+        self, group: int, *, messages: Sequence[MessageEntry], resolved: Sequence[ResolvedEntry],
+        saved: Iterable[SavedDevice], forgotten: Sequence[str], oldest: int,
     ) -> None:  # fmt: skip
         """One transaction: adds the log's row of `group`, saves devices, deletes the rows of devices `forgotten`, and
         prunes the log before group `oldest`."""
@@ -216,10 +228,7 @@ class Store:
         """Every row of the devices, also of those that were forgotten."""
         with self._translate_errors():
             rows = self._database.execute("SELECT name, id, state, windows FROM devices").fetchall()
-            return [
-                SavedDevice(name, group, _unpack_state(name, state) if state else None, _unpack_windows(name, windows))
-                for name, group, state, windows in rows
-            ]
+            return [_saved(*row) for row in rows]
 
     def last_group(self) -> int:
         """The newest group in the file; 0 in a new one."""
@@ -227,11 +236,11 @@ class Store:
             query = "SELECT max(coalesce((SELECT max(id) FROM log), 0), coalesce((SELECT max(id) FROM devices), 0))"
             return int(self._database.execute(query).fetchone()[0])
 
-    def resolved(self) -> set[str]:
-        """The ids of the windows that the log says are resolved."""
+    def resolved(self) -> list[tuple[int, ResolvedEntry]]:
+        """What the log says is resolved, in order, each with its group."""
         with self._translate_errors():
-            rows = self._database.execute("SELECT resolved FROM log")
-            return {window_id for (row,) in rows for window_id in _names.decode(row)}
+            rows = self._database.execute("SELECT id, resolved FROM log ORDER BY id").fetchall()
+            return [(group, entry) for group, row in rows for entry in _resolved.decode(row)]
 
     def messages(self) -> Iterator[tuple[int, MessageEntry]]:
         """The log's messages in order, each with its group."""
@@ -282,26 +291,30 @@ def _row(saved: SavedDevice) -> tuple[str, int, bytes | None, bytes]:
         )
         for w in saved.windows
     ]  # fmt: skip
-    return saved.device, saved.group, None if saved.state is None else _pack(saved.state), _encode(windows)
+    state = None if saved.state is None else _pack(saved.state, saved.memory)
+    return saved.device, saved.group, state, _encode(windows)
 
 
-def _pack(state: DeviceState) -> bytes:
+def _pack(state: DeviceState, memory: StateMemory | None) -> bytes:
     buffer = state.buffer
     samples = buffer.time.tobytes(), buffer.xyz.tobytes(), buffer.used.tobytes()
     held = state.held_time.tobytes(), state.held_xyz.tobytes()
     run = buffer.run_start, buffer.next_window
     entry = StateEntry(
-        state.last_received, state.clock, state.mounting, *run, *samples, *held, state.has_closed_window
+        state.last_received, state.clock, state.mounting, *run, *samples, *held, state.has_closed_window, memory
     )  # fmt: skip
     return _encode(entry)
 
 
-def _unpack_state(device: str, blob: bytes) -> DeviceState:
+def _saved(device: str, group: int, blob: bytes | None, windows: bytes) -> SavedDevice:
+    if blob is None:
+        return SavedDevice(device, group, None, _unpack_windows(device, windows))
     s = _state.decode(blob)
     used = np.frombuffer(s.used, bool).copy()  # the buffer writes into it
     buffer = BufferState(s.run_start, s.next_window, np.frombuffer(s.time), np.frombuffer(s.xyz).reshape(-1, 3), used)
     held = np.frombuffer(s.held_time), np.frombuffer(s.held_xyz).reshape(-1, 3)
-    return DeviceState(device, s.last_received, s.clock, s.mounting, buffer, *held, s.has_closed_window)
+    state = DeviceState(device, s.last_received, s.clock, s.mounting, buffer, *held, s.has_closed_window)
+    return SavedDevice(device, group, state, _unpack_windows(device, windows), s.memory)
 
 
 def _unpack_windows(device: str, blob: bytes) -> list[Window]:

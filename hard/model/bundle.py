@@ -31,6 +31,8 @@ WEIGHTS = ("config.json", "model.safetensors")
 CARD = "README.md"
 SHIPPED = Path(str(files("hard") / "bundles"))  # in the package, a folder each
 DEFAULT = "default"
+PARENTS = {"on foot": ("Walking", "Upstairs", "Downstairs"), "still": ("Sitting", "Standing", "Lying")}
+STAY, TEMPERING = 0.95, 0.25  # of a bundle that has none; fitted as those of the default bundle are, by subject
 
 
 class BundleError(HardError):
@@ -72,6 +74,14 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seen_before: tuple[str, ...] = ()  # subjects to validate or test on whom that bundle, or one before it, has seen
 
 
+class StatesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes states of labels: `transition` (K, K) has the probability of each label (column) a second after each
+    (row), and a window's probabilities are raised to `tempering` for each second that it adds to the one before."""
+
+    transition: tuple[tuple[float, ...], ...]
+    tempering: float
+
+
 class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """int8 against fp32 on the validation subjects: macro-F1 of both, the greatest difference of a probability, and the
     ratio of windows labelled a second on the machine that trained."""
@@ -93,7 +103,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `precision` is that of the compiled scorer that is served by default; `int8` holds the figures behind this choice.
     `up`, `forward` and `gait_amplitude_ms2` are the default mounting, the mean of the training subjects; where the
-    amplitude is 0, windows aren't normalised.
+    amplitude is 0, windows aren't normalised. `parents` name the labels that are together one coarser activity, by
+    default those of PARENTS; without `states` those of `even_states` hold.
     """
 
     format: int
@@ -109,6 +120,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision = "fp32"
     int8: Int8 | None = None
     gait_amplitude_ms2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    parents: dict[str, tuple[str, ...]] | None = None
+    states: StatesSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +137,28 @@ class Bundle:
         digest = self.manifest.files.get(WEIGHTS[1], "")
         return f"{self.manifest.name}-{digest[:8]}"
 
+    def parents(self) -> dict[str, tuple[str, ...]]:
+        """The labels of each parent; only parents of at least two of the bundle's labels."""
+        labels, parents = self.manifest.labels, self.manifest.parents
+        if parents is None:
+            parents = {name: tuple(label for label in labels if label in of) for name, of in PARENTS.items()}
+        return {name: children for name, children in parents.items() if len(children) > 1}
+
+    def states(self) -> StatesSpec:
+        """The transition matrix and tempering of the bundle, or the default."""
+        return self.manifest.states or even_states(len(self.manifest.labels), STAY, TEMPERING)
+
     def default_mounting(self) -> Frame:
         """The mounting of a device that hasn't shown its own yet."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
         return Frame(up, forward, calibrated=False, gait_amplitude_ms2=self.manifest.gait_amplitude_ms2)
+
+
+def even_states(count: int, stay: float, tempering: float) -> StatesSpec:
+    """Each of `count` labels is the same a second later with the probability `stay`; each other one is as likely."""
+    leave = (1 - stay) / (count - 1)
+    rows = tuple(tuple(stay if i == k else leave for i in range(count)) for k in range(count))
+    return StatesSpec(rows, tempering)
 
 
 def find(where: Path | str | None = None) -> Path:
@@ -235,12 +266,28 @@ def _check(path: Path, manifest: Manifest) -> None:
         problem = "lists a file outside its folder"
     else:
         try:
+            problem = _states_problem(manifest)
             prompt_style(manifest.prompt)
             grid_points(manifest.window.length_s, manifest.window.rate_hz)
         except ValueError as error:
             problem = str(error)
     if problem:
         raise BundleError(f"{path}: {MANIFEST} {problem}")
+
+
+def _states_problem(manifest: Manifest) -> str | None:
+    count, states = len(manifest.labels), manifest.states
+    for parent, children in (manifest.parents or {}).items():
+        if not children or set(children) - set(manifest.labels) or parent in manifest.labels:
+            return f"has a parent {parent!r} that is a label, or whose children are not labels"
+    if states is None:
+        return None
+    rows = states.transition
+    if len(rows) != count or any(len(row) != count for row in rows):
+        return f"has a transition matrix that is not {count} × {count}"
+    if any(min(row) < 0 or abs(sum(row) - 1) > 1e-6 for row in rows):
+        return "has a transition matrix with a row that is no distribution"
+    return None if states.tempering > 0 else "has a tempering that is not above zero"
 
 
 def _unreadable(version: int) -> str:

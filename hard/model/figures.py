@@ -45,23 +45,16 @@ class Figures(Record, frozen=True, kw_only=True, omit_defaults=True):
         return min(self.macro_f1_by_place, key=self.macro_f1_by_place.__getitem__, default="")
 
 
-class CurvePoint(Record, frozen=True, array_like=True):
-    """At a threshold of confidence: the share of windows accepted, and the share of these that are right."""
-
-    threshold: float
-    accepted: float
-    right: float
-
-
 class Abstaining(Record, frozen=True):
-    """The recommended `labels.min_confidence`, by which rule (`source`), and what other thresholds would accept.
+    """The recommended `labels.min_confidence`, and by which rule (`source`) on which windows.
 
-    `no_activity` is the share of input that is no activity which is accepted at the recommended one, by kind.
+    `curve` has threshold, share of windows accepted, share of these that are right; `no_activity` the share of input
+    that is no activity which is accepted all the same, by kind.
     """
 
     min_confidence: float
     source: str
-    curve: tuple[CurvePoint, ...]
+    curve: tuple[tuple[float, float, float], ...]
     no_activity: dict[str, float]
 
 

@@ -27,10 +27,10 @@ LAST_SEEN = "{{ ((value_json.end - value_json.clock_offset_s) // 60 * 60) | as_d
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every announcement contains: the model's name and labels, and HARD's version."""
+    """What every announcement contains: the model's name, the states that a device may have, and HARD's version."""
 
     model: str
-    labels: tuple[str, ...]
+    states: tuple[str, ...]
     version: str
 
 
@@ -132,7 +132,7 @@ class Discovery:
             "qos": 1,
             "components": {
                 "activity": sensor(
-                    "Activity", "activity", "state", ACTIVITY, device_class="enum", options=list(facts.labels),
+                    "Activity", "activity", "state", ACTIVITY, device_class="enum", options=list(facts.states),
                     icon="mdi:walk",
                 ),
                 "confidence": sensor(

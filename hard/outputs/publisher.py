@@ -1,12 +1,12 @@
-"""Predictions and device events → messages on `{device}/activity` and, retained, on `{device}/state`. Knows no model.
+"""Predictions and device events → messages on `{device}/activity`, `{device}/event` and, retained, `{device}/state`.
 
-Thread-safe: the label thread publishes predictions, the assemble thread device events.
+Knows no model. Thread-safe: the label thread publishes predictions, the assemble thread device events.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -16,8 +16,8 @@ from typing import Protocol
 import msgspec
 
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.state import UNKNOWN, State, StateSmoother
-from hard.records import DeviceEvent, Prediction, Window
+from hard.outputs.state import Change, Smoother
+from hard.records import DeviceEvent, Prediction, State, StateMemory, Window
 
 STATES_PER_TICK = 200
 
@@ -59,6 +59,14 @@ class StatePayload(msgspec.Struct):
     confidence: float
 
 
+class EventPayload(msgspec.Struct):
+    """The payload of `{prefix}/{device}/event`."""
+
+    before: str | None = msgspec.field(name="from")
+    to: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a call of the classifier returned: predictions over `labels`, the model's name, monotonic begin and end."""
@@ -72,15 +80,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PublishCallbacks:
-    """What the publisher calls for each label.
+    """What the publisher calls for each label, and when a device falls silent.
 
     `on_label`: the prediction, and whether it is accepted. `on_sent`: the total latency in s, unless it is replayed.
-    `on_ack`: the window, and whether the broker has acknowledged its label.
+    `on_ack`: the window, the memory of the device's state after it (None where it changed none), and whether the broker
+    has acknowledged its label. `on_silence_ack`: the device and its memory, when the broker has acknowledged the event.
     """
 
     on_label: Callable[[Prediction, bool], None]
     on_sent: Callable[[float], None]
-    on_ack: Callable[[Window, bool], None]
+    on_ack: Callable[[Window, StateMemory | None, bool], None]
+    on_silence_ack: Callable[[str, StateMemory], None]
 
 
 class DeviceObserver(Protocol):
@@ -96,72 +106,86 @@ class DeviceObserver(Protocol):
 
 class Publisher:
     """Makes messages and gives them to `put`. A device that is no longer `known` gets no state: its retained state
-    would never be cleared."""
+    would never be cleared.
+
+    A window's event comes first, then the state, then the label. A broker acknowledges in that order, so a label that
+    it has acknowledged needs no event any more."""
 
     def __init__(
         self, put: Callable[[Outgoing], None], callbacks: PublishCallbacks, known: Callable[[str], bool], *,
-        prefix: str, qos: int, expiry_s: float, min_confidence: float, smooth_windows: int, max_devices: int,
+        prefix: str, qos: int, expiry_s: float, min_confidence: float, smoother: Smoother, max_devices: int,
         device_observer: DeviceObserver | None,
     ) -> None:  # fmt: skip
         self._put, self._callbacks, self._known, self._device_observer = put, callbacks, known, device_observer
         self._prefix, self._qos, self._expiry_s = prefix, qos, expiry_s
-        self._min_confidence, self._smooth_windows, self._max_devices = min_confidence, smooth_windows, max_devices
-        self._smoothers: OrderedDict[str, StateSmoother] = OrderedDict()
+        self._min_confidence, self._smoother, self._max_devices = min_confidence, smoother, max_devices
+        self._memories: OrderedDict[str, StateMemory] = OrderedDict()  # least recently labelled first
+        self._live: set[str] = set()  # devices that the observer knows as live
         self._silent: dict[str, float] = {}  # silent devices, and since when on the monotonic clock
         self._connections = 0
         self._due: list[str] = []  # devices whose state is to be sent again
         self._encoder = msgspec.json.Encoder()
         self._lock = Lock()
 
-    def change(self, min_confidence: float, smooth_windows: int) -> None:
-        """The threshold holds from the next label on, the smoothing for devices that have no label yet."""
-        self._min_confidence, self._smooth_windows = min_confidence, smooth_windows
+    def change(self, min_confidence: float, smoother: Smoother) -> None:
+        """Both hold from the next label on."""
+        with self._lock:
+            self._min_confidence, self._smoother = min_confidence, smoother
+
+    def restore(self, memories: Mapping[str, StateMemory]) -> None:
+        """Goes on from the states of an earlier process. Call it before the first `publish`."""
+        with self._lock:
+            self._memories.update(memories)
 
     def publish(self, batch: Batch) -> None:
-        """Sends each prediction, and the device's state where it changed."""
+        """Sends each prediction, and before it the device's state where it changed."""
         for prediction in batch.predictions:
             window = prediction.window
             accepted = prediction.confidence >= self._min_confidence
             self._callbacks.on_label(prediction, accepted)
-            self._put(
-                Outgoing(
-                    f"{self._prefix}/{window.device}/activity",
-                    self._activity(prediction, accepted, batch),
-                    self._qos,
-                    on_ack=partial(self._callbacks.on_ack, window),
-                    expires_at=window.received_wall + self._expiry_s,
+            with self._lock:
+                memory = self._update(prediction, accepted)
+                self._put(
+                    Outgoing(
+                        f"{self._prefix}/{window.device}/activity",
+                        self._activity(prediction, accepted, batch),
+                        self._qos,
+                        on_ack=partial(self._callbacks.on_ack, window, memory),
+                        expires_at=window.received_wall + self._expiry_s,
+                    )
                 )
-            )
-            self._update(prediction, accepted)
 
-    def _update(self, prediction: Prediction, accepted: bool) -> None:
-        """Sends the device's state where it changed. A window from before the device fell silent changes nothing:
-        its label would stay."""
+    def _update(self, prediction: Prediction, accepted: bool) -> StateMemory | None:
+        """Sends the device's state where it changed, and gives the memory of it. A window from before the device fell
+        silent changes nothing: its label would stay."""
         window = prediction.window
-        with self._lock:
-            late = not window.replayed and window.received_at <= self._silent.get(window.device, 0.0)
-            if late or not self._known(window.device):
-                return
-            self._silent.pop(window.device, None)
-            new = window.device not in self._smoothers
-            smoother = self._smoother(window.device)
-            state = smoother.update(prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
-            if state:
-                self._put_state(window.device, state)
-            if new and self._device_observer:
-                self._device_observer.live(window.device)
+        device = window.device
+        late = not window.replayed and window.received_at <= self._silent.get(device, 0.0)
+        if late or not self._known(device):
+            return None
+        self._silent.pop(device, None)
+        update = self._smoother.update(self._memories.get(device), prediction, accepted=accepted)
+        self._remember(device, update.memory)
+        for change in update.changes:
+            self._put_event(device, change, _nothing)
+            self._put_state(device, change.state, _nothing)
+        if device not in self._live:
+            self._live.add(device)
+            if self._device_observer:
+                self._device_observer.live(device)
+        return update.memory
 
     def tick(self, connections: int) -> None:
         """Sends the states again after a new connection (`connections` counts), since the broker may have lost them; at
         most STATES_PER_TICK at each call, so that they don't push labels out of the outbox."""
         with self._lock:
             if connections != self._connections:
-                self._connections, self._due = connections, list(self._smoothers)
+                self._connections, self._due = connections, list(self._memories)
             due, self._due = self._due[:STATES_PER_TICK], self._due[STATES_PER_TICK:]
             for device in due:
-                smoother = self._smoothers.get(device)
-                if smoother and smoother.state:
-                    self._put_state(device, smoother.state)
+                memory = self._memories.get(device)
+                if memory and memory.state:
+                    self._put_state(device, memory.state)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
         """A silent device's state becomes unknown, since its last label is no longer true; the retained state of a
@@ -170,25 +194,39 @@ class Publisher:
             if event.kind not in ("silent", "forgotten"):
                 continue
             with self._lock:
-                self._smoothers.pop(event.device, None)
+                self._live.discard(event.device)
                 if event.kind == "silent":
                     self._silent[event.device] = event.at
-                    self._put_state(event.device, State(UNKNOWN, round(time(), 3), 0.0))
+                    self._end(event.device)
                 else:
+                    self._memories.pop(event.device, None)
                     self._silent.pop(event.device, None)
                     self._put(Outgoing(f"{self._prefix}/{event.device}/state", bytes, self._qos, retain=True))
                 if observer := self._device_observer:
                     (observer.silent if event.kind == "silent" else observer.forgotten)(event.device)
 
-    def _smoother(self, device: str) -> StateSmoother:
-        smoother = self._smoothers.get(device)
-        if smoother is None:
-            if len(self._smoothers) >= self._max_devices:
-                self._smoothers.popitem(last=False)
-            smoother = self._smoothers[device] = StateSmoother(self._smooth_windows)
-        else:
-            self._smoothers.move_to_end(device)
-        return smoother
+    def _end(self, device: str) -> None:
+        """The state of a silent device is unknown from the end of its last window on; without a window, from now."""
+        memory = self._memories.get(device)
+        if memory is None:
+            now = round(time(), 3)
+            memory = StateMemory(None, now, now)
+        update = self._smoother.end(memory)
+        self._remember(device, update.memory)
+
+        def on_ack(taken: bool) -> None:
+            if taken:
+                self._callbacks.on_silence_ack(device, update.memory)
+
+        for change in update.changes:
+            self._put_event(device, change, on_ack if change is update.changes[-1] else _nothing)
+            self._put_state(device, change.state, _nothing)
+
+    def _remember(self, device: str, memory: StateMemory) -> None:
+        if device not in self._memories and len(self._memories) >= self._max_devices:
+            self._memories.popitem(last=False)
+        self._memories[device] = memory
+        self._memories.move_to_end(device)
 
     def _activity(self, prediction: Prediction, accepted: bool, batch: Batch) -> Callable[[], bytes]:
         def render() -> bytes:
@@ -224,6 +262,15 @@ class Publisher:
 
         return render
 
-    def _put_state(self, device: str, state: State) -> None:
+    def _put_event(self, device: str, change: Change, on_ack: Callable[[bool], None]) -> None:
+        payload = self._encoder.encode(EventPayload(change.before, change.state.label, round(change.state.since, 3)))
+        self._put(Outgoing(f"{self._prefix}/{device}/event", lambda: payload, 1, on_ack=on_ack))
+
+    def _put_state(self, device: str, state: State, on_ack: Callable[[bool], None] | None = None) -> None:
+        """`on_ack` is called as for a label, so that both are dropped together at a stop."""
         payload = self._encoder.encode(StatePayload(state.label, round(state.since, 3), round(state.confidence, 5)))
-        self._put(Outgoing(f"{self._prefix}/{device}/state", lambda: payload, self._qos, retain=True))
+        self._put(Outgoing(f"{self._prefix}/{device}/state", lambda: payload, self._qos, retain=True, on_ack=on_ack))
+
+
+def _nothing(taken: bool) -> None:
+    """Nothing is to be done: the label that follows says whether the broker took them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import monotonic, time
 
@@ -23,7 +23,7 @@ from hard.pipeline.decoder import Decoder
 from hard.pipeline.redeliveries import Redeliveries
 from hard.pipeline.window_queue import WindowQueue
 from hard.pipeline.workers import FairLock, Progress
-from hard.records import CounterDelta, Message, Window
+from hard.records import CounterDelta, DeviceEvent, Message, Window
 
 log = logging.getLogger(__name__)
 Messages = queue.SimpleQueue[Message | str | None]  # None: stop
@@ -45,6 +45,7 @@ class Assembler:
         self._metrics, self._lock, self._acknowledge = metrics, lock, acknowledge
         self._unacknowledged: list[Message] = []  # assembled and not committed
         self._redeliveries = Redeliveries()
+        self._silences: dict[str, DeviceEvent] = {}  # of devices with a window that isn't published yet
         self._limited = RateLimitedLog(log)
         self._take_until = float("inf")  # monotonic
         self._tick_at: float | None = None  # a tick for this thread, so that devices need no lock
@@ -81,6 +82,7 @@ class Assembler:
         recovered = self._journal.start(self.wake)
         delta = self._devices.restore(recovered.devices, recovered.shift_s, whole=recovered.whole)
         self._accounting.restored(delta, len(recovered.windows))
+        self._publisher.restore(recovered.memories)
         self._window_queue.put(recovered.windows, progress.step)
         messages = 0
         for message in recovered.messages:
@@ -157,7 +159,22 @@ class Assembler:
                 self._window_queue.forget(event.device)
                 changed.append(event.device)
         self._commit(changed)
-        self._publisher.device_events(events)
+        self._publisher.device_events(self._in_order(events))
+
+    def _in_order(self, events: Iterable[DeviceEvent]) -> list[DeviceEvent]:
+        """The events that can be published: a silence waits until the device's last window is published, and is left
+        out where the device is back before."""
+        ready = []
+        for event in events:
+            if event.kind in ("back", "forgotten", "forgotten_unpublished"):
+                self._silences.pop(event.device, None)
+            if event.kind == "silent":
+                self._silences[event.device] = event
+            else:
+                ready.append(event)
+        for device in [device for device in self._silences if not self._journal.has_unresolved(device)]:
+            ready.append(self._silences.pop(device))
+        return ready
 
     def _assemble(self, message: Message, resolved: set[str] | None = None) -> list[Window] | None:
         """The windows that `message` closes; None if it is of no use. One from the journal comes with the ids of the

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from hard.journal.journal import Journal
 from hard.monitoring.accounting import Abandoned, Accounting
-from hard.records import Window
+from hard.records import StateMemory, Window
 
 
 class WindowOutcomes:
@@ -19,11 +19,11 @@ class WindowOutcomes:
         self._accounting, self._journal = accounting, journal
         self._out_of_time = False
 
-    def acknowledged(self, window: Window, taken: bool) -> None:
-        """The label has left the outbox: `taken` by the broker, or dropped."""
+    def acknowledged(self, window: Window, memory: StateMemory | None, taken: bool) -> None:
+        """The label has left the outbox: `taken` by the broker, or dropped. The device's state has `memory` since."""
         if taken:
             self._accounting.published()
-            self._journal.mark_resolved(window)
+            self._journal.mark_resolved(window, memory)
         else:
             self.abandoned("shutdown" if self._out_of_time else "outbox_full", [window])
 

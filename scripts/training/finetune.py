@@ -172,7 +172,7 @@ def fit(
             recipe=recipe,
             precision=this_run.precision,
             folder=kept_in,
-            adapted=recipe.base_bundle is not None,
+            begins_able=recipe.base_bundle is not None,
             epochs=epochs,
             deadline=this_run.deadline(share),
             resume_from=resume.last_checkpoint(kept_in),
@@ -255,7 +255,7 @@ def _judge(
 
 
 def _epochs(crossed: FoldsReport | None, first: Fitted) -> float:
-    """How many epochs a refit takes: the median over folds is better evidence than the few validation subjects."""
+    """How long a refit learns. The folds know better than the few who validate the first fit."""
     if crossed is None:
         return first.trained.epochs
     return float(median(fold.epoch for fold in crossed.folds if fold.epoch))

@@ -6,6 +6,8 @@ import json
 import re
 import signal
 import time
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from support.daemon import Running, batch, daemon, discrepancies, labels, replacing
@@ -172,3 +174,77 @@ def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
         eventually(lambda: len({label["window_id"] for label in labels(listener, "a")}) == 7)
         eventually(lambda: listener.last.get("hard/status") == b"online")
         assert not any(discrepancies(running).values())
+
+
+def published(listener: Listener, topic: str) -> list[dict[str, Any]]:
+    """What came on the topic, without what came twice in a row."""
+    payloads = [payload for on, payload in listener.all if on == topic]
+    return [json.loads(payload) for before, payload in pairwise([b"", *payloads]) if payload != before]
+
+
+# Predicts three seconds of Walking, then three of Sitting, and so on, by the start of the window.
+BY_TURNS = """
+import hard.model.classifier as c
+from dataclasses import replace
+first = c.Classifier.classify
+def by_turns(self, windows, lock=None):
+    found = []
+    for prediction in first(self, windows, lock):
+        label = ("Walking", "Sitting")[int(round(prediction.window.start)) // 3 % 2]
+        probabilities = prediction.probabilities * 0 + 0.002
+        probabilities[self.labels.index(label)] = 0.99
+        found.append(replace(prediction, label=label, confidence=0.99, probabilities=probabilities))
+    return found
+c.Classifier.classify = by_turns
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        (True, ()),
+        (True, ("labels.lag_s=2",)),
+        (True, ("labels.smoothing=majority", "labels.smooth_windows=3")),
+        (False, ("labels.lag_s=2",)),
+    ],
+)
+def test_a_kill_loses_no_event_and_repeats_none_that_is_written(
+    mosquitto: Mosquitto, written: bool, options: tuple[str, ...]
+) -> None:
+    """Device b sends the same as a, but its daemon is not killed."""
+    start, seconds = float(round(time.time() - 100) // 6 * 6), 20
+    options = ("mqtt.client_id=stable", *options)
+
+    def send(device: str, first: int, last: int) -> None:
+        for second in range(first, last):
+            listener.client.publish(f"sensors/{device}/accel", batch(start + second, seed=second), qos=1)
+
+    with Listener(mosquitto) as listener:
+        for first in range(0, seconds, 5):
+            before = len(labels(listener, "a"))
+            with daemon(mosquitto.port, *options, code=BY_TURNS + REPORTS_RESOLVED) as running:
+                running.ready()
+                send("a", first, first + 5)
+                eventually(lambda last=first + 2: len({one["end"] for one in labels(listener, "a")}) == last)
+                if written:  # that the broker took the labels
+                    own = len(labels(listener, "a")) - before
+                    eventually(lambda running=running, own=own: resolved(running) == own)
+                running.stop(signal.SIGKILL)
+        for silent_after_s in (3, 1):  # the second time both are silent from the beginning
+            with daemon(mosquitto.port, *options, f"ingest.silent_after_s={silent_after_s}", code=BY_TURNS) as running:
+                running.ready()
+                if silent_after_s == 3:
+                    send("b", 0, seconds)
+                for device in "ab":
+                    eventually(lambda topic=f"hard/{device}/state": b"unknown" in listener.last.get(topic, b""))
+                time.sleep(2)
+                assert running.stop() == 0
+    a, b = (published(listener, f"hard/{device}/event") for device in "ab")
+    assert [event["from"] for event in b] == [None, *(event["to"] for event in b[:-1])]
+    assert len(b) > 5
+    assert b[-1]["at"] == start + seconds
+    if written:
+        assert a == b
+        assert published(listener, "hard/a/state") == published(listener, "hard/b/state")
+    assert list({json.dumps(event): event for event in a}.values()) == b
+    assert listener.last["hard/a/state"] == listener.last["hard/b/state"]

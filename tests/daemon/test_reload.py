@@ -188,9 +188,12 @@ def test_a_request_during_a_reload_is_for_another_one() -> None:
 
 def test_changes_are_applied_now_or_named_for_the_next_start() -> None:
     serving = load()
-    new = Settings(labels=LabelsSection(min_confidence=0.5, hop_s=2.0), log_level="debug")
+    new = Settings(
+        labels=LabelsSection(min_confidence=0.5, lag_s=2.0, smoothing="majority", hop_s=2.0), log_level="debug"
+    )
     change = prepare(Settings(), serving, new)
-    assert (change.live, change.restart) == (("log_level", "labels.min_confidence"), ("labels.hop_s",))
+    live = ("log_level", "labels.min_confidence", "labels.smoothing", "labels.lag_s")
+    assert (change.live, change.restart) == (live, ("labels.hop_s",))
     assert (change.settings.log_level, change.settings.labels.min_confidence) == ("debug", 0.5)
     assert (change.settings.labels.hop_s, change.classifier) == (1.0, None)
 

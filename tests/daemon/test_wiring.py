@@ -12,6 +12,7 @@ from hard.daemon import wiring
 from hard.errors import HardError
 from hard.model import bundle
 from hard.mqtt.broker_address import BrokerAddress
+from hard.outputs.state import MajoritySmoother, StateFilter
 from hard.settings import Settings, SettingsError, load
 
 
@@ -61,6 +62,13 @@ def test_devices_follow_the_rules_of_the_settings() -> None:
     settings = load(None, ["labels.hop_s=2", "ingest.max_gap_s=3", "labels.min_coverage=0.5", "ingest.max_rate_hz=100"])
     grid = wiring.make_devices(settings, bundle.read()).grid
     assert (grid.hop_s, grid.max_gap_s, grid.min_coverage, grid.max_rate_hz) == (2.0, 3.0, 0.5, 100.0)
+
+
+def test_states_are_made_as_the_settings_ask() -> None:
+    shipped = bundle.read()
+    assert isinstance(wiring.make_smoother(load().labels, shipped), StateFilter)
+    majority = load(None, ["labels.smoothing=majority"])
+    assert isinstance(wiring.make_smoother(majority.labels, shipped), MajoritySmoother)
 
 
 def test_a_grid_that_cannot_be_is_a_settings_error() -> None:

@@ -19,7 +19,7 @@ from support.motion import make_devices
 
 from hard.journal.journal import MAX_STARTS, RETRY_S, Journal
 from hard.journal.store import Store, StoreError
-from hard.records import Window
+from hard.records import State, StateMemory, Window
 
 
 @pytest.fixture
@@ -72,6 +72,10 @@ def test_killed_anywhere_it_makes_what_an_undisturbed_process_makes(
                 made += process.windows
                 process = Assembly(Path(name), save_every_s=save_every_s)
                 assert not process.journal.problem
+                remembered = {f"{device}:{round(m.end * 1000)}" for device, m in process.publisher.memories.items()}
+                assert remembered <= resolved
+                for device, end in newest(written).items():
+                    assert newest(remembered).get(device, 0) >= end, "a state is older than what was written"
                 assert not written & {window.window_id for window in process.windows}, "labelled again"
                 for again in sent_again:
                     process.receive(again)
@@ -79,6 +83,12 @@ def test_killed_anywhere_it_makes_what_an_undisturbed_process_makes(
         process.kill()
         made += process.windows
     assert content(made) == content(expected)
+
+
+def newest(window_ids: set[str]) -> dict[str, int]:
+    """The end in ms of each device's newest window."""
+    ends = sorted((int(end), device) for device, _, end in (window_id.rpartition(":") for window_id in window_ids))
+    return {device: end for end, device in ends}
 
 
 def test_what_was_learnt_of_the_mounting_and_half_a_window_outlive_a_kill(folder: Path) -> None:
@@ -95,6 +105,26 @@ def test_what_was_learnt_of_the_mounting_and_half_a_window_outlive_a_kill(folder
         made += process.windows
     assert [w.window_id for w in made] == [w.window_id for w in expected], "each once"
     assert content(made) == content(expected)
+
+
+def test_a_silence_is_remembered_until_the_device_is_forgotten(folder: Path) -> None:
+    process = Assembly(folder, save_every_s=0.0)
+    for second in range(5):
+        process.receive(message("a", second))
+    process.resolve()
+    process.tick()
+    silence = StateMemory(State("unknown", 9.0, 0.0), 5.0, 9.0)
+    process.journal.mark_silent("a", silence)
+    process.tick()
+    process.tick()
+    process.kill()
+    again = Assembly(folder, save_every_s=0.0, forget_after_s=100.0)
+    assert again.publisher.memories == {"a": silence}
+    again.tick(200.0)
+    again.journal.mark_silent("a", silence)  # the broker was slow
+    again.tick(201.0)
+    again.kill()
+    assert Assembly(folder).publisher.memories == {}
 
 
 def test_the_log_is_pruned_and_little_is_sent_again(folder: Path) -> None:

@@ -70,9 +70,10 @@ def test_unresolved_windows_are_saved_with_their_device_until_they_are_resolved(
     (row,) = schedule.save(["a"], states("a"), group=2, now=10.0)
     assert row.windows == [first, second]
     assert schedule.oldest_needed(2) == 2, "the log says when they are resolved"
-    schedule.remove_window(first)
+    schedule.remove_window("a", first.window_id)
     assert schedule.unresolved() == [second]
-    schedule.remove_window(second)
+    schedule.remove_window("a", second.window_id)
+    assert not schedule.has_windows("a")
     assert schedule.due(20.0, most=8) == ["a"]
     (row,) = schedule.save(["a"], states("a"), group=3, now=20.0)
     assert row.windows == []

@@ -11,9 +11,20 @@ import pytest
 from support.assembly import DEFAULT_FRAME, GRID, START, message, samples
 from support.motion import make_devices
 
-from hard.journal.store import MessageEntry, SavedDevice, Store, StoreError
+from hard.journal.store import MessageEntry, ResolvedEntry, SavedDevice, Store, StoreError
+from hard.records import FilterStep, State, StateMemory
 
 ENTRY = MessageEntry("a", "sensors/a/accel", b"\0\1", 7.0, START, 3, 1, "text/csv")
+STEP = FilterStep(START, (0.1, 0.9), (0.3, 1 / 3))
+MEMORY = StateMemory(
+    State("Sitting", START, 2 / 3),
+    START,
+    START + 4,
+    ("Walking", "Sitting"),
+    (STEP, STEP),
+    1,
+    (("Sitting", 0.5, START),),
+)
 
 
 @pytest.fixture
@@ -35,10 +46,10 @@ def write(store: Store, group: int, **parts: object) -> None:
 
 
 def test_a_group_is_read_as_it_was_written(store: Store) -> None:
-    write(store, 1, messages=[ENTRY], resolved=["a:4000"])
+    write(store, 1, messages=[ENTRY], resolved=[ResolvedEntry("a", "a:4000", MEMORY), ResolvedEntry("b", None, None)])
     write(store, 2, messages=[msgspec.structs.replace(ENTRY, content_type=None)])
     assert list(store.messages()) == [(1, ENTRY), (2, msgspec.structs.replace(ENTRY, content_type=None))]
-    assert store.resolved() == {"a:4000"}
+    assert store.resolved() == [(1, ResolvedEntry("a", "a:4000", MEMORY)), (1, ResolvedEntry("b", None, None))]
     assert store.last_group() == 2
 
 
@@ -47,10 +58,11 @@ def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> N
     for second in range(6):
         windows += devices.push(samples(message("a", second)))[0]
     (state,) = devices.states()
-    write(store, 3, saved=[SavedDevice("a", 3, state, windows), SavedDevice("b", 3, None, [])])
+    write(store, 3, saved=[SavedDevice("a", 3, state, windows, MEMORY), SavedDevice("b", 3, None, [])])
     saved, forgotten = sorted(store.devices(), key=lambda row: row.device)
     assert (saved.device, saved.group, forgotten.state) == ("a", 3, None)
     assert saved.state
+    assert saved.memory == MEMORY
     assert [w.window_id for w in saved.windows] == [w.window_id for w in windows]
     assert all(window.replayed for window in saved.windows)
     np.testing.assert_array_equal(saved.windows[-1].xyz, windows[-1].xyz)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from hard.model import bundle
-from hard.model.bundle import BundleError, Manifest, Training, WindowSpec
+from hard.model.bundle import BundleError, Manifest, StatesSpec, Training, WindowSpec
 from hard.model.figures import TrainingMetrics
 from hard.model.prompts import PromptSpec
 
@@ -65,6 +65,40 @@ def test_a_bundle_is_read_as_it_was_written(folder: Path) -> None:
     assert set(read.manifest.files) == set(PARTS)
     assert bundle.verify(folder) == []
     assert read.manifest.window.points == 80
+
+
+SPLIT = StatesSpec(((0.9, 0.1), (0.2, 0.8)), 0.5)
+
+
+def test_states_and_parents_are_those_of_the_manifest_or_the_default_ones(folder: Path) -> None:
+    read = bundle.read(folder)
+    assert read.states() == bundle.even_states(2, bundle.STAY, bundle.TEMPERING)
+    assert read.states().transition == ((bundle.STAY, pytest.approx(0.05)), (pytest.approx(0.05), bundle.STAY))
+    assert read.parents() == {}, "a parent of one label says no more than the label"
+    labels = ("Walking", "Upstairs", "Sitting", "Standing", "Lying")
+    assert bundle.Bundle(folder, msgspec.structs.replace(MANIFEST, labels=labels)).parents() == {
+        "on foot": ("Walking", "Upstairs"), "still": ("Sitting", "Standing", "Lying"),
+    }  # fmt: skip
+    both = {"anything": ("Walking", "Sitting")}
+    read = bundle.write(folder, msgspec.structs.replace(MANIFEST, states=SPLIT, parents=both))
+    assert (read.states(), read.parents()) == (SPLIT, both)
+    assert bundle.read(folder).manifest.states == SPLIT
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"states": {"transition": [[1.0, 0.0]], "tempering": 0.5}}, "transition matrix that is not 2 × 2"),
+        ({"states": {"transition": [[1, 0], [0.5, 0.4]], "tempering": 0.5}}, "row that is no distribution"),
+        ({"states": {"transition": [[1, 0], [1.5, -0.5]], "tempering": 0.5}}, "row that is no distribution"),
+        ({"states": {"transition": [[1, 0], [0, 1]], "tempering": 0}}, "tempering that is not above zero"),
+        ({"parents": {"moves": ["Walking", "Cycling"]}}, "parent 'moves'"),
+        ({"parents": {"Walking": ["Sitting"]}}, "parent 'Walking'"),
+    ],
+)
+def test_states_and_parents_that_cannot_be_are_refused(folder: Path, fields: dict[str, Any], sentence: str) -> None:
+    change(folder, **fields)
+    assert_refused(folder, sentence)
 
 
 def test_checksums_include_files_in_subfolders(folder: Path) -> None:

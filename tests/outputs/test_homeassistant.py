@@ -18,7 +18,7 @@ from support.mosquitto import Mosquitto
 from hard.mqtt.outbox import Outgoing
 from hard.outputs.homeassistant import ANNOUNCEMENTS_PER_TICK, Discovery, Facts
 
-LABELS = ("Walking", "Sitting")
+STATES = ("Walking", "Sitting", "still", "unknown")
 CONFIG = "homeassistant/device/hard_a/config"
 
 # From the documentation of Home Assistant's MQTT integration: which keys there are, and what type each has.
@@ -80,7 +80,7 @@ class Retained:
         self.last: dict[str, bytes] = {}
         self.sent: list[str] = []
         self.discovery = Discovery(
-            self.put, Facts("m-1", LABELS, "1.0"), prefix=prefix, status_topic=f"{prefix}/status"
+            self.put, Facts("m-1", STATES, "1.0"), prefix=prefix, status_topic=f"{prefix}/status"
         )
 
     def put(self, outgoing: Outgoing) -> None:
@@ -107,7 +107,7 @@ def test_a_payload_has_the_documented_keys_and_types(prefix: str, device: str) -
     topic = next(topic for topic in retained.last if topic.startswith("homeassistant/"))
     assert_as_documented(topic, retained.config(topic))
     config = retained.config(topic)
-    assert config["components"]["activity"]["options"] == list(LABELS)
+    assert config["components"]["activity"]["options"] == list(STATES)
     assert config["components"]["activity"]["state_topic"] == f"{prefix}/{device}/state"
     assert [a["topic"] for a in config["availability"]] == [f"{prefix}/status", f"{prefix}/{device}/availability"]
     assert config["device"]["name"] == device

@@ -1,4 +1,4 @@
-"""Predictions and device events → retained states: none outlives what its device sends."""
+"""Predictions and device events → events and retained states: no state outlives what its device sends."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ from hypothesis import strategies as st
 
 from hard.mqtt.outbox import Outgoing
 from hard.outputs.publisher import Batch, PublishCallbacks, Publisher
-from hard.records import DeviceEvent, Prediction, Window
+from hard.outputs.state import MajoritySmoother
+from hard.records import DeviceEvent, Prediction, StateMemory, Window
 
 LABELS = ("Walking", "Sitting")
 
 
 class Broker:
-    """Keeps what is retained, as a broker does."""
+    """Keeps what is retained, as a broker does, and the topics of all messages."""
 
     def __init__(self) -> None:
         self.retained: dict[str, bytes] = {}
         self.events: list[tuple[str, str]] = []
-        callbacks = PublishCallbacks(lambda *_: None, lambda _: None, lambda *_: None)
+        self.sent: list[Outgoing] = []
+        self.resolved: list[tuple[str, StateMemory | None, bool]] = []
+        self.ended: list[tuple[str, StateMemory]] = []
+        callbacks = PublishCallbacks(
+            lambda *_: None, lambda _: None,
+            lambda window, memory, taken: self.resolved.append((window.device, memory, taken)),
+            lambda device, memory: self.ended.append((device, memory)),
+        )  # fmt: skip
         self.known = set("abcdef")
         self.publisher = Publisher(
             self.put, callbacks, self.known.__contains__, prefix="hard", qos=1, expiry_s=86_400.0, min_confidence=0.0,
-            smooth_windows=1, max_devices=100, device_observer=self,
+            smoother=MajoritySmoother(1), max_devices=100, device_observer=self,
         )  # fmt: skip
 
     def put(self, outgoing: Outgoing) -> None:
         payload = outgoing.render()
+        self.sent.append(outgoing)
         if outgoing.retain and payload:
             self.retained[outgoing.topic] = payload
         elif outgoing.retain:
@@ -44,9 +53,13 @@ class Broker:
     def forgotten(self, device: str) -> None:
         self.events.append(("forgotten", device))
 
-    def label(self, device: str, received_at: float, label: str = "Walking", *, replayed: bool = False) -> None:
+    def label(
+        self, device: str, received_at: float, label: str = "Walking", *, start: float = 0.0, replayed: bool = False
+    ) -> None:
         still = np.zeros((80, 3), np.float32)
-        window = Window(device, 0.0, 4.0, still, 1.0, still[0], still[0], True, 0.0, received_at, 0.0, False, replayed)
+        window = Window(
+            device, start, start + 4, still, 1.0, still[0], still[0], True, 0.0, received_at, 0.0, False, replayed
+        )
         prediction = Prediction(window, label, 0.9, np.array([0.9, 0.1]))
         self.publisher.publish(Batch([prediction], LABELS, "m", received_at, received_at))
 
@@ -54,6 +67,10 @@ class Broker:
         if kind == "forgotten":
             self.known.discard(device)
         self.publisher.device_events([DeviceEvent(device, kind, at)])  # type: ignore[arg-type]
+
+    def changes(self, device: str) -> list[dict[str, object]]:
+        """The events of a device."""
+        return [json.loads(o.render()) for o in self.sent if o.topic == f"hard/{device}/event"]
 
     def state(self, device: str) -> str | None:
         payload = self.retained.get(f"hard/{device}/state")
@@ -128,3 +145,69 @@ def test_only_devices_that_were_not_forgotten_have_a_retained_state(steps: list[
             if step == "forgotten":
                 del expected[device]
     assert {topic.split("/")[1]: broker.state(topic.split("/")[1]) for topic in broker.retained} == expected
+
+
+def test_a_change_is_an_event_before_the_state_before_the_label() -> None:
+    broker = Broker()
+    broker.label("a", 1.0)
+    broker.label("a", 2.0, start=1.0)
+    broker.label("a", 3.0, "Sitting", start=2.0)
+    activity, event, state = (f"hard/a/{kind}" for kind in ("activity", "event", "state"))
+    assert [o.topic for o in broker.sent] == [event, state, activity, activity, event, state, activity]
+    assert {(o.qos, o.retain) for o in broker.sent if o.topic == event} == {(1, False)}
+    assert broker.changes("a") == [
+        {"from": None, "to": "Walking", "at": 0.0}, {"from": "Walking", "to": "Sitting", "at": 2.0},
+    ]  # fmt: skip
+    assert all(o.on_ack for o in broker.sent), "at a stop they are dropped with their label"
+
+
+def test_a_silence_ends_the_state_with_the_last_window() -> None:
+    broker = Broker()
+    broker.label("a", 1.0, start=100.0)
+    broker.event("a", "silent", 5.0)
+    broker.event("a", "silent", 6.0)
+    assert broker.changes("a")[1:] == [{"from": "Walking", "to": "unknown", "at": 104.0}]
+    assert json.loads(broker.retained["hard/a/state"]) == {"label": "unknown", "since": 104.0, "confidence": 0.0}
+
+
+def test_a_restart_goes_on_from_the_memory_of_the_last_label_that_the_broker_took() -> None:
+    first, again = Broker(), Broker()
+    first.label("a", 1.0)
+    first.label("a", 2.0, "Sitting", start=1.0)
+    walking, _ = (o for o in first.sent if o.topic == "hard/a/activity")
+    assert walking.on_ack
+    walking.on_ack(True)
+    ((device, memory, taken),) = first.resolved
+    assert memory
+    assert (device, taken) == ("a", True)
+    again.publisher.restore({device: memory})
+    again.label("a", 2.0, "Sitting", start=1.0, replayed=True)
+    assert again.changes("a") == first.changes("a")[1:]
+    assert again.events == [("live", "a")]
+    assert again.retained["hard/a/state"] == first.retained["hard/a/state"]
+
+
+def test_a_restored_silence_is_no_second_event() -> None:
+    first, again = Broker(), Broker()
+    first.label("a", 1.0)
+    first.event("a", "silent", 5.0)
+    (event,) = (o for o in first.sent if o.topic == "hard/a/event" and b"unknown" in o.render())
+    assert event.on_ack
+    event.on_ack(False)
+    assert first.ended == []
+    event.on_ack(True)
+    again.publisher.restore(dict(first.ended))
+    again.event("a", "silent", 5.0)
+    assert again.changes("a") == []
+    again.publisher.tick(1)
+    assert again.retained == {"hard/a/state": first.retained["hard/a/state"]}
+
+
+def test_another_smoother_goes_on_from_the_state() -> None:
+    broker = Broker()
+    broker.label("a", 1.0)
+    broker.publisher.change(0.95, MajoritySmoother(3))
+    broker.label("a", 2.0, "Sitting", start=1.0)
+    assert broker.state("a") == "Walking"
+    broker.label("a", 3.0, "Sitting", start=2.0)
+    assert broker.changes("a")[-1] == {"from": "Walking", "to": "unknown", "at": 1.0}

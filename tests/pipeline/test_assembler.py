@@ -220,6 +220,30 @@ def test_a_tick_commits_and_then_publishes_the_events_of_devices(tmp_path: Path)
     assert [(event.device, event.kind) for event in assembly.publisher.events] == [("a", "new"), ("a", "silent")]
 
 
+def test_a_silence_is_published_after_the_last_window(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    assembly.receive(*(message("a", second) for second in range(5)))
+    assembly.tick(70.0)
+    assembly.tick(71.0)
+    assert [event.kind for event in assembly.publisher.events] == ["new"]
+    assembly.resolve()
+    assembly.tick(72.0)
+    assert [event.kind for event in assembly.publisher.events] == ["new", "silent"]
+    assembly.tick(73.0)
+    assert len(assembly.publisher.events) == 2
+
+
+def test_a_silence_that_ends_before_the_last_window_is_published_is_none(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    assembly.receive(*(message("a", second) for second in range(5)))
+    assembly.tick(70.0)
+    assembly.receive(message("a", 80))
+    assembly.tick(80.0)
+    assembly.resolve()
+    assembly.tick(81.0)
+    assert [event.kind for event in assembly.publisher.events] == ["new", "back"]
+
+
 def test_a_forgotten_device_is_forgotten_everywhere(tmp_path: Path) -> None:
     assembly = Assembly(tmp_path, forget_after_s=50.0)
     assembly.receive(message("a", 0))
@@ -256,7 +280,7 @@ def test_as_a_thread_it_works_until_stop_and_a_resolved_window_wakes_it(
     write, resolved = Store.write, list[str]()
 
     def watched(store: Store, group: int, **what: Any) -> None:
-        resolved.extend(what["resolved"])
+        resolved.extend(entry.window_id for entry in what["resolved"])
         write(store, group, **what)
 
     monkeypatch.setattr(Store, "write", watched)

@@ -9,7 +9,7 @@ import pytest
 
 from hard.monitoring.accounting import Accounting
 from hard.pipeline.outcomes import WindowOutcomes
-from hard.records import CounterDelta, Window
+from hard.records import CounterDelta, StateMemory, Window
 
 
 class FakeJournal:
@@ -17,9 +17,11 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.resolved: list[str] = []
+        self.memories: list[StateMemory | None] = []
 
-    def mark_resolved(self, window: Window) -> None:
+    def mark_resolved(self, window: Window, memory: StateMemory | None = None) -> None:
         self.resolved.append(window.window_id)
+        self.memories.append(memory)
 
 
 def window(end: float) -> Window:
@@ -48,17 +50,20 @@ def outcomes(accounting: Accounting, journal: Any) -> WindowOutcomes:
 def test_a_label_that_the_broker_took_is_published_and_resolved(
     outcomes: WindowOutcomes, accounting: Accounting, journal: FakeJournal
 ) -> None:
-    outcomes.acknowledged(window(4.0), True)
+    memory = StateMemory(None, 0.0, 4.0)
+    outcomes.acknowledged(window(4.0), memory, True)
     windows = accounting.counters().windows
     assert (windows.published, windows.in_flight, journal.resolved) == (1, 2, ["d:4000"])
+    assert journal.memories == [memory]
 
 
 def test_a_label_dropped_from_the_outbox_is_given_up(
     outcomes: WindowOutcomes, accounting: Accounting, journal: FakeJournal
 ) -> None:
-    outcomes.acknowledged(window(4.0), False)
+    outcomes.acknowledged(window(4.0), StateMemory(None, 0.0, 4.0), False)
     windows = accounting.counters().windows
     assert (windows.outbox_full, windows.in_flight, journal.resolved) == (1, 2, ["d:4000"])
+    assert journal.memories == [None]
 
 
 def test_what_fails_or_is_shed_is_given_up(
@@ -76,8 +81,8 @@ def test_when_the_time_to_stop_is_up_a_label_not_taken_is_kept_for_the_next_star
 ) -> None:
     outcomes.abandoned("shutdown", [window(4.0)])
     outcomes.stop()
-    outcomes.acknowledged(window(5.0), False)
-    outcomes.acknowledged(window(6.0), True)
+    outcomes.acknowledged(window(5.0), None, False)
+    outcomes.acknowledged(window(6.0), None, True)
     windows = accounting.counters().windows
     assert (windows.shutdown, windows.published, windows.in_flight) == (2, 1, 0)
     assert journal.resolved == ["d:6000"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -22,7 +22,7 @@ from hard.motion.mounting import Frame
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Progress
-from hard.records import DeviceEvent, Message, Samples, Window
+from hard.records import DeviceEvent, Message, Samples, StateMemory, Window
 from support.motion import make_devices, make_grid
 
 GRID = make_grid(4.0, 20.0)
@@ -52,10 +52,14 @@ class FakeDecoder:
 
 
 class FakePublisher:
-    """Remembers the events of devices."""
+    """Remembers the events of devices, and the memories of an earlier process."""
 
     def __init__(self) -> None:
         self.events: list[DeviceEvent] = []
+        self.memories: dict[str, StateMemory] = {}
+
+    def restore(self, memories: Mapping[str, StateMemory]) -> None:
+        self.memories.update(memories)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
         self.events += events
@@ -139,7 +143,7 @@ class Assembly:
     def resolve(self, most: int = 9999) -> None:
         """The labels of the oldest windows are published."""
         for window in self.unresolved[:most]:
-            self.journal.mark_resolved(window)
+            self.journal.mark_resolved(window, StateMemory(None, window.start, window.end))
             self.accounting.published()
         del self.unresolved[:most]
 

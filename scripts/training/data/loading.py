@@ -245,7 +245,7 @@ def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
 
 
 def default_mounting(labelled: LabelledWindows) -> Frame:
-    """The mean directions over the subjects that have shown theirs, and the geometric mean of their gait amplitudes.
+    """The mean directions of the subjects who have shown theirs, and the geometric mean of their gait amplitudes.
 
     Where no subject walks, up is mean gravity over all windows, and the gait amplitude is 0: not known.
     """

@@ -14,28 +14,27 @@ from transformers.trainer_callback import ExportableState
 
 from training.errors import RefusedError, StoppedError
 
-IGNORED = -100  # pads labels: the loss leaves it out
+IGNORED = -100  # what labels are padded with: the loss leaves it out
 MOVED_AFTER = 10  # updates after which some weight must differ from its first value
 WARM_UP = 100  # updates, at least, after which the loss must have fallen
 FALLEN = 0.99  # of its first value
-RISEN = 2.0  # times the first loss, or that of a guess: no training recovers from such a loss
-GUESS = 1.0  # nats a token: about the loss of a guess among few labels
+RISEN = 2.0  # times what the weights began with, or a guess among few labels costs: a loss no training recovers from
+GUESS = 1.0  # about that, in nats a token
 SMOOTHED = 50  # updates that a smoothed loss averages
-SAME = 1e-6  # of a loss: batches differ by more, if only by dropout
+SAME = 1e-6  # of a loss: batches differ by more, dropout alone sees to that
 
 
 class Guard(TrainerCallback, ExportableState):
     """Raises StoppedError within the step in which a loss or gradient goes wrong, and soon where nothing is learnt.
 
     Trainer calls it around each update, `GuardedTrainer` hands it each loss. The loss must have fallen by 1 % after one
-    epoch and at least WARM_UP updates, or at the end of a shorter training, except where a bundle is
-    `adapted`: its loss may be as low as it can be. It may never rise far above its first value. Each checkpoint keeps
-    what the guard has seen.
+    epoch and at least WARM_UP updates, or at the end of a shorter training, except where the model `begins_able`: its
+    loss may be as low as it goes. Nowhere may it rise far above its beginning. What it has seen is in each checkpoint.
     """
 
-    def __init__(self, *, steps_an_epoch: int = 0, adapted: bool = False) -> None:
-        self._arguments = {"steps_an_epoch": steps_an_epoch, "adapted": adapted}
-        self._due = None if adapted else max(WARM_UP, steps_an_epoch)
+    def __init__(self, *, steps_an_epoch: int = 0, begins_able: bool = False) -> None:
+        self._arguments = {"steps_an_epoch": steps_an_epoch, "begins_able": begins_able}
+        self._due = None if begins_able else max(WARM_UP, steps_an_epoch)
         self._batches: list[float] = []  # of the update under way
         self._begun_at = 0
         self._first_norms: torch.Tensor | None = None

@@ -1,4 +1,4 @@
-"""Shows how far a training is: a bar with the time left, or without a terminal a line a minute.
+"""How far a training is, for the person who waits: a bar with the time left, or a line now and then without a terminal.
 
 Also ends training at a deadline, and saves now and then within a long epoch. Knows no model and no data.
 """

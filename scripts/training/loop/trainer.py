@@ -91,7 +91,7 @@ def train(
     recipe: Recipe,
     precision: str,
     folder: Path,
-    adapted: bool = False,
+    begins_able: bool = False,
     epochs: float | None = None,
     deadline: float | None = None,
     resume_from: Path | None = None,
@@ -100,7 +100,7 @@ def train(
     is served, is kept.
 
     Without a second, `epochs` of the same schedule are passed and the last weights kept. `folder` takes checkpoints,
-    `resume_from` is one of them, `deadline` is of time.monotonic. With `adapted`, the loss need not fall.
+    `resume_from` is one of them, `deadline` is of time.monotonic. A model that `begins_able` need not get better.
     Raises StoppedError and RefusedError.
     """
     learnt, kept = examples
@@ -109,7 +109,7 @@ def train(
     clock = TrainingClock(deadline, None if epochs is None else max(1, round(epochs * steps)))
     progress = ProgressBar("training" if kept is not None else "training again on all")
     trainer = GuardedTrainer(
-        guard=Guard(steps_an_epoch=steps, adapted=adapted),
+        guard=Guard(steps_an_epoch=steps, begins_able=begins_able),
         labels=labels,
         model=model,
         args=settings,

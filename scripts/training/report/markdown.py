@@ -142,7 +142,7 @@ def abstaining(found: Abstaining, title: str = "Abstaining") -> str:
     """The recommended threshold, the curve, and what input that is no activity is accepted."""
     curve = table(
         ("labels.min_confidence", "windows accepted", "of these, right"),
-        ((f"{point.threshold:.2f}", f"{point.accepted:.1%}", f"{point.right:.1%}") for point in found.curve),
+        ((f"{threshold:.2f}", f"{coverage:.1%}", f"{accuracy:.1%}") for threshold, coverage, accuracy in found.curve),
     )
     chosen = f"Recommended `labels.min_confidence`: **{found.min_confidence:.2f}**, {found.source}."
     parts = [f"## {title}", chosen, curve]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.model.figures import Abstaining, CurvePoint
+from hard.model.figures import Abstaining
 from hard.model.tokens import Ids
 from hard.records import Float32Array, Float64Array
 
@@ -92,7 +92,7 @@ def abstaining(
     input that is no activity, from its confidences by kind."""
     found = curve(confidence, right)
     rows = [int(np.argmin(np.abs(THRESHOLDS - shown))) for shown in SHOWN]
-    points = (CurvePoint(float(THRESHOLDS[i]), _rounded(found.coverage[i]), _rounded(found.accuracy[i])) for i in rows)
+    points = ((float(THRESHOLDS[i]), _rounded(found.coverage[i]), _rounded(found.accuracy[i])) for i in rows)
     return Abstaining(threshold, source, tuple(points), accepted(no_activity, threshold))
 
 
