@@ -18,6 +18,7 @@ from hard.commands.arguments import (
     SENSOR_TOPIC,
     columns,
     count,
+    lag,
     log_level,
     names,
     positive,
@@ -164,6 +165,17 @@ def _label(command: argparse.ArgumentParser) -> None:
     passes.add_argument("--two-pass", action="store_true", help="learn the mounting from the whole recording first")
     command.add_argument(
         "--min-confidence", type=share, default=0.0, metavar="P", help="below it, accepted is false (0)"
+    )
+    command.add_argument(
+        "--states", action="store_true", help="print the changes of state that the daemon would publish"
+    )
+    command.add_argument("--smoothing", default="filter", choices=("filter", "majority"), help="of states (filter)")
+    command.add_argument(
+        "--lag",
+        type=lag,
+        default=0.0,
+        metavar="S",
+        help="the state is that of so long ago, given all windows since (0)",
     )
     command.add_argument("--score", action="store_true", help="accuracy, macro-F1 and a confusion table on stderr")
 

@@ -80,6 +80,47 @@ def test_live_labels_equal_those_of_the_recording(mosquitto: Mosquitto, motionse
     assert two_pass >= 0.88
 
 
+def changes(path: Path, *how: str) -> dict[str, list[tuple[str, float]]]:
+    """The states that `hard label --states` prints, and when each begins after the first. The silences between
+    recordings are left out: a replay at full speed has none."""
+    lines = [
+        json.loads(line)
+        for line in hard("label", str(path), "--subjects", ",".join(SUBJECTS), "--states", *how).stdout.splitlines()
+    ]
+    found: dict[str, list[tuple[str, float]]] = {subject: [] for subject in SUBJECTS}
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        own = found[line["subject"]]
+        ends = after is None or after["subject"] != line["subject"]
+        if (line["to"] != "unknown" or ends) and (not own or own[-1][0] != line["to"]):
+            own.append((line["to"], line["at"]))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [("--smoothing", "filter"), ("--lag", "3"), ("--smoothing", "majority")])
+def test_live_states_are_those_of_the_recording(mosquitto: Mosquitto, motionsense: Path, how: tuple[str, str]) -> None:
+    expected = changes(motionsense, *how)
+    setting = f"labels.lag_s={how[1]}" if how[0] == "--lag" else f"labels.smoothing={how[1]}"
+    mosquitto.reconfigure("max_queued_messages 100000")
+    options = ("model.max_age_s=600", "ingest.silent_after_s=15", setting)
+    with Listener(mosquitto, "hard/+/event") as listener, daemon(mosquitto.port, *options) as running:
+        running.ready()
+        hard("replay", str(motionsense), "--subjects", ",".join(SUBJECTS), "--speed", "0", "--broker", mosquitto.url)
+        eventually(lambda: sum(b'"unknown"' in payload for _, payload in listener.all) == len(SUBJECTS), 300)
+        assert running.stop() == 0
+    for subject in SUBJECTS:
+        events = [json.loads(payload) for topic, payload in listener.all if topic == f"hard/{subject}/event"]
+        assert [event["from"] for event in events] == [None, *(event["to"] for event in events[:-1])]
+        assert [event["to"] for event in events] == [label for label, _ in expected[subject]]
+        since = [event["at"] - events[0]["at"] for event in events]
+        assert since == pytest.approx([at - expected[subject][0][1] for _, at in expected[subject]], abs=0.01)
+
+
+def hard(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hard", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+
+
 def truth_by_order(path: Path) -> dict[str, list[str | None]]:
     """For each subject the truth of each 4 s window at a hop of 1 s, run by run, computed without HARD's windows."""
     truths: dict[str, list[str | None]] = {subject: [] for subject in SUBJECTS}

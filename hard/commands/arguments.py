@@ -15,6 +15,7 @@ from hard.units import COLUMN_KINDS
 LOCAL_BROKER = "mqtt://localhost:1883"
 SENSOR_TOPIC = "sensors/{device}/accel"
 SLOWEST_HZ, FASTEST_HZ = 0.01, 100_000.0  # beyond, a message would be minutes or many megabytes long
+LONGEST_LAG_S = 60.0  # of labels.lag_s
 SLOWEST_SPEED = 0.001  # an hour for a few seconds
 
 Number = TypeVar("Number", int, float)
@@ -34,6 +35,7 @@ def number(kind: type[Number], holds: Callable[[Number], bool], description: str
 
 
 positive = number(float, lambda value: 0 < value < inf, "above zero")
+lag = number(float, lambda value: 0 <= value <= LONGEST_LAG_S, f"between 0 and {LONGEST_LAG_S:g} s")
 share = number(float, lambda value: 0 <= value <= 1, "between 0 and 1")
 count = number(int, lambda value: value >= 1, "at least 1")
 seed = number(int, lambda value: value >= 0, "zero or above")

@@ -1,6 +1,7 @@
 """`hard label FILE`: labels a recording through the daemon's own windows and classifier, without any broker.
 
-One JSON object a window on standard output; progress, what was rejected and the score on standard error.
+One JSON object a window on standard output, or with `--states` one a change of state; progress, what was rejected and
+the score on standard error.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,11 @@ from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import LabelledWindow, Recording
 from hard.recordings.tables import NoTimesError
 from hard.records import Prediction
+from hard.settings import IngestSection, LabelsSection
 
+Labelled = Iterable[tuple[LabelledWindow, Prediction]]
+Named = tuple[LabelledWindow, str]  # a window and its label or state
+Scored = tuple[str, str, bool]  # truth, label or state, calibrated
 BATCH = 256  # windows a scorer call: large enough that the call costs little, small enough that the bar moves
 
 
@@ -34,16 +39,17 @@ def main(args: argparse.Namespace) -> int:
     if args.score and all(run.truth is None for run in runs):
         raise UsageError(f"{args.file}: has no truth to score against")
     classifier = _classifier(args)
-    scored: list[tuple[str, str, bool]] = []  # truth, label, calibrated
+    printed = _print_states if args.states else _print_labels
+    scored: list[Scored] = []
     count = 0
     with progress("labelling", _expected(runs, classifier, args.hop), prints=True) as advance:
-        for one, prediction in label(classifier, runs, args.hop, streaming=not args.two_pass):
-            line = as_object(one, prediction, classifier.labels, args.min_confidence)
-            sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+        for one, label_or_state in printed(
+            label(classifier, runs, args.hop, streaming=not args.two_pass), classifier, args
+        ):
             count += 1
             advance(1)
             if one.truth is not None:
-                scored.append((one.truth, prediction.label, one.window.calibrated))
+                scored.append((one.truth, label_or_state, one.window.calibrated))
     sys.stdout.buffer.flush()
     print_rejected(args.file, rejected)
     if not count:
@@ -51,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.file}: no run is long enough for a window of {length_s:g} s")
     if args.score:
         print(_score_text(scored, classifier.labels) if scored else "nothing to score", file=sys.stderr)
+        if args.states and scored:
+            print(_parents_text(scored, classifier.bundle.parents(), args.lag), file=sys.stderr)
         subjects = list(dict.fromkeys(run.subject for run in runs))
         if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
             print(warning, file=sys.stderr)
@@ -67,6 +75,33 @@ def label(
     devices = bundle_devices(classifier.bundle, hop_s)
     for batch in _batches(recordings.windows(runs, devices, streaming=streaming)):
         yield from zip(batch, classifier.classify([one.window for one in batch]), strict=True)
+
+
+def _print_labels(labelled: Labelled, classifier: Classifier, args: argparse.Namespace) -> Iterator[Named]:
+    """Prints a line a window; gives the window and its label."""
+    for one, prediction in labelled:
+        _print(as_object(one, prediction, classifier.labels, args.min_confidence))
+        yield one, prediction.label
+
+
+def _print_states(labelled: Labelled, classifier: Classifier, args: argparse.Namespace) -> Iterator[Named]:
+    """Prints a line a change of state; gives each window and its state, when it is known."""
+    from hard.commands import states  # noqa: PLC0415  (the daemon's parts are slow to import)
+    from hard.daemon.wiring import make_smoother  # noqa: PLC0415
+
+    section = LabelsSection(
+        hop_s=args.hop, min_confidence=args.min_confidence, smoothing=args.smoothing, lag_s=args.lag
+    )
+    smoother, silent_after_s = make_smoother(section, classifier.bundle), IngestSection().silent_after_s
+    steps = states.follow(labelled, smoother, min_confidence=args.min_confidence, silent_after_s=silent_after_s)
+    for step in steps:
+        for change in step.changes:
+            _print(states.as_object(step, change))
+        yield from ((one, state.label) for one, state in step.windows)
+
+
+def _print(line: dict[str, object]) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
 
 
 def as_object(
@@ -134,11 +169,18 @@ def _batches(labelled: Iterable[LabelledWindow]) -> Iterator[list[LabelledWindow
         yield batch
 
 
-def _score_text(scored: Sequence[tuple[str, str, bool]], labels: tuple[str, ...]) -> str:
+def _parents_text(scored: Sequence[Scored], parents: Mapping[str, Sequence[str]], lag_s: float) -> str:
+    right = sum(truth in parents.get(state, ()) for truth, state, _ in scored)
+    return (
+        f"states at {lag_s:g} s lag; {right / len(scored):.2%} have the right parent as their state (counted as wrong)"
+    )
+
+
+def _score_text(scored: Sequence[Scored], labels: tuple[str, ...]) -> str:
     """The score of all windows, `scored` by truth, label and `calibrated`; and of those before and after the mounting
     was learnt, where there are both."""
 
-    def line(name: str, part: Sequence[tuple[str, str, bool]]) -> tuple[str, scores.Score]:
+    def line(name: str, part: Sequence[Scored]) -> tuple[str, scores.Score]:
         score = scores.score([truth for truth, *_ in part], [label for _, label, _ in part], labels)
         return f"{name}: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}", score
 

@@ -39,6 +39,7 @@ def test_a_value_is_read(parse: Callable[[str], object], text: str, value: objec
         (arguments.positive, "inf", "inf is not above zero"),
         (arguments.positive, "nan", "nan is not above zero"),
         (arguments.share, "1.1", "between 0 and 1"),
+        (arguments.lag, "61", "between 0 and 60 s"),
         (arguments.count, "0", "0 is not at least 1"),
         (arguments.seed, "-1", "-1 is not zero or above"),
         (arguments.sample_rate, "0.001", "between 0.01 and 100000 Hz"),

@@ -232,3 +232,41 @@ def test_a_column_that_is_not_there_is_refused_in_one_sentence(columns: str, sen
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(sentence)
     assert "Traceback" not in done.stderr
+
+
+def test_states_are_one_object_a_change_and_are_scored_window_by_window(
+    recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    plain, _ = label(capfdbinary, recording)
+    lines, err = label(capfdbinary, recording, "--states", "--lag", "2", "--min-confidence", "0.99", "--score")
+    assert 4 <= len(lines) < len(plain)
+    for line in lines:
+        assert list(line) == ["subject", "place", "from", "to", "at", "confidence"]
+        assert line["place"] is None
+    for subject in "ab":
+        own = [line for line in lines if line["subject"] == subject]
+        assert [line["from"] for line in own] == [None, *(line["to"] for line in own[:-1])]
+        assert [line["at"] for line in own] == sorted(line["at"] for line in own)
+        assert (own[-1]["to"], own[-1]["confidence"]) == ("unknown", 0.0)
+        assert own[-1]["at"] == max(line["end"] for line in plain if line["subject"] == subject)
+    scored = sum("truth" in line for line in plain)
+    assert f"{scored} windows of one known truth: accuracy " in err
+    assert "states at 2 s lag; " in err
+
+
+def test_smoothing_is_the_filter_unless_majority_is_asked_for(
+    recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    filtered, voted, default = (
+        label(capfdbinary, recording, "--states", *how)[0]
+        for how in (("--smoothing", "filter"), ("--smoothing", "majority"), ())
+    )
+    assert filtered == default
+    assert [line["confidence"] for line in filtered] != [line["confidence"] for line in voted]
+
+
+@pytest.mark.parametrize("lag", ["-1", "61", "x"])
+def test_a_lag_out_of_range_is_refused(lag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["label", "recording.txt", "--states", "--lag", lag])
+    assert "--lag" in capsys.readouterr().err

@@ -97,8 +97,8 @@ def test_the_warm_up_is_an_epoch_where_that_is_longer() -> None:
         run_guard(noisy(2.0, 300), steps_an_epoch=300)
 
 
-def test_an_adapted_model_need_not_get_better() -> None:
-    run_guard(noisy(0.1, 500), adapted=True)
+def test_a_model_that_begins_able_need_not_get_better() -> None:
+    run_guard(noisy(0.1, 500), begins_able=True)
 
 
 def ended(losses: list[float], **options: Any) -> None:
@@ -110,7 +110,7 @@ def ended(losses: list[float], **options: Any) -> None:
 def test_a_short_training_is_measured_at_its_end() -> None:
     ended(noisy(2.0, 9))  # too few to judge by
     ended(noisy(2.0, 10) + noisy(1.9, 10))
-    ended(noisy(0.1, 60), adapted=True)
+    ended(noisy(0.1, 60), begins_able=True)
     with pytest.raises(StoppedError, match="not fallen by 1 % in 60 updates"):
         ended(noisy(2.0, 60))
     with pytest.raises(StoppedError, match="not fallen by 1 % in 150 updates"):
@@ -118,12 +118,12 @@ def test_a_short_training_is_measured_at_its_end() -> None:
 
 
 def test_a_loss_that_rises_stops() -> None:
-    run_guard(noisy(0.05, 1) + noisy(0.9, 99), adapted=True)  # a jolt at first is no divergence
-    ended(noisy(2.0, 25) + noisy(4.0, 25) + noisy(1.0, 25), adapted=True)
+    run_guard(noisy(0.05, 1) + noisy(0.9, 99), begins_able=True)  # a jolt at first is no divergence
+    ended(noisy(2.0, 25) + noisy(4.0, 25) + noisy(1.0, 25), begins_able=True)
     with pytest.raises(StoppedError, match=r"risen from 2\.\d+ to 4\.\d+ in 100 updates: training diverges"):
-        run_guard(noisy(2.0, 50) + noisy(4.1, 60), adapted=True)
+        run_guard(noisy(2.0, 50) + noisy(4.1, 60), begins_able=True)
     with pytest.raises(StoppedError, match=r"risen from 2\.\d+ to 9\.\d+ in 20 updates"):
-        ended(noisy(2.0, 1) + noisy(9.5, 19), adapted=True)
+        ended(noisy(2.0, 1) + noisy(9.5, 19), begins_able=True)
 
 
 def test_what_a_guard_has_seen_outlives_an_interruption() -> None:

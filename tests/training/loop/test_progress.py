@@ -1,4 +1,4 @@
-"""A line a minute shows how far a training is; a clock ends it."""
+"""A line now and then for the person who waits, and a clock that ends training."""
 
 import pytest
 from training.loop.progress import ProgressBar, TrainingClock, duration

@@ -70,7 +70,7 @@ def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_folds_then_a_model_trained_on_all_subjects(recording: Path, tmp_path: Path) -> None:
+def test_folds_then_a_model_trained_on_everybody(recording: Path, tmp_path: Path) -> None:
     crossed, out = tmp_path / "crossed", tmp_path / "all"
     printed = run("finetune.py", recording, "--out", crossed, "--folds", "3", "--jobs", "2", *QUICK)
     found = json.loads((crossed / "report.json").read_text())

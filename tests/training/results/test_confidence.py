@@ -5,8 +5,6 @@ import pytest
 from training.results import confidence
 from training.results.confidence import FLOOR, LEAST, TARGET, THRESHOLDS, curve, recommended
 
-from hard.model.figures import CurvePoint
-
 
 def test_the_temperature_that_spoilt_the_scores_is_found_again() -> None:
     rng = np.random.default_rng(0)
@@ -59,5 +57,5 @@ def test_abstaining_has_the_curve_and_what_is_accepted_of_no_activity() -> None:
     found = confidence.abstaining(sure, right, 0.6, "by hand", {"all zeros": np.array([0.1, 0.6, 0.7, 0.2])})
     assert (found.min_confidence, found.source) == (0.6, "by hand")
     assert found.no_activity == {"all zeros": 0.5}
-    assert [point.threshold for point in found.curve] == list(confidence.SHOWN)
-    assert found.curve[2] == CurvePoint(0.6, 0.75, 1.0)
+    assert [point[0] for point in found.curve] == list(confidence.SHOWN)
+    assert found.curve[2] == (0.6, 0.75, 1.0)
