@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hard.outputs.state import Change, Smoother, Update
+from hard.outputs.state import Smoother, StateChange, StateUpdate
 from hard.recordings.recordings import LabelledWindow
 from hard.records import Prediction, State, StateMemory
 
@@ -21,7 +21,7 @@ class Step:
 
     last: LabelledWindow
     windows: list[tuple[LabelledWindow, State]]
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
 
 
 def follow(
@@ -33,7 +33,7 @@ def follow(
     memory: StateMemory | None = None
     waiting: deque[LabelledWindow] = deque()  # windows whose state is not known yet
 
-    def step(last: LabelledWindow, update: Update) -> Step:
+    def step(last: LabelledWindow, update: StateUpdate) -> Step:
         return Step(last, [(waiting.popleft(), state) for state in update.states], update.changes)
 
     for one, prediction in labelled:
@@ -50,7 +50,7 @@ def follow(
         yield step(last, smoother.end(memory))
 
 
-def as_object(step: Step, change: Change) -> dict[str, object]:
+def as_object(step: Step, change: StateChange) -> dict[str, object]:
     """One line of the output."""
     return {
         "subject": step.last.subject,

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from hard.mqtt.outbox import Outgoing
-from hard.outputs.state import Change, Smoother
+from hard.outputs.state import Smoother, StateChange
 from hard.records import DeviceEvent, Prediction, State, StateMemory, Window
 
 STATES_PER_TICK = 200
@@ -262,7 +262,7 @@ class Publisher:
 
         return render
 
-    def _put_event(self, device: str, change: Change, on_ack: Callable[[bool], None]) -> None:
+    def _put_event(self, device: str, change: StateChange, on_ack: Callable[[bool], None]) -> None:
         payload = self._encoder.encode(EventPayload(change.before, change.state.label, round(change.state.since, 3)))
         self._put(Outgoing(f"{self._prefix}/{device}/event", lambda: payload, 1, on_ack=on_ack))
 

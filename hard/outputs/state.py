@@ -27,7 +27,7 @@ Columns = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateChange:
     """A state other than the one `before` it, which is None for the first one."""
 
     before: str | None
@@ -35,23 +35,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class StateUpdate:
     """The memory after a window, the states of windows that became known (one a window, oldest first, `since` is its
     start), and the changes among them."""
 
     memory: StateMemory
     states: tuple[State, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[StateChange, ...]
 
 
 class Smoother(Protocol):
     """What makes a state of a device's windows."""
 
-    def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> Update:
+    def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
         """The device's next window, and whether its label is accepted."""
         ...
 
-    def end(self, memory: StateMemory) -> Update:
+    def end(self, memory: StateMemory) -> StateUpdate:
         """The device is silent: what was pending is known now, and the state is UNKNOWN from the end of the last
         window on."""
         ...
@@ -64,17 +64,17 @@ class MajoritySmoother:
     def __init__(self, n: int) -> None:
         self._n = n
 
-    def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> Update:
+    def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
         window = prediction.window
         vote = (prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
         votes = (*(memory.votes if memory else ()), vote)[-self._n :]
         held = memory.state if memory else None
         state = _majority(votes, held)
         known = State(state.label, window.start, state.confidence)
-        changes = () if held and held.label == state.label else (Change(held.label if held else None, state),)
-        return Update(StateMemory(state, window.start, window.end, votes=votes), (known,), changes)
+        changes = () if held and held.label == state.label else (StateChange(held.label if held else None, state),)
+        return StateUpdate(StateMemory(state, window.start, window.end, votes=votes), (known,), changes)
 
-    def end(self, memory: StateMemory) -> Update:
+    def end(self, memory: StateMemory) -> StateUpdate:
         return _ended(memory, ())
 
 
@@ -99,12 +99,12 @@ class StateFilter:
         self._parents = [(name, [self._labels.index(child) for child in kids]) for name, kids in parents.items()]
         self._powers: dict[float, tuple[Columns, Columns]] = {}
 
-    def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> Update:
+    def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
         """A window of too little confidence counts like any other: two labels of half the probability each say that it
         is none of the others. One that is not accepted in spite of its confidence says nothing."""
         window = prediction.window
         if memory and memory.steps and abs(window.start - memory.start) < SAME_START_S:
-            return Update(memory, (), ())  # the same window again
+            return StateUpdate(memory, (), ())  # the same window again
         steps = memory.steps if memory and memory.labels == self._labels else ()
         pending = memory.pending if memory and steps else 0
         states: list[State] = []
@@ -123,9 +123,9 @@ class StateFilter:
         pending -= due
         held, changes = _changes(memory.state if memory else None, states)
         memory = StateMemory(held, window.start, window.end, self._labels, steps[-max(pending, 1) :], pending)
-        return Update(memory, tuple(states), changes)
+        return StateUpdate(memory, tuple(states), changes)
 
-    def end(self, memory: StateMemory) -> Update:
+    def end(self, memory: StateMemory) -> StateUpdate:
         known = memory.labels == self._labels
         return _ended(memory, self._states(memory.steps, memory.pending, memory.pending) if known else ())
 
@@ -199,17 +199,17 @@ def _majority(votes: Sequence[tuple[str, float, float]], held: State | None) -> 
     return State(winner, agreeing[0][1], sum(confidence for confidence, _ in agreeing) / len(agreeing))
 
 
-def _changes(held: State | None, states: Iterable[State]) -> tuple[State | None, tuple[Change, ...]]:
+def _changes(held: State | None, states: Iterable[State]) -> tuple[State | None, tuple[StateChange, ...]]:
     """The state after `states`, and each change among them."""
     changes = []
     for state in states:
         if held is None or state.label != held.label:
-            changes.append(Change(held.label if held else None, state))
+            changes.append(StateChange(held.label if held else None, state))
             held = state
     return held, tuple(changes)
 
 
-def _ended(memory: StateMemory, states: Iterable[State]) -> Update:
+def _ended(memory: StateMemory, states: Iterable[State]) -> StateUpdate:
     states = tuple(states)
     held, changes = _changes(memory.state, (*states, State(UNKNOWN, memory.end, 0.0)))
-    return Update(replace(memory, state=held, steps=(), pending=0, votes=()), states, changes)
+    return StateUpdate(replace(memory, state=held, steps=(), pending=0, votes=()), states, changes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hard.outputs.state import MAX_PENDING, UNKNOWN, Change, MajoritySmoother, Smoother, StateFilter, Update
+from hard.outputs.state import MAX_PENDING, UNKNOWN, MajoritySmoother, Smoother, StateChange, StateFilter, StateUpdate
 from hard.records import Prediction, State, StateMemory, Window
 
 LABELS = ("Walking", "Upstairs", "Sitting")
@@ -41,21 +41,21 @@ class Wearer:
     def __init__(self, smoother: Smoother) -> None:
         self.smoother = smoother
         self.memory: StateMemory | None = None
-        self.changes: list[Change] = []
+        self.changes: list[StateChange] = []
         self.states: list[State] = []
 
-    def window(self, start: float, probabilities: tuple[float, ...], *, accepted: bool = True) -> Update:
+    def window(self, start: float, probabilities: tuple[float, ...], *, accepted: bool = True) -> StateUpdate:
         return self.take(self.smoother.update(self.memory, prediction(start, probabilities), accepted=accepted))
 
     def does(self, label: str, begin: int, end: int, share: float = 0.98) -> None:
         for start in range(begin, end):
             self.window(float(start), surely(label, share))
 
-    def end(self) -> Update:
+    def end(self) -> StateUpdate:
         assert self.memory
         return self.take(self.smoother.end(self.memory))
 
-    def take(self, update: Update) -> Update:
+    def take(self, update: StateUpdate) -> StateUpdate:
         self.memory = update.memory
         self.changes += update.changes
         self.states += update.states
@@ -69,7 +69,7 @@ class Wearer:
 def test_the_first_window_gives_the_state() -> None:
     wearer = Wearer(state_filter())
     wearer.window(10.0, surely("Sitting"))
-    assert wearer.changes == [Change(None, State("Sitting", 10.0, pytest.approx(0.98)))]
+    assert wearer.changes == [StateChange(None, State("Sitting", 10.0, pytest.approx(0.98)))]
 
 
 def test_one_odd_window_changes_nothing() -> None:
@@ -162,7 +162,7 @@ def test_the_same_window_again_changes_nothing() -> None:
     wearer = Wearer(state_filter(lag_s=2.0))
     wearer.does("Walking", 0, 5)
     before = wearer.memory
-    assert wearer.window(4.0, surely("Sitting")) == Update(before, (), ())  # type: ignore[arg-type]
+    assert wearer.window(4.0, surely("Sitting")) == StateUpdate(before, (), ())  # type: ignore[arg-type]
 
 
 def test_half_the_hop_gives_nearly_the_same_state() -> None:
@@ -271,7 +271,7 @@ def test_majority_a_tie_keeps_the_state() -> None:
 def test_majority_of_windows_not_accepted_is_unknown() -> None:
     wearer = votes(1, "Walking")
     wearer.window(1.0, surely("Walking", 0.4), accepted=False)
-    assert wearer.changes[-1] == Change("Walking", State(UNKNOWN, 1.0, 0.4))
+    assert wearer.changes[-1] == StateChange("Walking", State(UNKNOWN, 1.0, 0.4))
     wearer.window(2.0, surely("Walking"))
     wearer.end()
     assert wearer.dated[-1] == ("Walking", UNKNOWN, 6.0)

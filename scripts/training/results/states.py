@@ -28,7 +28,7 @@ Labelled = tuple[LabelledWindow, Prediction]
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class StatesFit:
     """The `states` chosen, with `stay` and its mean loss over the subjects. `unsure` is on how many subjects' absence
     another choice would have been made."""
 
@@ -39,7 +39,7 @@ class Fit:
     unsure: int
 
 
-def fit(labelled: Sequence[Labelled], labels: Sequence[str], hop_s: float) -> Fit:
+def fit(labelled: Sequence[Labelled], labels: Sequence[str], hop_s: float) -> StatesFit:
     """The stay and tempering under which the truths of windows of one truth are likeliest at no lag: by the mean over
     the subjects of their cross entropy. Other labels are equally likely to follow: a script of activities, as
     recordings have it, is nobody's habit."""
@@ -53,7 +53,7 @@ def fit(labelled: Sequence[Labelled], labels: Sequence[str], hop_s: float) -> Fi
     others = range(len(subjects) if len(subjects) > 1 else 0)
     unsure = sum(int(np.delete(losses, i, axis=1).mean(axis=1).argmin()) != best for i in others)
     states = even_states(len(labels), *grid[best])
-    return Fit(states, grid[best][0], float(losses[best].mean()), len(subjects), unsure)
+    return StatesFit(states, grid[best][0], float(losses[best].mean()), len(subjects), unsure)
 
 
 def _losses(
