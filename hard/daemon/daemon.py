@@ -1,6 +1,6 @@
 """The life of one daemon, from top to bottom: settings and built parts in, exit code out.
 
-Four threads: *main* (this module: the only clock, and signals), *network* (paho's), *assemble* and *label*.
+Four threads: *main* (this module: the only timer, and signals), *network* (paho's), *assemble* and *label*.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STOPPED, FAILED = 0, 1  # exit codes
 TICK_S = 1.0
 FIRST_CONNECT_S = 5.0  # `ready` waits for at most so long for the first attempt to connect
 SHUTDOWN_MARGIN_S = 10.0  # beyond `grace_s`: the last health record, `offline`, and the end of the threads
-SOON_S = 1.0  # for what no longer waits for the model
+LAST_STEP_S = 1.0  # the longest that each last step of a shutdown may take
 
 
 class Daemon:
@@ -72,7 +72,7 @@ class Daemon:
         systemd.ready()
 
     def main_loop(self, signals: Signals) -> int:
-        """The only clock: each second every part that needs a tick gets one."""
+        """The only timer: once a second it calls `tick` of each part that has one."""
         while True:
             received = signals.wait(TICK_S)
             if received == signal.SIGHUP:
@@ -86,7 +86,7 @@ class Daemon:
                 return FAILED
 
     def shutdown(self, code: int) -> None:
-        """Stops taking messages in, finishes what is pending within the grace time, closes the counters."""
+        """Stops taking messages in, finishes what is pending within the grace time, reports what doesn't add up."""
         parts, half_s = self._parts, self._settings.grace_s / 2
         deadline = monotonic() + 2 * half_s
         self._exit_timer.interval = self._settings.grace_s + SHUTDOWN_MARGIN_S
@@ -102,14 +102,14 @@ class Daemon:
             parts.session.outbox.drain(_left_s(deadline))
         parts.outcomes.stop()
         parts.session.outbox.abandon()
-        parts.assemble_thread.join(SOON_S)
+        parts.assemble_thread.join(LAST_STEP_S)
         if parts.assemble_thread.finished:
             parts.assembler.close()
         elif parts.assemble_thread.is_alive():
             log.error("assembling did not end in time: the samples of open windows are not saved")
         if parts.session.connected:
             self._publish_health(self._problems())
-            parts.session.outbox.drain(SOON_S)
+            parts.session.outbox.drain(LAST_STEP_S)
         for discrepancy in parts.accounting.counters().discrepancies() if code == STOPPED else ():
             log.error("the counters don't balance: %s", discrepancy)
 

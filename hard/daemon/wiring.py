@@ -250,5 +250,5 @@ def session_options(settings: Settings) -> SessionOptions:
         BrokerAddress(mqtt.host, mqtt.port, mqtt.username or None, settings.password(), tls), settings.client_id,
         protocol=mqtt.protocol, keepalive_s=mqtt.keepalive_s, reconnect_max_s=mqtt.reconnect_max_s,
         session_expiry_s=mqtt.session_expiry_s, max_inflight=mqtt.max_inflight, max_outbox=mqtt.max_outbox,
-        max_queued=settings.ingest.max_queued_messages,
+        max_incoming=settings.ingest.max_queued_messages,
     )  # fmt: skip

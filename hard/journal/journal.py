@@ -6,8 +6,8 @@ as it stands every SAVE_EVERY_S with its unresolved windows, and the log that no
 says which windows are resolved (published or given up) and, after each, the memory of its device's state.
 
 A file that can't be used suspends the journal: the daemon goes on without it, and RETRY_S later all that the daemon
-knows is written into it. What no process has read is set aside before. The assemble thread owns the journal, except for
-`mark_resolved`, `mark_silent`, `flush`, `writing` and `problem`, which any thread may call.
+knows is written into it. A file that no process has read is first renamed and kept. The assemble thread owns the
+journal, except for `mark_resolved`, `mark_silent`, `flush`, `writing` and `problem`, which any thread may call.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Durability = Literal["journal", "snapshot", "none"]
 GROUP_S = 0.01  # how long a message waits for others that are written with it
 SAVE_EVERY_S = 10.0
 RETRY_S = 60.0
-MAX_STARTS = 5  # after so many starts in a row that did not read the whole log, something in it kills the process
+MAX_FAILED_STARTS = 5  # after so many in a row that did not read the log to its end, the file is set aside
 GATEWAY_CLOCK = GatewayClock()
 
 
@@ -148,7 +148,8 @@ class Journal:
         return max(0.0, self._waiting_since + GROUP_S - self._clock.monotonic())
 
     def is_due(self) -> bool:
-        """Whether it is time for a `commit`: without a file at once, for messages wait for it to be acknowledged."""
+        """Whether it is time for a `commit`: without a file at once, because messages are
+        acknowledged only after a `commit`."""
         return self._waiting_since is not None and (not self.writing or self.wait_s() == 0.0)
 
     def commit(self, devices: Devices, changed: Iterable[str] = ()) -> None:
@@ -183,8 +184,8 @@ class Journal:
         self._store.open()
         about = self._store.about()
         starts = int(about.get("starts", 0)) + 1
-        if starts > MAX_STARTS:
-            raise StoreError(f"{self._store.path} was not read through in {MAX_STARTS} starts", unreadable=True)
+        if starts > MAX_FAILED_STARTS:
+            raise StoreError(f"{self._store.path} was not read through in {MAX_FAILED_STARTS} starts", unreadable=True)
         rows, self._group = self._store.devices(), self._store.last_group()
         states = [row.state for row in rows if row.state]
         newest = max((state.last_received for state in states), default=None)

@@ -1,7 +1,8 @@
 """Features (B, F) → prompt text, by a versioned style. Knows no window, no tokenizer and no model.
 
 There are two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`. `seed`
-writes the text of the notebook that this project began with: mean and deviation of each axis in decimals.
+writes the text of the notebook that this project began with: mean and deviation of each axis in decimals. The features
+that a new bundle writes are COMPACT_FEATURES in scripts/training/recipe.py.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def find_problems(gauges: Gauges, *, broker: str, evicted: str, journal: str) ->
 
     `broker` is its host and port; `evicted` and `journal` are the problems of session and journal, or empty."""
     stalls = [
-        f"{stage} makes no progress since {s:.0f} s" for stage, s in gauges.stalled_s.items() if s >= STALL_REPORTED_S
+        f"{stage} has made no progress for {s:.0f} s" for stage, s in gauges.stalled_s.items() if s >= STALL_REPORTED_S
     ]
     connection = ""
     if not gauges.connected:

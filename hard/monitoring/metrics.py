@@ -62,7 +62,7 @@ BEFORE = {
     "samples": ("hard_samples_restored", "restored", "Samples in buffers that an earlier process left"),
     "windows": ("hard_windows_restored", "restored", "Windows that an earlier process left unpublished"),
 }
-PASSING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE}  # may be otherwise a moment later
+TEMPORARY_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE}
 LEFT = ("used", "unused")  # what became of accepted samples: a balance of its own
 
 
@@ -246,7 +246,7 @@ def serve(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:
         problem = f"metrics.port: can't serve on {host}:{port}: {error.strerror}"
-        raise (EndpointError if error.errno in PASSING else SettingsError)(problem) from error
+        raise (EndpointError if error.errno in TEMPORARY_ERRORS else SettingsError)(problem) from error
     log.info("metrics on http://%s:%d/metrics", host, server.server_port)
     try:
         yield

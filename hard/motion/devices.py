@@ -38,7 +38,7 @@ class Device:
     last_received: float
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
-    was_silent: bool = False  # ever: then that was published
+    was_silent: bool = False  # it was silent once: then its state `unknown` was published
     held_time: Float64Array = field(default_factory=lambda: np.empty(0))
     held_xyz: Float64Array = field(default_factory=lambda: np.empty((0, 3)))
 
@@ -225,7 +225,11 @@ class Devices:
         samples that an earlier process held may still be there."""
         if not self._rules.reorder_s and not len(device.held_time):
             return device.buffer.push(time, xyz)
-        n, held, newest = len(time), len(device.held_time), time[-1]  # not of all held: one stamp may be wild
+        n, held, newest = (
+            len(time),
+            len(device.held_time),
+            time[-1],
+        )  # of a held sample the time may be far in the future
         time = np.concatenate((device.held_time, time))
         xyz = np.concatenate((device.held_xyz, xyz))
         order = np.argsort(time, kind="stable")

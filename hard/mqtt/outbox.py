@@ -27,7 +27,7 @@ class Outgoing:
 
 
 class Outbox:
-    """At most `max_queued` messages wait while there is no connection, CONNECTED_FACTOR times as many while there is
+    """At most `max_waiting` messages wait while there is no connection, CONNECTED_FACTOR times as many while there is
     one; beyond, the oldest is dropped. At most as many are in flight as `connected` says.
 
     A broker that works off a queue acknowledges labels only after all of that queue. So a long backlog is labelled
@@ -37,8 +37,8 @@ class Outbox:
     None where the client refused it. Any thread may call any method.
     """
 
-    def __init__(self, send: Callable[[Outgoing], int | None], max_queued: int) -> None:
-        self._send, self._max_queued = send, max_queued
+    def __init__(self, send: Callable[[Outgoing], int | None], max_waiting: int) -> None:
+        self._send, self._max_waiting = send, max_waiting
         self._queue: deque[Outgoing] = deque()
         self._in_flight: dict[int, Outgoing] = {}
         self._acks: deque[tuple[int, bool]] = deque()  # id, and whether the broker has acknowledged it
@@ -77,7 +77,7 @@ class Outbox:
             if self._abandoned and outgoing.on_ack:
                 dropped: Outgoing | None = outgoing
             else:
-                most = self._max_queued * (CONNECTED_FACTOR if self._max_in_flight else 1)
+                most = self._max_waiting * (CONNECTED_FACTOR if self._max_in_flight else 1)
                 dropped = self._queue.popleft() if len(self._queue) >= most else None
                 self._queue.append(outgoing)
         if dropped and dropped.on_ack:

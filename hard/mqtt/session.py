@@ -33,7 +33,7 @@ from hard.records import Message
 
 log = logging.getLogger(__name__)
 MOST_IN_FLIGHT, LONGEST_EXPIRY_S = 65_535, 2**32 - 1  # the greatest values of MQTT's fields
-LOOK_AGAIN_S = 0.002  # whether another message fits into the queue
+FULL_QUEUE_POLL_S = 0.002  # how often a full incoming queue is checked for room
 TAKEN_OVER = 0x8E  # MQTT 5: another client connected with the same id
 
 
@@ -49,13 +49,13 @@ class SessionOptions:
     session_expiry_s: int
     max_inflight: int
     max_outbox: int
-    max_queued: int
+    max_incoming: int
 
 
 class Session:
     """A context manager: entering connects in the background, leaving says offline and disconnects.
 
-    Messages go into the queue `incoming`, at most `options.max_queued`. `on_received` is called for each message, and
+    Messages go into the queue `incoming`, at most `options.max_incoming`. `on_received` is called for each message, and
     `on_shed` for one of QoS 0 that found the queue full; one of QoS 1 waits until it fits. Messages to publish go into
     `outbox`.
     """
@@ -85,7 +85,7 @@ class Session:
         if self._options.protocol == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = self._options.session_expiry_s
-            properties.ReceiveMaximum = min(self._options.max_queued, MOST_IN_FLIGHT)  # so that all of them fit
+            properties.ReceiveMaximum = min(self._options.max_incoming, MOST_IN_FLIGHT)  # so that all of them fit
             self._client.connect_async(*where, clean_start=False, properties=properties)
         else:
             self._client.connect_async(*where)
@@ -156,7 +156,9 @@ class Session:
             client.username_pw_set(options.address.username, options.address.password)
         if options.address.tls:
             client.tls_set_context(options.address.tls)
-        client.max_inflight_messages_set(0)  # the outbox keeps the bound; paho's costs time for each message in flight
+        client.max_inflight_messages_set(
+            0
+        )  # no limit in paho, whose costs time for each message in flight: the outbox has one
         client.will_set(self._status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._guarded(self._on_connect)
         client.on_connect_fail = self._guarded(self._on_connect_fail)
@@ -241,7 +243,7 @@ class Session:
         )  # fmt: skip
         self._waits += 1
         while (full := self._full()) and raw.qos and self._receiving:
-            sleep(LOOK_AGAIN_S)  # without limit: the thread that empties the queue has a watchdog
+            sleep(FULL_QUEUE_POLL_S)  # no time limit: if the assemble thread is stuck, the watchdog ends the process
             self._waits += 1
         if not self._receiving:  # the broker keeps it for the next start
             return
@@ -252,7 +254,7 @@ class Session:
             self.incoming.put(message)
 
     def _full(self) -> bool:
-        return self.incoming.qsize() >= self._options.max_queued
+        return self.incoming.qsize() >= self._options.max_incoming
 
     def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
         self.outbox.acknowledged(mid)

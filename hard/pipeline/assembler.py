@@ -28,7 +28,7 @@ from hard.records import CounterDelta, DeviceEvent, Message, Window
 log = logging.getLogger(__name__)
 Messages = queue.SimpleQueue[Message | str | None]  # None: stop
 WAKE = "wake"  # in the queue of messages: look at what is due
-MAX_TOGETHER = 32  # messages taken together: some 3 ms, for which labelling waits
+MAX_MESSAGES_AT_ONCE = 32  # decoding them takes about 3 ms, in which the label thread may wait for the lock
 
 
 class Assembler:
@@ -118,7 +118,7 @@ class Assembler:
             items = [self._messages.get(timeout=self._journal.wait_s())]
         except queue.Empty:
             return [WAKE]
-        more = min(self._messages.qsize(), MAX_TOGETHER - 1)  # no other thread takes any
+        more = min(self._messages.qsize(), MAX_MESSAGES_AT_ONCE - 1)  # no other thread takes any
         items += [self._messages.get() for _ in range(more)]
         return items
 

@@ -1,40 +1,22 @@
 """MQTT messages → `Samples`: finds the device in the topic, chooses the format, applies units and limits.
 
-The format is set, or named by the MQTT 5 content type; never guessed. A new format is one line in FORMATS.
+The format is set, or named by the MQTT 5 content type; never guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from hard.formats import csv_lines, native_json
+from hard.formats.formats import BY_CONTENT_TYPE, BY_NAME
 from hard.formats.raw_samples import PayloadError, RawSamples
 from hard.formats.topics import Topics, is_device_name
 from hard.records import Float64Array, Message, Samples
 from hard.units import TIME_UNITS, UNITS
 
 EARLIEST, LATEST = 946_684_800.0, 4_102_444_800.0  # 2000 and 2100 in Unix s
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadFormat:
-    """A payload format: its name in `ingest.format`, its content types, and the function that reads a payload."""
-
-    name: str
-    content_types: tuple[str, ...]
-    read: Callable[[bytes], RawSamples]
-
-
-FORMATS = (
-    PayloadFormat("json", ("application/json",), native_json.read),
-    PayloadFormat("csv", ("text/csv",), csv_lines.read),
-)
-BY_NAME = {format_.name: format_.read for format_ in FORMATS}
-BY_CONTENT_TYPE = {content_type: format_.read for format_ in FORMATS for content_type in format_.content_types}
 
 
 @lru_cache(maxsize=64)

@@ -12,10 +12,10 @@ from threading import Condition
 from time import monotonic
 from typing import Literal
 
-from hard.pipeline.overload import RECOVERY_S, OverloadDetector
+from hard.pipeline.overload_detector import RECOVERY_S, OverloadDetector
 from hard.records import Window
 
-HOLD_S = 4.0  # how long `put` waits for room; a stage without progress for 5 s is reported as stalled
+PUT_WAIT_S = 4.0  # how long `put` waits for room: less than health.STALL_REPORTED_S, so that it is no stall
 Shed = Callable[[Literal["superseded", "stale", "shutdown"], list[Window]], None]
 Line = deque[tuple[float, Window]]  # one device's waiting windows, each with the time at which it began to wait
 
@@ -39,7 +39,7 @@ class WindowQueue:
     """
 
     def __init__(
-        self, shed: Shed, bounds: QueueBounds, *, hold_s: float = HOLD_S, clock: Callable[[], float] = monotonic
+        self, shed: Shed, bounds: QueueBounds, *, hold_s: float = PUT_WAIT_S, clock: Callable[[], float] = monotonic
     ) -> None:
         self._shed, self._bounds, self._hold_s, self._clock = shed, bounds, hold_s, clock
         self._overload = OverloadDetector(bounds.max_age_s, clock())
@@ -65,8 +65,8 @@ class WindowQueue:
             self._changed.notify_all()
 
     def put(self, windows: Sequence[Window], waited: Callable[[], None] = lambda: None) -> None:
-        """Adds closed windows, oldest first. For each it waits up to HOLD_S for room, except under overload, and then
-        calls `waited`."""
+        """Adds closed windows, oldest first. For each it waits up to PUT_WAIT_S for room, except under overload, and
+        then calls `waited`."""
         if not windows:
             return
         with self._changed:

@@ -23,25 +23,25 @@ COMPACT_FEATURES = (
     *("m.iqr", "m.jerk", "m.peak", "m.lag", "m.e3", "m.k2", "m.c2", "tilt.cos", "lean.cos"),
 )
 
-TINY = 1e-300  # above zero
-# What each number must be: the lowest, the highest, both allowed. Nan lies nowhere.
+ABOVE_ZERO = 1e-300  # stands for "greater than 0"
+# The lowest and the highest value of each number, both allowed. NaN is always refused.
 RANGES: dict[str, tuple[float, float]] = {
     "levels": (2, 100),
     "epochs": (1, 100_000),
     "patience": (1, math.inf),
     "batch": (1, 100_000),
     "accumulate": (1, 100_000),
-    "lr": (TINY, math.inf),
+    "lr": (ABOVE_ZERO, math.inf),
     "copies": (0, 1000),
     "word_dropout": (0, 0.99),
     "outliers": (0, 1),
     "label_smoothing": (0, 0.99),
-    "time_limit": (TINY, math.inf),
+    "time_limit": (ABOVE_ZERO, math.inf),
     "seed": (0, 2**32 - 1),
     "max_tokens": (1, math.inf),
     "threads": (0, 10_000),
 }
-LOWEST_HZ = 8.0  # at which input that is no activity can be made: a machine vibrates at 3.5 Hz and more
+MIN_OUTLIER_RATE_HZ = 8.0  # outliers imitate machines that vibrate at 3.5 Hz and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,10 @@ def finalise(options: Options) -> Recipe:
     )
     defaults = _defaults(options.base, base, prompt)
     recipe = Recipe(**choices | {name: value for name, value in defaults.items() if choices[name] is None})
-    if recipe.outliers and recipe.rate_hz < LOWEST_HZ:
-        raise RefusedError(f"windows that are no activity need --rate {LOWEST_HZ:g} or more: add --outliers 0")
+    if recipe.outliers and recipe.rate_hz < MIN_OUTLIER_RATE_HZ:
+        raise RefusedError(
+            f"windows that are no activity need --rate {MIN_OUTLIER_RATE_HZ:g} or more: add --outliers 0"
+        )
     return recipe
 
 
@@ -90,7 +92,7 @@ def check_range(option: str, value: float | None, low: float, high: float = math
     """Raises RefusedError where `value` is given and lies outside."""
     if value is None or low <= value <= high:
         return
-    least = "above 0" if low == TINY else f"{low:g} or more"
+    least = "above 0" if low == ABOVE_ZERO else f"{low:g} or more"
     raise RefusedError(f"{option} must be {least}{f', at most {high:g}' * (high < math.inf)}, not {value:g}")
 
 

@@ -83,7 +83,7 @@ def test_a_stuck_stage_is_reported_before_the_next_record_is_due(mosquitto: Mosq
         eventually(lambda: json.loads(listener.last.get("hard/health", b'{"problems": []}'))["problems"])
         done = ask(mosquitto.port)
         assert done.returncode == 1
-        assert done.stdout.startswith("unhealthy: label makes no progress since ")
+        assert done.stdout.startswith("unhealthy: label has made no progress for ")
 
 
 def test_a_broker_that_is_not_there_is_one_sentence_also_in_json() -> None:

@@ -84,12 +84,12 @@ def test_a_stuck_label_thread_is_reported_gets_no_keep_alive_and_ends_the_proces
         running.ready()
         send(listener, range(6))
         eventually(lambda: running.metrics()['hard_stage_stalled_seconds{stage="label"}'] > 0)
-        eventually(lambda: any("label makes no progress since" in s for s in notify.statuses()))
+        eventually(lambda: any("label has made no progress for" in s for s in notify.statuses()))
         assert running.wait(120) == 1  # after WatchdogSec, which is less than stuck_after_s
         eventually(lambda: "the label thread is stuck" in running.log)
         eventually(lambda: notify.notifications[-1].startswith("STOPPING=1"))
         last_fed = len(notify.notifications) - notify.notifications[::-1].index("WATCHDOG=1")
-        since_s = re.findall(r"label makes no progress since (\d+) s", "\n".join(notify.notifications[last_fed:]))
+        since_s = re.findall(r"label has made no progress for (\d+) s", "\n".join(notify.notifications[last_fed:]))
         assert max(map(int, since_s)) >= 9
         assert labels(listener, "a") == []
 

@@ -95,7 +95,7 @@ def test_the_session_is_as_the_settings_say(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     assert made.address == BrokerAddress("h", 7, "u", "secret")
-    assert (made.protocol, made.client_id, made.keepalive_s, made.max_queued) == ("5", "me", 9, 11)
+    assert (made.protocol, made.client_id, made.keepalive_s, made.max_incoming) == ("5", "me", 9, 11)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.assembly import COMPATIBILITY, DEFAULT_FRAME, GRID, START, Assembly, FakeClock, content, message, samples
 from support.motion import make_devices
 
-from hard.journal.journal import MAX_STARTS, RETRY_S, Journal
+from hard.journal.journal import MAX_FAILED_STARTS, RETRY_S, Journal
 from hard.journal.store import Store, StoreError
 from hard.records import State, StateMemory, Window
 
@@ -269,7 +269,7 @@ def test_of_a_snapshot_mountings_outlive_any_number_of_kills(folder: Path) -> No
         process.receive(message("a", second))
     process.resolve()
     process.stop()
-    for _ in range(MAX_STARTS + 2):
+    for _ in range(MAX_FAILED_STARTS + 2):
         process = Assembly(folder, durability="snapshot")
         assert process.journal.problem == ""
         assert next(iter(process.devices.states(["a"]))).mounting.windows > 0
@@ -362,7 +362,7 @@ def test_what_kills_every_start_is_set_aside(folder: Path) -> None:
     process.receive(message("a", 0))
     process.tick()
     process.kill()
-    for _ in range(MAX_STARTS):
+    for _ in range(MAX_FAILED_STARTS):
         store = Store(folder / "journal.db", "normal")
         journal = Journal(store, "journal", COMPATIBILITY, clock=process.clock.gateway)
         assert next(iter(journal.start(lambda: None).messages))  # this message kills the process

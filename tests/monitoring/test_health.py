@@ -56,7 +56,7 @@ def test_a_discrepancy_of_the_counters_is_a_problem_too() -> None:
         ({"subscribed": False}, ["not subscribed at the broker at host:1883"]),
         (
             {"stalled_s": {"label": 9.4, "network": 0.0}, "connected": False},
-            ["label makes no progress since 9 s", "no connection to the broker at host:1883"],
+            ["label has made no progress for 9 s", "no connection to the broker at host:1883"],
         ),
     ],
 )

@@ -37,7 +37,7 @@ def session(
 ) -> Iterator[Session]:
     seen: Counter[str] = Counter() if counts is None else counts
     made = Session(
-        session_options(broker.port, **{"max_queued": size, **options}),
+        session_options(broker.port, **{"max_incoming": size, **options}),
         ["sensors/+/accel"],
         "hard/status",
         queue.SimpleQueue(),

@@ -15,7 +15,7 @@ from hard.formats.raw_samples import PayloadError
 from hard.journal.journal import GROUP_S, Journal
 from hard.journal.store import Store
 from hard.motion.devices import Devices
-from hard.pipeline.assembler import MAX_TOGETHER, WAKE
+from hard.pipeline.assembler import MAX_MESSAGES_AT_ONCE, WAKE
 from hard.pipeline.workers import Worker
 from hard.records import Message, Samples
 
@@ -81,12 +81,12 @@ def test_a_message_is_acknowledged_after_the_commit_that_writes_it(
 
 def test_messages_that_are_there_are_taken_together(tmp_path: Path) -> None:
     assembly = Assembly(tmp_path)
-    assembly.put(*(message("a", second) for second in range(MAX_TOGETHER + 3)))
+    assembly.put(*(message("a", second) for second in range(MAX_MESSAGES_AT_ONCE + 3)))
     assembly.run_once()
-    assert counts(assembly) == {"received": MAX_TOGETHER + 3, "decoded": MAX_TOGETHER, "queued": 3}
+    assert counts(assembly) == {"received": MAX_MESSAGES_AT_ONCE + 3, "decoded": MAX_MESSAGES_AT_ONCE, "queued": 3}
     assembly.run_once()
-    assert counts(assembly) == {"received": MAX_TOGETHER + 3, "decoded": MAX_TOGETHER + 3}
-    assert len(assembly.windows) == MAX_TOGETHER
+    assert counts(assembly) == {"received": MAX_MESSAGES_AT_ONCE + 3, "decoded": MAX_MESSAGES_AT_ONCE + 3}
+    assert len(assembly.windows) == MAX_MESSAGES_AT_ONCE
 
 
 @pytest.mark.parametrize(

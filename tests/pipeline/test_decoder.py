@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.decoder import T, decoder, message
 
+from hard.formats.formats import FORMATS
 from hard.formats.raw_samples import PayloadError
-from hard.pipeline.decoder import FORMATS
 from hard.settings import IngestSection
 
 FIELDS = ["t", "t0", "x", "y", "z", "xyz", "rate"]

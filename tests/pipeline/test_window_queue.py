@@ -8,7 +8,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from hard.pipeline.overload import FRESH_S, RECOVERY_S
+from hard.pipeline.overload_detector import FRESH_S, RECOVERY_S
 from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.records import Window
 

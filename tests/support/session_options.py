@@ -13,6 +13,6 @@ def session_options(port: int, **changes: Any) -> SessionOptions:
     options = {
         "address": BrokerAddress("127.0.0.1", port), "client_id": "test-session", "protocol": "3.1.1",
         "keepalive_s": 60, "reconnect_max_s": 0.3, "session_expiry_s": 86_400, "max_inflight": 1000,
-        "max_outbox": 20_000, "max_queued": 100,
+        "max_outbox": 20_000, "max_incoming": 100,
     }  # fmt: skip
     return SessionOptions(**{**options, **changes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hard.pipeline.overload import FRESH_S, RECOVERY_S, OverloadDetector
+from hard.pipeline.overload_detector import FRESH_S, RECOVERY_S, OverloadDetector
 
 
 @pytest.fixture
