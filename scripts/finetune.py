@@ -90,6 +90,13 @@ def _add_split(group: Group) -> None:
 
 def _add_training(group: Group) -> None:
     group.add_argument("--epochs", type=int, help="at most so many (4; from a bundle 6)")
+    group.add_argument(
+        "--epoch-windows",
+        type=int,
+        metavar="N",
+        help="windows, copies included, that an epoch draws by the weight of data set, place and label (all, at most "
+        "150,000)",
+    )
     group.add_argument("--patience", type=int, help="stop after so many epochs without gain (4)")
     group.add_argument("--refit", action="store_true", help="then train again on the validation subjects too, as long")
     group.add_argument("--batch", type=int, help="examples a step (64 for a small model, else 8)")

@@ -23,7 +23,7 @@ from training import resume
 from training.data import dataset as datasets
 from training.data import loading
 from training.data.dataset import Dataset
-from training.data.examples import Examples
+from training.data.examples import DrawnExamples, Examples
 from training.errors import RefusedError, StoppedError
 from training.evaluation.evaluate import judge
 from training.export import export, int8
@@ -69,7 +69,7 @@ class Fitted:
     what the training came to, and the bundle's folder, which holds the tokenizer so far."""
 
     setup: ModelSetup
-    learnt: Examples
+    learnt: DrawnExamples
     shown: Examples
     trained: Trained
     folder: Path
@@ -157,8 +157,9 @@ def fit(
     shown_from = dataset.split.validation or dataset.split.train[:1]
     shown = examples_of(recipe, dataset, setup, dataset.labelled.of(shown_from).of_one_label)
     this_run.console.print(
-        f"{sum(p.numel() for p in setup.model.parameters()):,} parameters, {len(examples)} examples, "
-        f"prompts of {examples.longest} tokens at most: {setup.encoder.render(features[:1])[0]}",
+        f"{sum(p.numel() for p in setup.model.parameters()):,} parameters, {len(examples.examples)} examples, "
+        f"{len(examples)} drawn an epoch, prompts of {examples.examples.longest} tokens at most: "
+        f"{setup.encoder.render(features[:1])[0]}",
         highlight=False,
         markup=False,
     )
@@ -195,7 +196,7 @@ def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.
     setup.model.cpu().float().eval().save_pretrained(folder)
     compiled = (setup.model, setup.tree, setup.encoder.length)
     export.export(*compiled, folder / bundle.GRAPHS["fp32"])
-    int8.write(*compiled, fitted.learnt, folder)
+    int8.write(*compiled, fitted.learnt.examples, folder)
     scores, apart = export.compare(setup.model, setup.tree, folder / bundle.GRAPHS["fp32"], fitted.shown)
     if not apart <= AGREEMENT:
         raise StoppedError(

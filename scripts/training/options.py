@@ -35,7 +35,8 @@ class Source:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """What options and recipe have in common. Without `holdout` no subject is kept for testing; `validation` is how
-    many of the others choose the epoch (None: 15 %), `time_limit` in minutes, `threads` 0 is torch's own choice."""
+    many of the others choose the epoch (None: 15 %), `epoch_windows` how many windows an epoch draws (None: all, to a
+    limit), `time_limit` in minutes, `threads` 0 is torch's own choice."""
 
     data: tuple[Path, ...]
     out: Path
@@ -54,6 +55,7 @@ class Choices:
     rate_hz: float = 20.0
     hop_s: float = 1.0
     patience: int = 4
+    epoch_windows: int | None = None
     refit: bool = False
     resume: bool = False
     time_limit: float | None = None

@@ -23,12 +23,14 @@ COMPACT_FEATURES = (
     *("m.iqr", "m.jerk", "m.peak", "m.lag", "m.e3", "m.k2", "m.c2", "tilt.cos", "lean.cos"),
 )
 
+EPOCH_WINDOWS = 150_000  # that an epoch draws at most, unless --epoch-windows says otherwise
 ABOVE_ZERO = 1e-300  # stands for "greater than 0"
 # The lowest and the highest value of each number, both allowed. NaN is always refused.
 RANGES: dict[str, tuple[float, float]] = {
     "levels": (2, 100),
     "epochs": (1, 100_000),
     "patience": (1, math.inf),
+    "epoch_windows": (1, 1e9),
     "batch": (1, 100_000),
     "accumulate": (1, 100_000),
     "lr": (ABOVE_ZERO, math.inf),

@@ -103,6 +103,29 @@ def test_a_run_gives_its_bundle_and_keeps_its_trial(recording: Path, tmp_path: P
     assert not work_path(tmp_path / "model").exists()
 
 
+def test_two_places_a_merged_label_and_one_to_leave_out(recording: Path, tmp_path: Path) -> None:
+    """The second file's people wear it elsewhere and at times do one of two things; their lying down is left out."""
+    lines = recording.read_text()
+    other = tmp_path / "watch.txt"
+    renamed = lines.replace("Jogging", "Moving").replace("5,Sitting", "5,Lying")
+    other.write_text("\n".join("w" + line for line in renamed.splitlines()))
+    out = tmp_path / "both"
+    labels = ("--labels", "Walking|Jogging=Moving", "--drop", "Lying")
+    places = ("--place", "watch.txt=left wrist", "--place", "six.txt=pocket")
+    quick = ("--holdout", "5,w5", "--validation", "2", *QUICK[4:], *FEW, "--lr", "0.01", "--epoch-windows", "900")
+    done = script("finetune.py", recording, other, "--out", out, *labels, *places, *quick)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "900 drawn an epoch" in done.stdout
+    assert "macro-F1 by place pocket: " in done.stdout
+    manifest = bundle.read(out).manifest
+    assert manifest.labels == ("Walking", "Jogging", "Sitting")
+    test = manifest.training.metrics.parts["test"]
+    assert test.macro_f1_by_place.keys() == {"pocket", "left wrist"}
+    assert test.windows == 3 * 22 + 2 * 22
+    assert test.accuracy > 0.8
+    assert "| **left wrist** (worst) |" in (page := (out / "README.md").read_text()) or "| **pocket** (worst) |" in page
+
+
 @pytest.mark.slow
 def test_the_seed_s_recipe_meets_every_requirement(recording: Path, tmp_path: Path) -> None:
     """FLAN-T5's architecture with random weights, the seed prompt, batch 8 × 2, Adafactor."""

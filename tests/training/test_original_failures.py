@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from training.data import split
-from training.data.examples import Examples
+from training.data.examples import DrawnExamples, Examples
 from training.data.loading import LabelledWindows
 from training.errors import RefusedError, StoppedError
 from training.loop.guards import IGNORED, choose_precision
@@ -55,7 +55,7 @@ class Lesson:
         return train(
             self.model,
             self.tokenizer,
-            examples=(self.examples, self.examples),
+            examples=(DrawnExamples(self.examples, np.ones(128), 128), self.examples),
             labels=LABELS,
             recipe=self.recipe(folder, **choices),
             precision="fp32",

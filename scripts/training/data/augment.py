@@ -21,6 +21,7 @@ STEPS_MS2 = (0.0, 0.04, 0.15)  # quantisation: none, 4 mg as many phones have, 1
 SMOOTHING = (-0.08, 0.2)  # weight of both neighbours in a sample: resampling from another rate sharpens or blurs
 CLIPPED = 0.1  # share of windows from a sensor of ± 2 g
 RANGE_MS2 = 19.6
+PART = 8192  # windows made at a time
 STRETCH = 1.2  # windows are made from stretches so much longer, so that a faster tempo has samples to take
 
 
@@ -30,7 +31,12 @@ def stretch_points(points: int) -> int:
 
 
 def augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> Float32Array:
-    """One window (N, T, 3) of T = `points` from each stretch (N, T', 3), T' = `stretch_points(T)`."""
+    """One window (N, T, 3) of T = `points` from each stretch (N, T', 3), T' = `stretch_points(T)`, in parts."""
+    parts = [_augment(stretches[i : i + PART], points, rng) for i in range(0, len(stretches), PART)]
+    return np.concatenate(parts) if parts else np.empty((0, points, 3), np.float32)
+
+
+def _augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> Float32Array:
     n = len(stretches)
     warped = _warp(stretches, points, np.exp(rng.uniform(-WARP, WARP, n)), rng.uniform(0, 1, n))
     gained = warped * np.exp(rng.uniform(-GAIN, GAIN, n))[:, None, None]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hard.model import leakage
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings.default_rules import default_grid
 from hard.recordings.recordings import Recording
+from hard.records import Float32Array, Float64Array
 from training import base_bundle
 from training.data import augment, loading, split
-from training.data.loading import LabelledWindows
+from training.data.loading import LabelledWindows, Mountings
 from training.data.split import Split
 from training.errors import RefusedError
 from training.recipe import Recipe
@@ -30,6 +34,15 @@ class SplitWindows:
     present: tuple[str, ...]
 
 
+class Variant(NamedTuple):
+    """Windows to learn from: `xyz` (N, T, 3) in m/s², their mounting, `truth` (N,) and `weight` (N,)."""
+
+    xyz: Float32Array
+    mounting: Mountings
+    truth: NDArray[np.str_]
+    weight: Float64Array
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
@@ -40,6 +53,16 @@ class Dataset:
     labels: tuple[str, ...]
     split: Split
     default_mounting: Frame
+
+    def variants(self, recipe: Recipe) -> Iterator[Variant]:
+        """The windows to learn from as they are, then each augmented copy of them, always the same."""
+        rng = np.random.default_rng(recipe.seed)
+        learnt, stretches = (windows.of(self.split.train) for windows in (self.labelled, self.stretches))
+        yield Variant(learnt.xyz, learnt.mounting, learnt.truth, learnt.weights)
+        points = round(recipe.length_s * recipe.rate_hz)
+        for _ in range(recipe.copies):
+            copies = augment.augment(stretches.xyz, points, rng)
+            yield Variant(copies, stretches.mounting, stretches.truth, stretches.weights)
 
     def all_learnt(self, recipe: Recipe) -> Dataset:
         """The same, with the validation subjects among those to learn from, and none to validate on."""

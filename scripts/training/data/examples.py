@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from hard.model.tokens import Ids
 from hard.motion.features import extract
 from hard.motion.gain import normalised
-from hard.records import Float32Array
+from hard.records import Float32Array, Float64Array
 from training.data.loading import Mountings
 
 OTHERS = "other_labels"  # of an example whose truth is one of several labels
@@ -31,10 +31,6 @@ def features_of(xyz: Float32Array, mounting: Mountings, rate_hz: float, wanted: 
 class Examples(Dataset[dict[str, Any]]):
     """Prompts `ids` and `mask` (N, L) with the index of each one's label (N,) in `label_tokens`.
 
-    With `word_dropout`, that share of a prompt's tokens is replaced by <unk>, afresh each epoch: the model learns not
-    to lean on any one feature. The end token stays. Which words are dropped follows from seed, epoch and row, so that
-    a training that is resumed sees what it would have seen without the interruption.
-
     A label from len(label_tokens) on stands for one of several labels, which `either` lists: such an example has the
     tokens of the others under OTHERS.
     """
@@ -47,22 +43,11 @@ class Examples(Dataset[dict[str, Any]]):
         label_tokens: Sequence[Sequence[int]],
         *,
         either: Sequence[Sequence[int]] = (),
-        word_dropout: float = 0.0,
-        seed: int = 0,
     ) -> None:
         self.ids, self.mask, self.label = ids, mask, label
         self.label_tokens = [list(tokens) for tokens in label_tokens]
         self._targets = [[tokens] for tokens in self.label_tokens]
         self._targets += [[self.label_tokens[k] for k in labels] for labels in either]
-        self._word_dropout, self._seed = word_dropout, seed
-        self._dropped: NDArray[np.bool_] | None = None
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader before each epoch."""
-        if self._word_dropout:
-            rng = np.random.default_rng([self._seed, epoch])
-            self._dropped = rng.random(self.ids.shape, dtype=np.float32) < self._word_dropout
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,11 +56,14 @@ class Examples(Dataset[dict[str, Any]]):
         return self.__getitems__([row])[0]
 
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        return self.with_dropped(np.asarray(rows), None)
+
+    def with_dropped(self, rows: Ids, dropped: NDArray[np.bool_] | None) -> list[dict[str, Any]]:
+        """The examples at `rows` (R,), <unk> where `dropped` (R, L) holds; the end token stays."""
         ids, mask = self.ids[rows], self.mask[rows]
         lengths = mask.sum(axis=1)
-        if self._dropped is not None:
-            droppable = np.arange(ids.shape[1]) < lengths[:, None] - 1
-            ids = np.where(droppable & self._dropped[rows], UNKNOWN_ID, ids)
+        if dropped is not None:
+            ids = np.where(dropped & (np.arange(ids.shape[1]) < lengths[:, None] - 1), UNKNOWN_ID, ids)
         columns = (ids.tolist(), mask.tolist(), lengths.tolist(), [self._targets[k] for k in self.label[rows].tolist()])
         return [
             {"input_ids": i[:n], "attention_mask": m[:n], "labels": first} | ({OTHERS: others} if others else {})
@@ -86,3 +74,50 @@ class Examples(Dataset[dict[str, Any]]):
     def longest(self) -> int:
         """Tokens of the longest prompt."""
         return int(self.ids.shape[1])
+
+
+class DrawnExamples(Dataset[dict[str, Any]]):
+    """What an epoch shows of `examples`: `count` rows drawn by `weights` (N,), and of each a share of words less.
+
+    With `word_dropout`, that share of a prompt's tokens is replaced by <unk>: the model learns not to lean on any one
+    feature. Both are drawn afresh each epoch and follow from seed and epoch, so that a training that is resumed sees
+    what it would have seen without the interruption.
+    """
+
+    def __init__(
+        self, examples: Examples, weights: Float64Array, count: int, *, word_dropout: float = 0.0, seed: int = 0
+    ) -> None:
+        self.examples = examples
+        self._weights, self._count = weights, count
+        self._word_dropout, self._seed = word_dropout, seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        rng = np.random.default_rng([self._seed, epoch])
+        self.rows = draw(self._weights, self._count, rng)
+        shape = (self._count, self.examples.longest)
+        self._dropped = rng.random(shape, dtype=np.float32) < self._word_dropout if self._word_dropout else None
+
+    @property
+    def label(self) -> Ids:
+        """The index of each drawn example's label (`count`,)."""
+        return self.examples.label[self.rows]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        dropped = None if self._dropped is None else self._dropped[rows]
+        return self.examples.with_dropped(self.rows[rows], dropped)
+
+
+def draw(weights: Float64Array, count: int, rng: np.random.Generator) -> Ids:
+    """`count` rows, each as often as its share of the `weights` (N,) says, rounded up or down by chance; in order."""
+    total = np.cumsum(weights)
+    at = (np.arange(count) + rng.random()) * (total[-1] / count)
+    rows: Ids = np.minimum(np.searchsorted(total, at, side="right"), len(weights) - 1)
+    return rows

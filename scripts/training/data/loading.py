@@ -20,8 +20,8 @@ from hard.recordings import recordings
 from hard.recordings.default_rules import default_devices
 from hard.recordings.recordings import Recording
 from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, UnitError
-from hard.records import Float32Array, Window
-from hard.units import UNITS
+from hard.records import Float32Array, Float64Array, Window
+from hard.units import UNITS, place_of
 from training.errors import RefusedError
 from training.options import Source
 
@@ -93,6 +93,14 @@ class LabelledWindows:
             up, forward, gains([window.gait_amplitude_ms2 for window in self.windows], self.gait_amplitude_ms2)
         )
 
+    @property
+    def weights(self) -> Float64Array:
+        """How often each window (N,) is to be learnt from: 1/√n of the n that share data set, place and truth, so that
+        hours in one pocket don't drown minutes at a wrist."""
+        groups = list(zip(self.dataset.tolist(), map(place_of, self.place.tolist()), self.truth.tolist(), strict=True))
+        count = Counter(groups)
+        return np.array([1 / math.sqrt(count[group]) for group in groups])
+
     def with_default_mounting(self, default: Frame) -> LabelledWindows:
         """The same windows, with the `default` mounting where a subject has never shown its own by walking."""
         windows = tuple(w if w.calibrated else replace(w, up=default.up, forward=default.forward) for w in self.windows)
@@ -120,7 +128,7 @@ def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counte
     runs: list[Recording] = []
     rejected = Counter({"file of a gyroscope": recordings.count_gyroscope_files(paths)})
     known = files(paths)
-    unit_of, place_of = units(source.unit, known), per_file("--place", source.place, known)
+    unit_of, stated_place = units(source.unit, known), per_file("--place", source.place, known)
     dataset_of = per_file("--dataset", source.dataset, known)
     for path in known:
         try:
@@ -130,7 +138,7 @@ def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counte
                 rate_hz=source.recorded_hz,
                 unit=unit_of[path],
                 columns=dict(source.columns),
-                place=place_of[path],
+                place=stated_place[path],
             )
         except UnitError as error:  # of several files it may be the only one in that unit
             advice = error.advice(path.name if len(known) > 1 else "")
@@ -177,16 +185,21 @@ def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
 
 
 def per_file(option: str, text: str, files: Sequence[Path]) -> dict[Path, str | None]:
-    """What `text` says of each file: it holds VALUE, for all files, and FILE=VALUE, for the file or folder so named,
-    with commas between. Raises RefusedError."""
+    """What `text` says of each file: it holds VALUE, for all files, and FILE=VALUE, for the file or folder so named
+    (its path, or its last part), with commas between. Raises RefusedError."""
     found: dict[Path, str | None] = dict.fromkeys(files)
     for part in sorted(filter(None, text.split(",")), key=lambda part: "=" in part):
         name, sign, value = (piece.strip() for piece in part.rpartition("="))
-        own = [file for file in files if not sign or Path(name) in (file, Path(file.name), *file.parents)]
+        own = [file for file in files if not sign or Path(name) in _names_of(file)]
         if not own or not value:
             raise RefusedError(f"{option} names {name!r}, but the files are {', '.join(map(str, files))}")
         found |= dict.fromkeys(own, value)
     return found
+
+
+def _names_of(file: Path) -> set[Path]:
+    paths = (file, *file.parents)
+    return {*paths, *(Path(path.name) for path in paths)}
 
 
 def alternatives(truth: str) -> tuple[str, ...]:

@@ -17,12 +17,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
 
 from hard.recordings.scores import score
-from hard.records import Float32Array
-from training.data import augment
+from hard.records import Float32Array, Float64Array
 from training.data.dataset import Dataset
-from training.data.examples import features_of
+from training.data.examples import draw, features_of
 from training.data.loading import EITHER, LabelledWindows
-from training.recipe import Recipe
+from training.recipe import EPOCH_WINDOWS, Recipe
 
 MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting, same features", "CNN"
 TREES = 200  # of boosting, a tree a label each; scikit-learn's other defaults
@@ -37,37 +36,41 @@ Texts = NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Windows `xyz` (N, T, 3) in m/s², the model's own `features` (N, F) of them, and their `truth` (N,)."""
+    """Windows `xyz` (N, T, 3) in m/s², the model's own `features` (N, F), `truth` (N,) and `weight` (N,) of them."""
 
     xyz: Float32Array
     features: Float32Array
     truth: Texts
+    weight: Float64Array
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The model's own: at most so many epochs, and how many without gain end it."""
+    """The model's own: at most so many epochs of so many windows, drawn by weight (None: all, to a limit), and how many
+    epochs without gain end it."""
 
     epochs: int
     patience: int
     seed: int
+    epoch_windows: int | None = None
 
 
 def parts_of(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part, Part]:
     """Windows to learn from, with the very copies that the model learnt from, to validate on, and to test on. Those
     whose truth is one of several labels are in the last alone: no baseline can learn from them."""
-    parts = dataset.split
-    learn, validate, test = (dataset.labelled.of(groups) for groups in parts.groups().values())
-    learn, validate = learn.of_one_label, validate.of_one_label
-    xyz, truth, features = [learn.xyz], [learn.truth], [_features(recipe, learn)]
-    longer, rng = dataset.stretches.of(parts.train), np.random.default_rng(recipe.seed)
-    rows = np.flatnonzero(np.char.find(longer.truth, EITHER) < 0)
-    for _ in range(recipe.copies):
-        xyz.append(augment.augment(longer.xyz, round(recipe.length_s * recipe.rate_hz), rng)[rows])
-        features.append(features_of(xyz[-1], longer.mounting.of(rows), recipe.rate_hz, recipe.features))
-        truth.append(longer.truth[rows])
-    validated, tested = (Part(part.xyz, _features(recipe, part), part.truth) for part in (validate, test))
-    return Part(np.concatenate(xyz), np.concatenate(features), np.concatenate(truth)), validated, tested
+    xyz, features, truth, weight = [], [], [], []
+    for variant in dataset.variants(recipe):
+        rows = np.flatnonzero(np.char.find(variant.truth, EITHER) < 0)
+        xyz.append(variant.xyz[rows])
+        features.append(features_of(xyz[-1], variant.mounting.of(rows), recipe.rate_hz, recipe.features))
+        truth.append(variant.truth[rows])
+        weight.append(variant.weight[rows])
+    validate, test = (dataset.labelled.of(groups) for groups in (dataset.split.validation, dataset.split.test))
+    validated, tested = (
+        Part(part.xyz, _features(recipe, part), part.truth, part.weights) for part in (validate.of_one_label, test)
+    )
+    learnt = Part(np.concatenate(xyz), np.concatenate(features), np.concatenate(truth), np.concatenate(weight))
+    return learnt, validated, tested
 
 
 def _features(recipe: Recipe, windows: LabelledWindows) -> Float32Array:
@@ -84,7 +87,7 @@ def predict(
     """
     labels = {MAJORITY: [_majority(learn, test)]}
     for name, inputs, asked in ((MEANS, means(learn), means(test)), (BOOSTING, learn.features, test.features)):
-        labels[name] = [_boosting(inputs, learn.truth, asked, rules)]
+        labels[name] = [_boosting(inputs, learn, asked, rules)]
         done(name)
     labels[CNN] = [_cnn(learn, validate, test, rules, rules.seed + i) for i in range(SEEDS)]
     done(CNN)
@@ -101,9 +104,9 @@ def _majority(learn: Part, test: Part) -> Texts:
     return np.full(len(test.truth), most)
 
 
-def _boosting(inputs: Float32Array, truth: Texts, asked: Float32Array, rules: Rules) -> Texts:
+def _boosting(inputs: Float32Array, learn: Part, asked: Float32Array, rules: Rules) -> Texts:
     trees = HistGradientBoostingClassifier(max_iter=TREES, early_stopping=False, random_state=rules.seed)
-    return np.asarray(trees.fit(inputs, truth).predict(asked))
+    return np.asarray(trees.fit(inputs, learn.truth, sample_weight=learn.weight).predict(asked))
 
 
 class Network(nn.Sequential):
@@ -121,8 +124,8 @@ class Network(nn.Sequential):
 
 def _cnn(learn: Part, validate: Part, test: Part, rules: Rules, seed: int) -> Texts:
     """Adam at a constant rate; keeps the epoch with the best macro-F1 on `validate`, as the model does."""
-    labels = np.unique(learn.truth)
-    generator = torch.Generator().manual_seed(seed)
+    labels, rng = np.unique(learn.truth), np.random.default_rng(seed)
+    count = rules.epoch_windows or min(len(learn.truth), EPOCH_WINDOWS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(len(labels))
@@ -135,7 +138,8 @@ def _cnn(learn: Part, validate: Part, test: Part, rules: Rules, seed: int) -> Te
         adam = torch.optim.Adam(network.parameters(), lr=RATE)
         best, since, kept = -1.0, 0, {}
         for _ in range(rules.epochs):
-            _epoch(network, adam, inputs, target, torch.randperm(len(inputs), generator=generator))
+            order = rng.permutation(draw(learn.weight, count, rng))
+            _epoch(network, adam, inputs, target, torch.from_numpy(order))
             reached = score(validate.truth.tolist(), labels[_best(network, asked)].tolist()).macro_f1
             since += 1
             if reached > best:

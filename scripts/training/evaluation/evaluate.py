@@ -89,7 +89,7 @@ def judge(
     classifier, parts = Classifier(sealed), dataset.split
     others: Baselines = {}
     if baselines_done is not None and len(dataset.labelled.of(parts.test)):
-        rules = baselines.Rules(recipe.epochs, recipe.patience, recipe.seed)
+        rules = baselines.Rules(recipe.epochs, recipe.patience, recipe.seed, recipe.epoch_windows)
         others = baselines.predict(*baselines.parts_of(recipe, dataset), rules, baselines_done)
     longest, test_loss = 0, None
     outcomes: dict[str, Outcome] = {}

@@ -15,6 +15,7 @@ from transformers import (
     PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
+    TrainerCallback,
 )
 from transformers.trainer_pt_utils import LabelSmoother
 from transformers.trainer_utils import EvalLoopOutput
@@ -23,7 +24,7 @@ from transformers.utils import logging
 from hard.model.scorer_torch import label_scores
 from hard.model.tokens import PAD_ID
 from hard.recordings.scores import Score, score
-from training.data.examples import OTHERS, Examples
+from training.data.examples import OTHERS, DrawnExamples, Examples
 from training.loop.guards import IGNORED, Guard, check_arguments, check_label_padding
 from training.loop.progress import ProgressBar, TrainingClock
 from training.loop.trained import SERVED_MACRO_F1, Trained, history_of
@@ -33,6 +34,17 @@ from training.recipe import Recipe
 OWNER = "owner"  # in a batch, of each row: the example that it belongs to
 MAX_GENERATED = 16  # tokens: a label has few
 BIG = 10_000_000  # parameters from which on evaluation goes in small batches
+
+
+class DrawsAnew(TrainerCallback):
+    """Draws `examples` anew for each epoch. accelerate's data loader does so too, but not in the epoch in which a
+    training is resumed."""
+
+    def __init__(self, examples: Any) -> None:
+        self._examples = examples
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._examples.set_epoch(state.global_step * round(args.num_train_epochs) // state.max_steps)
 
 
 class GuardedTrainer(Seq2SeqTrainer):
@@ -86,7 +98,7 @@ def train(
     model: Any,
     tokenizer: Any,
     *,
-    examples: tuple[Examples, Examples | None],
+    examples: tuple[DrawnExamples, Examples | None],
     labels: Sequence[str],
     recipe: Recipe,
     precision: str,
@@ -107,6 +119,7 @@ def train(
     settings = arguments(recipe, precision, folder, evaluate=kept is not None, big=model.num_parameters() > BIG)
     steps = -(-len(learnt) // (recipe.batch * recipe.accumulate))  # an epoch
     clock = TrainingClock(deadline, None if epochs is None else max(1, round(epochs * steps)))
+    stopping = [EarlyStoppingCallback(recipe.patience)] if kept is not None else []
     progress = ProgressBar("training" if kept is not None else "training again on all")
     trainer = GuardedTrainer(
         guard=Guard(steps_an_epoch=steps, begins_able=begins_able),
@@ -118,7 +131,7 @@ def train(
         processing_class=tokenizer,
         data_collator=Collator(tokenizer, model),
         compute_metrics=generated_metrics(tokenizer, labels),
-        callbacks=[clock, progress, *([EarlyStoppingCallback(recipe.patience)] if kept is not None else [])],
+        callbacks=[clock, progress, DrawsAnew(learnt), *stopping],
     )
     trainer.remove_callback(PrinterCallback)
     logging.disable_progress_bar()  # of transformers, one each checkpoint; loop/progress shows what matters

@@ -16,9 +16,9 @@ from hard.model.labels import LabelTree
 from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
 from hard.records import Float32Array
-from training.data import augment, negatives
+from training.data import negatives
 from training.data.dataset import Dataset
-from training.data.examples import Examples, features_of
+from training.data.examples import DrawnExamples, Examples, features_of
 from training.data.loading import LabelledWindows, alternatives
 from training.errors import RefusedError
 from training.model import initial
@@ -26,7 +26,7 @@ from training.model.checks import check_labels, check_prompt_length
 from training.model.extend import grow, nearest
 from training.model.tokenizer import check_ids, extended, sentencepiece_model, train_tokenizer
 from training.options import SCRATCH
-from training.recipe import Recipe
+from training.recipe import EPOCH_WINDOWS, Recipe
 
 CHECKED = 300  # prompts whose ids must be transformers' own
 
@@ -79,45 +79,42 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
     return ModelSetup(model, made, spec, encoder, label_tokens, check_labels(label_tokens, dataset.labels)), features
 
 
-def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, features: Float32Array) -> Examples:
+def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, features: Float32Array) -> DrawnExamples:
     """The training windows, whose `features` (N, F) are known, their augmented copies, and windows that are no activity
-    with random labels."""
-    rng, points = np.random.default_rng(recipe.seed), round(recipe.length_s * recipe.rate_hz)
-    learnt, stretches = dataset.labelled.of(dataset.split.train), dataset.stretches.of(dataset.split.train)
-    truth = [learnt.truth]
-    columns = [features]
-    for _ in range(recipe.copies):
-        copies = augment.augment(stretches.xyz, points, rng)
-        columns.append(features_of(copies, stretches.mounting, recipe.rate_hz, recipe.features))
-        truth.append(stretches.truth)
+    with random labels, drawn as often as the rest."""
+    columns, truth, weights = [features], [], []
+    for copy, variant in enumerate(dataset.variants(recipe)):
+        if copy:
+            columns.append(features_of(variant.xyz, variant.mounting, recipe.rate_hz, recipe.features))
+        truth.append(variant.truth)
+        weights.append(variant.weight)
     if count := round(recipe.outliers * sum(map(len, truth))):
-        rows = rng.integers(len(learnt.xyz), size=count)
+        rng, points = np.random.default_rng([recipe.seed, 1]), round(recipe.length_s * recipe.rate_hz)
+        learnt = dataset.labelled.of(dataset.split.train)
+        rows = rng.integers(len(learnt), size=count)
         xyz = negatives.windows(count, points, recipe.rate_hz, rng)
         columns.append(features_of(xyz, learnt.mounting.of(rows), recipe.rate_hz, recipe.features))
         truth.append(rng.choice(dataset.labels, count))
-    made = np.concatenate(columns), np.concatenate(truth)
-    return _examples(made, recipe, dataset, setup, word_dropout=recipe.word_dropout)
+        weights.append(np.full(count, np.concatenate(weights).mean()))
+    examples = _examples((np.concatenate(columns), np.concatenate(truth)), recipe, dataset, setup)
+    drawn = recipe.epoch_windows or min(len(examples), EPOCH_WINDOWS)
+    return DrawnExamples(examples, np.concatenate(weights), drawn, word_dropout=recipe.word_dropout, seed=recipe.seed)
 
 
 def examples_of(recipe: Recipe, dataset: Dataset, setup: ModelSetup, windows: LabelledWindows) -> Examples:
     """`windows` as they are, no word dropped: to validate or test on."""
     features = features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
-    return _examples((features, windows.truth), recipe, dataset, setup, word_dropout=0.0)
+    return _examples((features, windows.truth), recipe, dataset, setup)
 
 
 def _examples(
-    columns: tuple[Float32Array, NDArray[np.str_]],
-    recipe: Recipe,
-    dataset: Dataset,
-    setup: ModelSetup,
-    *,
-    word_dropout: float,
+    columns: tuple[Float32Array, NDArray[np.str_]], recipe: Recipe, dataset: Dataset, setup: ModelSetup
 ) -> Examples:
     features, truth = columns
     ids, mask = setup.encoder.tokens(features)
     check_prompt_length(ids.shape[1], recipe.max_tokens)
     label, either = indices(truth.tolist(), dataset.labels)
-    return Examples(ids, mask, label, setup.label_tokens, either=either, word_dropout=word_dropout, seed=recipe.seed)
+    return Examples(ids, mask, label, setup.label_tokens, either=either)
 
 
 def indices(truth: Sequence[str], labels: Sequence[str]) -> tuple[Ids, list[list[int]]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from training.data.examples import UNKNOWN_ID, Examples, features_of
+from training.data.examples import OTHERS, UNKNOWN_ID, DrawnExamples, Examples, draw, features_of
 from training.data.loading import Mountings
 
 
@@ -12,7 +12,8 @@ def test_word_dropout_is_fresh_each_epoch_the_same_when_resumed_and_spares_the_e
     ids[:, -1] = 1
 
     def inputs(epoch: int, rows: range) -> Any:
-        examples = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]], word_dropout=0.3)
+        plain = Examples(ids, np.ones_like(ids), np.zeros(50, np.int64), [[5, 1]])
+        examples = DrawnExamples(plain, np.ones(50), 50, word_dropout=0.3)
         examples.set_epoch(epoch)
         return np.array([e["input_ids"] for e in examples.__getitems__(rows)])
 
@@ -41,3 +42,34 @@ def test_features_of_many_windows_are_those_of_each() -> None:
     np.testing.assert_allclose(
         features_of(xyz[rows], mounting.of(rows), 20.0, ("v.std", "v.mean")), found[rows], rtol=1e-5
     )
+
+
+def test_rows_are_drawn_by_weight_afresh_each_epoch_and_the_same_when_resumed() -> None:
+    ids = np.arange(20, dtype=np.int64).reshape(10, 2)
+    examples = Examples(ids, np.ones_like(ids), np.arange(10) % 2, [[5, 1], [6, 1]])
+    weights = np.array([4.0, 2.0] + [0.25] * 8)
+
+    def drawn(epoch: int) -> Any:
+        shown = DrawnExamples(examples, weights, 40, seed=3)
+        shown.set_epoch(epoch)
+        assert [example["input_ids"] for example in shown.__getitems__(range(40))] == ids[shown.rows].tolist()
+        assert shown.label.tolist() == (shown.rows % 2).tolist()
+        return shown.rows
+
+    counts = np.bincount(drawn(0), minlength=10)
+    assert counts.sum() == 40
+    assert (np.abs(counts - 40 * weights / weights.sum()) < 1).all()
+    assert (drawn(1) != drawn(0)).any()
+    assert (drawn(1) == drawn(1)).all()
+
+
+def test_rows_of_one_weight_are_each_drawn_once() -> None:
+    assert draw(np.full(500, 0.3), 500, np.random.default_rng(1)).tolist() == list(range(500))
+
+
+def test_an_example_of_one_of_several_labels_has_the_tokens_of_all() -> None:
+    ids = np.array([[7, 1], [7, 1]])
+    examples = Examples(ids, np.ones_like(ids), np.array([0, 2]), [[5, 1], [6, 1]], either=[[0, 1]])
+    one, several = examples[0], examples[1]
+    assert OTHERS not in one
+    assert (several["labels"], several[OTHERS]) == ([5, 1], [[6, 1]])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training.data import loading
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
 from training.options import Source
 
@@ -103,3 +104,10 @@ def test_recordings_too_short_for_a_window_are_refused(tmp_path: Path) -> None:
     runs, _ = loading.load([path], Source(unit="m/s2"))
     with pytest.raises(RefusedError, match=r"no recording holds 4 s .*; the longest run has 1\.95 s"):
         loading.windows_of(runs, default_grid(4.0, 20.0))
+
+
+def test_windows_weigh_by_how_many_share_data_set_place_and_truth() -> None:
+    truth, dataset = np.array(list("aaaab")), np.array(list("xxyxx"))
+    place = np.array(["left wrist", "right wrist", "wrist", "chest", "wrist"])
+    labelled = LabelledWindows((None,) * 5, truth, truth, place, dataset, truth)  # type: ignore[arg-type]
+    np.testing.assert_allclose(labelled.weights, [2**-0.5, 2**-0.5, 1, 1, 1])

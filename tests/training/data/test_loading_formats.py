@@ -294,7 +294,7 @@ def test_each_file_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
     plain = wisdm(tmp_path / "a.txt", subject="a")
     others = [wisdm(tmp_path / "watch" / f"{name}.txt", subject=name, scale=1 / 9.80665) for name in "bc"]
     paths = [plain, tmp_path / "watch"]
-    for unit in ("b.txt=g,c.txt=g", f"{tmp_path / 'watch'}=g", "g,a.txt=m/s2"):
+    for unit in ("b.txt=g,c.txt=g", f"{tmp_path / 'watch'}=g", "watch=g", "g,a.txt=m/s2"):
         runs, _ = loading.load(paths, Source(unit=unit))
         assert [run.subject for run in runs] == list("abc")
         for run in runs:

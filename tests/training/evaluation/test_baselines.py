@@ -16,7 +16,8 @@ def lessons() -> list[Part]:
         waving = rng.random(count) < 0.4
         wave = np.sin(np.arange(40) * rng.uniform(0.5, 1, (count, 1))) * 3 * waving[:, None]
         xyz = rng.normal(0, 0.3, (count, 40, 3)) + wave[..., None] + [0, 0, 9.8]
-        made.append(Part(xyz.astype(np.float32), xyz.std(axis=1), np.where(waving, "Waving", "Still")))
+        truth = np.where(waving, "Waving", "Still")
+        made.append(Part(xyz.astype(np.float32), xyz.std(axis=1), truth, np.where(waving, 1.5, 1.0)))
     return made
 
 

@@ -27,7 +27,10 @@ def test_from_scratch_every_word_is_a_token_and_copies_and_outliers_join_the_win
     assert features.shape == (len(learnt), len(FEATURES))
     assert (tmp_path / bundle.TOKENIZER).is_file()
     assert setup.encoder.length == len(FEATURES) + 1
-    examples = training_examples(recipe, made, setup, features)
+    shown = training_examples(recipe, made, setup, features)
+    examples = shown.examples
+    assert len(shown) == len(examples)
+    assert len(training_examples(replace(recipe, epoch_windows=77), made, setup, features)) == 77
     windows = len(learnt) + len(made.stretches.of(made.split.train))
     assert len(examples) == windows + round(0.05 * windows)
     assert examples.longest == len(FEATURES) + 1
