@@ -51,6 +51,7 @@ def _overview(bundle: Bundle) -> str:
         else "as it comes",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
         "temperature": f"{manifest.temperature:g}",
+        "states": _states(bundle),
         "served in": manifest.precision + (f"; int8: {_int8_figures(manifest.int8)}" if manifest.int8 else ""),
         "made by": training.command,
         "base": training.base,
@@ -66,6 +67,15 @@ def _overview(bundle: Bundle) -> str:
     gap = max(map(len, rows)) + 2
     ends = {"made by": " \\"}  # so that a copied command stays one command
     return "\n".join(f"{name.ljust(gap)}{_wrapped(value, gap, ends.get(name, ''))}" for name, value in rows.items())
+
+
+def _states(bundle: Bundle) -> str:
+    states = bundle.states()
+    stays = sorted(row[i] for i, row in enumerate(states.transition))
+    share = f"{stays[0]:g}" if stays[0] == stays[-1] else f"{stays[0]:g} to {stays[-1]:g}"
+    return f"a label holds another second with {share}, tempering {states.tempering:g}; parents: " + (
+        ", ".join(bundle.parents()) or "none"
+    )
 
 
 def _wrapped(value: str, gap: int, end: str = "") -> str:

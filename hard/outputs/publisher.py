@@ -135,7 +135,7 @@ class Publisher:
     def restore(self, memories: Mapping[str, StateMemory]) -> None:
         """Goes on from the states of an earlier process. Call it before the first `publish`."""
         with self._lock:
-            self._memories.update(memories)
+            self._memories.update({device: memory for device, memory in memories.items() if self._known(device)})
 
     def publish(self, batch: Batch) -> None:
         """Sends each prediction, and before it the device's state where it changed."""

@@ -45,6 +45,29 @@ def test_a_backlog_larger_than_every_queue_is_labelled_whole(mosquitto: Mosquitt
         assert ends == sorted(ends)
 
 
+def published(listener: Listener, topic: str) -> list[dict[str, Any]]:
+    """What came on the topic, without what came twice in a row."""
+    payloads = [payload for on, payload in listener.all if on == topic]
+    return [json.loads(payload) for before, payload in pairwise([b"", *payloads]) if payload != before]
+
+
+# Predicts three seconds of Walking, then three of Sitting, and so on, by the start of the window.
+BY_TURNS = """
+import hard.model.classifier as c
+from dataclasses import replace
+real = c.Classifier.classify
+def by_turns(self, windows, lock=None):
+    found = []
+    for prediction in real(self, windows, lock):
+        label = ("Walking", "Sitting")[int(round(prediction.window.start)) // 3 % 2]
+        probabilities = prediction.probabilities * 0 + 0.002
+        probabilities[self.labels.index(label)] = 0.99
+        found.append(replace(prediction, label=label, confidence=0.99, probabilities=probabilities))
+    return found
+c.Classifier.classify = by_turns
+"""
+
+
 @pytest.mark.parametrize("durability", ["journal", "snapshot"])
 def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: str) -> None:
     """What isn't taken in stays with the broker, what isn't labelled is kept for the next start."""
@@ -55,7 +78,7 @@ def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: 
     options = ("mqtt.client_id=stable", f"state.durability={durability}", "model.max_pending_per_device=5")
     options += ("model.max_batch=1", "model.max_age_s=600", "grace_s=2")
     with Listener(mosquitto) as listener:
-        with daemon(mosquitto.port, *options, code=slow) as running:
+        with daemon(mosquitto.port, *options, code=BY_TURNS + slow) as running:
             running.ready()
             listener.client.publish("sensors/once/accel", batch(start), qos=0)
             for second in range(seconds):
@@ -71,12 +94,16 @@ def test_a_stop_under_a_backlog_loses_nothing(mosquitto: Mosquitto, durability: 
         assert messages["queued"] > 400, "they are the broker's"
         assert messages["decoded"] + messages["queued"] == seconds + 2
         assert health["accounting"]["samples"]["buffered"] > 0
-        with daemon(mosquitto.port, *options[:2], "model.max_age_s=600") as running:
+        with daemon(mosquitto.port, *options[:2], "model.max_age_s=600", code=BY_TURNS) as running:
             eventually(lambda: len({label["start"] for label in labels(listener, "a")}) == seconds - 3, 60)
             assert "restored 3 devices" in running.log  # those at QoS 0 too, which the broker hasn't
             ends = [label["end"] for label in labels(listener, "a")]
             assert ends == sorted(ends)
             assert running.stop() == 0
+        events = published(listener, "hard/a/event")
+        assert [event["from"] for event in events] == [None, *(event["to"] for event in events[:-1])]
+        assert len(events) > seconds / 5, "a state lasts three windows"
+        assert events[-1]["to"] == json.loads(listener.last["hard/a/state"])["label"]
 
 
 # Writes on standard error of how many windows the journal has just noted that the broker took their labels.
@@ -174,29 +201,6 @@ def test_a_broker_killed_and_restarted_goes_on(mosquitto: Mosquitto) -> None:
         eventually(lambda: len({label["window_id"] for label in labels(listener, "a")}) == 7)
         eventually(lambda: listener.last.get("hard/status") == b"online")
         assert not any(discrepancies(running).values())
-
-
-def published(listener: Listener, topic: str) -> list[dict[str, Any]]:
-    """What came on the topic, without what came twice in a row."""
-    payloads = [payload for on, payload in listener.all if on == topic]
-    return [json.loads(payload) for before, payload in pairwise([b"", *payloads]) if payload != before]
-
-
-# Predicts three seconds of Walking, then three of Sitting, and so on, by the start of the window.
-BY_TURNS = """
-import hard.model.classifier as c
-from dataclasses import replace
-first = c.Classifier.classify
-def by_turns(self, windows, lock=None):
-    found = []
-    for prediction in first(self, windows, lock):
-        label = ("Walking", "Sitting")[int(round(prediction.window.start)) // 3 % 2]
-        probabilities = prediction.probabilities * 0 + 0.002
-        probabilities[self.labels.index(label)] = 0.99
-        found.append(replace(prediction, label=label, confidence=0.99, probabilities=probabilities))
-    return found
-c.Classifier.classify = by_turns
-"""
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,12 @@ def test_discovery_is_built_where_the_settings_ask_for_it(settings: Settings, tm
     assert wiring.build(load(None, [f"state.dir={tmp_path}"])).discovery is None
 
 
+def test_home_assistant_hears_of_every_state(settings: Settings) -> None:
+    facts = wiring.discovery_facts(wiring.load_bundle(settings))
+    labels = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
+    assert facts.states == (*labels, "on foot", "still", "unknown")
+
+
 def test_devices_follow_the_rules_of_the_settings() -> None:
     settings = load(None, ["labels.hop_s=2", "ingest.max_gap_s=3", "labels.min_coverage=0.5", "ingest.max_rate_hz=100"])
     grid = wiring.make_devices(settings, bundle.read()).grid

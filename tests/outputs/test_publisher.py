@@ -180,10 +180,12 @@ def test_a_restart_goes_on_from_the_memory_of_the_last_label_that_the_broker_too
     ((device, memory, taken),) = first.resolved
     assert memory
     assert (device, taken) == ("a", True)
-    again.publisher.restore({device: memory})
+    again.publisher.restore({device: memory, "not restored": memory})
     again.label("a", 2.0, "Sitting", start=1.0, replayed=True)
     assert again.changes("a") == first.changes("a")[1:]
     assert again.events == [("live", "a")]
+    again.publisher.tick(1)
+    assert list(again.retained) == ["hard/a/state"]
     assert again.retained["hard/a/state"] == first.retained["hard/a/state"]
 
 
