@@ -19,7 +19,9 @@ from hard.records import FilterStep, Prediction, State, StateMemory
 UNKNOWN = "unknown"
 Smoothing = Literal["filter", "majority"]
 SAME_START_S = 1e-6
-LEAST_PROBABILITY = 1e-6  # no window alone makes a label impossible
+LEAST_PROBABILITY = 1e-6  # no window makes a label impossible
+LEAST_FADED = 0.5
+LEAST_TRANSITION = 1e-9  # and no label can never follow
 MAX_PENDING = 256  # windows of a device that wait for the lag: with a shorter hop the lag becomes shorter
 MAX_POWERS = 64  # steps between windows for which the transition matrix is kept
 
@@ -95,13 +97,15 @@ class StateFilter:
     ) -> None:  # fmt: skip
         self._labels, self._tempering, self._threshold = tuple(labels), tempering, threshold
         self._hop_s, self._lag_s = hop_s, lag_s
-        self._transition = np.asarray(transition, dtype=np.float64)
+        possible = np.asarray(transition, dtype=np.float64) + LEAST_TRANSITION
+        self._transition = possible / possible.sum(axis=1, keepdims=True)
         self._parents = [(name, [self._labels.index(child) for child in kids]) for name, kids in parents.items()]
         self._powers: dict[float, tuple[Columns, Columns]] = {}
 
     def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
         """A window of too little confidence counts like any other: two labels of half the probability each say that it
-        is none of the others. One that is not accepted in spite of its confidence says nothing."""
+        is none of the others. One that is not accepted in spite of its confidence says nothing, and what is known
+        fades: then a state needs LEAST_FADED at least."""
         window = prediction.window
         if memory and memory.steps and abs(window.start - memory.start) < SAME_START_S:
             return StateUpdate(memory, (), ())  # the same window again
@@ -147,20 +151,21 @@ class StateFilter:
         later, states = (1.0,) * len(self._labels), []
         for at in range(len(steps) - 1, first - 1, -1):
             if at < first + due:
-                states.append(self._state(steps[at].start, _normalised(map(mul, steps[at].belief, later))))
+                states.append(self._state(steps[at], _normalised(map(mul, steps[at].belief, later))))
             if at > first:
                 _, rows = self._power(steps[at].start - steps[at - 1].start)
                 weighed = tuple(map(mul, steps[at].evidence, later))
                 later = _normalised([sum(map(mul, row, weighed)) for row in rows])
         return states[::-1]
 
-    def _state(self, start: float, belief: tuple[float, ...]) -> State:
-        confidence = max(belief)
-        if confidence >= self._threshold:
-            return State(self._labels[belief.index(confidence)], start, confidence)
+    def _state(self, step: FilterStep, belief: tuple[float, ...]) -> State:
+        faded = min(step.evidence) == 1.0
+        threshold, confidence = max(self._threshold, LEAST_FADED * faded), max(belief)
+        if confidence >= threshold:
+            return State(self._labels[belief.index(confidence)], step.start, confidence)
         sums = [(sum([belief[child] for child in children]), name) for name, children in self._parents]
         most, parent = max(sums, default=(0.0, UNKNOWN))
-        return State(parent, start, most) if most >= self._threshold else State(UNKNOWN, start, confidence)
+        return State(parent, step.start, most) if most >= threshold else State(UNKNOWN, step.start, confidence)
 
     def _predict(self, last: FilterStep, start: float) -> Iterable[float]:
         """The probabilities at `start`, before its window is seen."""

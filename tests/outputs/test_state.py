@@ -158,6 +158,18 @@ def test_a_window_that_is_not_accepted_in_spite_of_its_confidence_says_nothing()
     assert [change.state.label for change in wearer.changes] == ["Walking", "on foot", UNKNOWN]
 
 
+def test_without_a_threshold_too_it_fades_to_unknown() -> None:
+    wearer = Wearer(StateFilter(
+        LABELS, TRANSITION, tempering=TEMPERING, parents={}, threshold=0.0, hop_s=1.0, lag_s=0.0
+    ))  # fmt: skip
+    wearer.does("Walking", 0, 10)
+    for start in range(10, 40):
+        wearer.window(float(start), surely("Sitting"), accepted=False)
+    assert [change.state.label for change in wearer.changes] == ["Walking", UNKNOWN]
+    wearer.does("Sitting", 40, 45)
+    assert wearer.changes[-1].state.label == "Sitting"
+
+
 def test_the_same_window_again_changes_nothing() -> None:
     wearer = Wearer(state_filter(lag_s=2.0))
     wearer.does("Walking", 0, 5)
@@ -233,6 +245,20 @@ def test_whatever_comes_probabilities_stay_probabilities(steps: list[tuple[tuple
     for before, change in zip([None, *wearer.changes], wearer.changes, strict=False):
         assert change.before == (before.state.label if before else None)
         assert change.state.label != change.before
+
+
+def test_a_matrix_that_never_changes_a_label_is_no_trap() -> None:
+    never = StateFilter(
+        LABELS, np.eye(3).tolist(), tempering=1.0, parents={}, threshold=0.0, hop_s=1.0, lag_s=60.0
+    )  # fmt: skip
+    wearer = Wearer(never)
+    for label in ("Walking", "Sitting", "Walking"):
+        for _ in range(50):
+            wearer.window(
+                float(len(wearer.states) + (wearer.memory.pending if wearer.memory else 0)), surely(label, 1.0)
+            )
+    wearer.end()
+    assert [change.state.label for change in wearer.changes] == ["Walking", "Sitting", "Walking", UNKNOWN]
 
 
 def test_the_memory_is_bounded() -> None:
