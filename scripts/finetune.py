@@ -119,6 +119,13 @@ def _add_examples(group: Group) -> None:
         "--word-dropout", type=float, help="share of words dropped in training (0.15; 0 for the seed prompt)"
     )
     group.add_argument(
+        "--streaming",
+        type=float,
+        metavar="SHARE",
+        help="of the windows, whose mounting is as it was known at the time; the others' is learnt from all of the "
+        "recording (0.5)",
+    )
+    group.add_argument(
         "--outliers",
         type=float,
         help="share of examples that are no activity, with random labels (0.05; 0 for the seed prompt)",

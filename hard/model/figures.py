@@ -24,20 +24,27 @@ class BaselineFigures(Record, frozen=True):
     f1: dict[str, float]
 
 
-class Figures(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The model on windows whose truth is known. Calibration errors are the expected ones (Guo 2017), `before` without
-    temperature scaling."""
+class ShortFigures(Record, frozen=True, kw_only=True):
+    """As `Figures` has them, of some of the windows or of the same windows with another mounting."""
 
     windows: int
     accuracy: float
     macro_f1: float
+    calibration_error: float
+
+
+class Figures(ShortFigures, frozen=True, kw_only=True, omit_defaults=True):
+    """The model on windows whose truth is known, as the daemon would have labelled them. Calibration errors are the
+    expected ones (Guo 2017), `before` without temperature scaling. `beside` has the windows before and after their
+    device's mounting was learnt, all windows in two passes, and with each device's recordings in reverse order."""
+
     f1: dict[str, float]
     macro_f1_by_subject: dict[str, float]
     worst_subject: str
-    calibration_error: float
     calibration_error_before: float
     baselines: dict[str, BaselineFigures] = {}
     macro_f1_by_place: dict[str, float] = {}  # where places are stated
+    beside: dict[str, ShortFigures] = {}
 
     @property
     def worst_place(self) -> str:

@@ -35,6 +35,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "accumulate": (1, 100_000),
     "lr": (ABOVE_ZERO, math.inf),
     "copies": (0, 1000),
+    "streaming": (0, 1),
     "word_dropout": (0, 0.99),
     "outliers": (0, 1),
     "label_smoothing": (0, 0.99),

@@ -176,7 +176,8 @@ def test_missed_1_updates_that_a_loss_scaler_skips_stop(
 def test_missed_2_a_split_by_window_says_that_it_leaks() -> None:
     people = np.array([str(i) for i in range(10) for _ in range(20)])
     truth, none = np.array(["Walk", "Walk Up"] * 100), np.full(200, "")
-    windows = LabelledWindows(tuple([None] * 200), truth, people, none, none, people)  # type: ignore[arg-type]
+    unread: Any = (None,) * 200
+    windows = LabelledWindows(unread, truth, people, none, none, people, learnt=unread)
     by_person = split.by_subject(people.tolist(), ["3"], None, 0)
     assert by_person.mark("test") == ""
     assert not set(by_person.train) & {*by_person.validation, *by_person.test}

@@ -46,23 +46,25 @@ class Variant(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
-    copies; the `default_mounting` stands in where a subject has shown none."""
+    copies; the `default_mounting` stands in where a device has shown none. `backwards` are the windows of those who are
+    judged, from each device's recordings in reverse order, where the split is by subject."""
 
     labelled: LabelledWindows
     stretches: LabelledWindows
     labels: tuple[str, ...]
     split: Split
     default_mounting: Frame
+    backwards: LabelledWindows
 
     def variants(self, recipe: Recipe) -> Iterator[Variant]:
         """The windows to learn from as they are, then each augmented copy of them, always the same."""
         rng = np.random.default_rng(recipe.seed)
         learnt, stretches = (windows.of(self.split.train) for windows in (self.labelled, self.stretches))
-        yield Variant(learnt.xyz, learnt.mounting, learnt.truth, learnt.weights)
         points = round(recipe.length_s * recipe.rate_hz)
-        for _ in range(recipe.copies):
-            copies = augment.augment(stretches.xyz, points, rng)
-            yield Variant(copies, stretches.mounting, stretches.truth, stretches.weights)
+        for copy in range(1 + recipe.copies):
+            windows = (stretches if copy else learnt).mixed(recipe.streaming, rng)
+            xyz = augment.augment(windows.xyz, points, rng) if copy else windows.xyz
+            yield Variant(xyz, windows.mounting, windows.truth, windows.weights)
 
     def all_learnt(self, recipe: Recipe) -> Dataset:
         """The same, with the validation subjects among those to learn from, and none to validate on."""
@@ -102,8 +104,11 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     split.check_classes(labelled, parts, windows.present)
     default = _default_mounting(recipe, labelled.of(parts.train))
     stretches = _stretches(recipe, runs, parts) if recipe.copies else labelled.of(())
-    labelled, stretches = (part.with_default_mounting(default) for part in (labelled, stretches))
-    return Dataset(labelled, stretches, windows.labels, parts, default)
+    judged = set(parts.judged()) if recipe.split == "subject" else set()
+    runs = loading.reversed_order([run for run in runs if run.subject in judged])
+    backwards = loading.windows_of(runs, _grid(recipe)) if judged else labelled.of(())
+    labelled, stretches, backwards = (part.with_default_mounting(default) for part in (labelled, stretches, backwards))
+    return Dataset(labelled, stretches, windows.labels, parts, default, backwards)
 
 
 def hours_of(runs: list[Recording]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 
 from hard.model.tokens import Ids
 from hard.motion.gain import gains
-from hard.motion.mounting import Frame
+from hard.motion.mounting import Frame, with_learnt_mounting
 from hard.motion.windows import Grid
 from hard.recordings import recordings
 from hard.recordings.default_rules import default_devices
-from hard.recordings.recordings import Recording
+from hard.recordings.recordings import LabelledWindow, Recording
 from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.records import Float32Array, Float64Array, Window
 from hard.units import UNITS, place_of
@@ -26,6 +27,7 @@ from training.errors import RefusedError
 from training.options import Source
 
 EITHER = "|"  # between labels, in the truth of a window that is one of them
+BETWEEN_RUNS_S = 60.0  # in reverse order
 COLUMNS = "truth", "subject", "place", "dataset", "group"  # of labelled windows
 LABEL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
 # Stands in until the default mounting is known.
@@ -47,7 +49,8 @@ class Mountings(NamedTuple):
 class LabelledWindows:
     """Windows in the order of their recordings, each with its `truth`, `subject`, `place` ("" where none is stated) and
     `dataset` (N,). A truth may be one of several labels, with EITHER between. The `group` (N,) is what a split assigns
-    to a part: the subject, or else the part itself.
+    to a part: the subject, or else the part itself. `windows` have the mounting as it was known at the time; `learnt`
+    are the same with the one that all windows of their device show (two-pass).
 
     `gait_amplitude_ms2` is what gait amplitudes are normalised to, as in a bundle; with 0, windows stay as they are.
     """
@@ -58,6 +61,7 @@ class LabelledWindows:
     place: NDArray[np.str_]
     dataset: NDArray[np.str_]
     group: NDArray[np.str_]
+    learnt: tuple[Window, ...] = field(kw_only=True)
     gait_amplitude_ms2: float = field(default=0.0, kw_only=True)
 
     def __len__(self) -> int:
@@ -73,6 +77,7 @@ class LabelledWindows:
         return LabelledWindows(
             tuple(self.windows[i] for i in rows),
             *(getattr(self, name)[rows] for name in COLUMNS),
+            learnt=tuple(self.learnt[i] for i in rows),
             gait_amplitude_ms2=self.gait_amplitude_ms2,
         )
 
@@ -84,6 +89,23 @@ class LabelledWindows:
     def of_one_label(self) -> LabelledWindows:
         """Without those whose truth is one of several labels."""
         return self.at(np.flatnonzero(np.char.find(self.truth, EITHER) < 0))
+
+    @property
+    def two_pass(self) -> LabelledWindows:
+        """The same windows with the mounting that their device shows in the end."""
+        return replace(self, windows=self.learnt)
+
+    def mixed(self, streaming: float, rng: np.random.Generator) -> LabelledWindows:
+        """The same windows, a share of `streaming` with the mounting as it was known at the time, the rest with the one
+        learnt in the end."""
+        at_the_time = rng.random(len(self)) < streaming
+        pairs = zip(at_the_time, self.windows, self.learnt, strict=True)
+        return replace(self, windows=tuple(known if early else learnt for early, known, learnt in pairs))
+
+    @property
+    def calibrated(self) -> NDArray[np.bool_]:
+        """Whether the mounting of each window (N,) was learnt from its device."""
+        return np.array([window.calibrated for window in self.windows], dtype=bool)
 
     @property
     def mounting(self) -> Mountings:
@@ -103,17 +125,11 @@ class LabelledWindows:
 
     def with_default_mounting(self, default: Frame) -> LabelledWindows:
         """The same windows, with the `default` mounting where a subject has never shown its own by walking."""
-        windows = tuple(w if w.calibrated else replace(w, up=default.up, forward=default.forward) for w in self.windows)
-        return replace(self, windows=windows, gait_amplitude_ms2=default.gait_amplitude_ms2)
-
-
-def joined(parts: Sequence[LabelledWindows]) -> LabelledWindows:
-    """The windows of all `parts`, whose gait amplitude is the same."""
-    return LabelledWindows(
-        tuple(window for part in parts for window in part.windows),
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS),
-        gait_amplitude_ms2=parts[0].gait_amplitude_ms2,
-    )
+        windows, learnt = (
+            tuple(w if w.calibrated else replace(w, up=default.up, forward=default.forward) for w in windows)
+            for windows in (self.windows, self.learnt)
+        )
+        return replace(self, windows=windows, learnt=learnt, gait_amplitude_ms2=default.gait_amplitude_ms2)
 
 
 def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counter[str]]:
@@ -235,11 +251,14 @@ def _renamed(runs: Sequence[Recording], source: Source) -> list[Recording]:
 
 def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:
     """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
-    found = [
-        one
-        for one in recordings.windows(runs, default_devices(grid, PLACEHOLDER), streaming=False)
-        if one.truth is not None
-    ]
+    found: list[LabelledWindow] = []
+    learnt: list[Window] = []
+    every = recordings.windows(runs, default_devices(grid, PLACEHOLDER))
+    for _, device in groupby(every, key=lambda one: one.window.device):
+        own = list(device)
+        two_pass = with_learnt_mounting([one.window for one in own], PLACEHOLDER, grid.rate_hz)
+        learnt += [window for one, window in zip(own, two_pass, strict=True) if one.truth is not None]
+        found += [one for one in own if one.truth is not None]
     if not found:
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
         raise RefusedError(
@@ -248,7 +267,22 @@ def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:
         )
     windows, truth, subject, place, dataset = zip(*found, strict=True)
     columns = (truth, subject, [name or "" for name in place], [name or "" for name in dataset], subject)
-    return LabelledWindows(windows, *(np.array(column, dtype=np.str_) for column in columns))
+    return LabelledWindows(windows, *(np.array(column, dtype=np.str_) for column in columns), learnt=tuple(learnt))
+
+
+def reversed_order(runs: Sequence[Recording]) -> list[Recording]:
+    """The runs of each device in reverse order, with clocks that rise all the same: still activities come before the
+    first steps where they came after them."""
+    by_device: dict[str, list[Recording]] = {}
+    for run in runs:
+        by_device.setdefault(run.device, []).append(run)
+    found = []
+    for own in by_device.values():
+        now = 0.0
+        for run in reversed(own):
+            found.append(replace(run, time=run.time - run.time[0] + now))
+            now = float(found[-1].time[-1]) + BETWEEN_RUNS_S
+    return found
 
 
 def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
@@ -262,7 +296,7 @@ def default_mounting(labelled: LabelledWindows) -> Frame:
 
     Where no subject walks, up is mean gravity over all windows, and the gait amplitude is 0: not known.
     """
-    shown = {w.device: w for w in labelled.windows if w.calibrated}
+    shown = {w.device: w for w in labelled.learnt if w.calibrated}
     gait_amplitude_ms2 = math.exp(np.mean([math.log(w.gait_amplitude_ms2) for w in shown.values()])) if shown else 0.0
     if shown:
         up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))

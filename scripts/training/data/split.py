@@ -17,11 +17,12 @@ from hard.model.bundle import SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from training.data import loading
-from training.data.loading import LabelledWindows, joined
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
 
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2  # of the windows, where they are split at random
+PARTS = "train", "validation", "test"
 DRAWS = 200  # of validation subjects, until these show every label
 
 
@@ -110,7 +111,7 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Spl
         assert run.truth is not None  # `loading.load` refuses recordings without it
         names, counts = np.unique(run.truth, return_counts=True)
         total.update({(run.subject, str(name)): int(n) for name, n in zip(names, counts, strict=True)})
-    pieces: dict[str, list[Recording]] = {"train": [], "validation": [], "test": []}
+    pieces: list[Recording] = []
     for run in runs:
         assert run.truth is not None
         part = np.zeros(len(run.time), dtype=int)
@@ -119,13 +120,13 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Spl
             part[rows] = np.searchsorted(bounds, (passed[key] + np.arange(len(rows))) / total[key], side="right")
             passed[key] += len(rows)
         for rows in np.split(np.arange(len(part)), np.flatnonzero(np.diff(part)) + 1):
-            piece = replace(run, time=run.time[rows], xyz=run.xyz[rows], truth=run.truth[rows])
-            pieces[list(pieces)[part[rows[0]]]].append(piece)
-    try:
-        found = {name: loading.windows_of(own, grid) for name, own in pieces.items()}
-    except RefusedError as error:
-        raise RefusedError(f"the recordings are too short for --split time: {error}") from error
-    labelled = replace(joined(tuple(found.values())), group=np.repeat(list(found), list(map(len, found.values()))))
+            dataset = f"{PARTS[part[rows[0]]]}/{run.dataset or ''}"  # with the part that each window is in
+            pieces.append(replace(run, time=run.time[rows], xyz=run.xyz[rows], truth=run.truth[rows], dataset=dataset))
+    labelled = loading.windows_of(pieces, grid)
+    group, _, dataset = np.char.partition(labelled.dataset, "/").T
+    if missing := [name for name in PARTS if name not in group]:
+        raise RefusedError(f"the recordings are too short for --split time: no window is left in the {missing[0]} part")
+    labelled = replace(labelled, group=group, dataset=dataset)
     everyone = tuple(dict.fromkeys(run.subject for run in runs))
     return labelled, Split(("train",), ("validation",), ("test",), "time", everyone)
 

@@ -17,9 +17,7 @@ from hard.model import leakage
 from hard.model.bundle import Bundle
 from hard.model.classifier import Backend, Classifier, load
 from hard.model.figures import Sample
-from hard.motion.windows import Grid
 from hard.recordings.default_rules import bundle_devices
-from hard.recordings.recordings import Recording
 from hard.records import Float64Array, Prediction
 from training.base_bundle import BEFORE
 from training.data import loading
@@ -33,7 +31,7 @@ from training.model.setup import ModelSetup, examples_of
 from training.options import Source
 from training.recipe import Recipe
 from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, recommended
-from training.results.outcome import Baselines, Outcome, Trial, outcome_of
+from training.results.outcome import BACKWARDS, TWO_PASS, Baselines, Outcome, Trial, outcome_of
 
 BATCH = 256
 AS_RECORDED = "as recorded"
@@ -45,6 +43,7 @@ class Evaluation:
 
     `seen_before` are the subjects whom the bundle has seen, `warning` the sentence that says so. `threshold` is the
     `labels.min_confidence` in force, by the rule `threshold_source`; `macro_f1` is by perturbation, AS_RECORDED first.
+    The `outcome` is as the daemon would label; `beside` are TWO_PASS and BACKWARDS.
     """
 
     model: str
@@ -56,6 +55,7 @@ class Evaluation:
     seen_before: tuple[str, ...]
     warning: str
     outcome: Outcome
+    beside: dict[str, Outcome]
     threshold: float
     threshold_source: str
     out_of_distribution: dict[str, Float64Array]
@@ -114,8 +114,17 @@ def judge(
         samples = _samples(
             classifier, setup, examples_of(recipe, dataset, setup, middle), middle, [predictions[row] for row in rows]
         )
+    again: dict[str, Outcome] = {}
+    if outcomes:
+        groups = parts.groups()[list(outcomes)[-1]]
+        for name, windows in (
+            (TWO_PASS, dataset.labelled.of(groups).two_pass),
+            (BACKWARDS, dataset.backwards.of(groups)),
+        ):
+            if len(windows):
+                again[name] = _outcome_on(windows, classifier)
     found = out_of_distribution.confidences(classifier)
-    return Trial(outcomes, (), longest, found, test_loss, samples)
+    return Trial(outcomes, (), longest, found, test_loss, samples, again)
 
 
 def _samples(
@@ -155,9 +164,14 @@ def evaluate(
     if unknown := [subject for subject in wanted if subject not in present]:
         raise RefusedError(f"subject {unknown[0]!r} is not in the data; there are {', '.join(present)}")
     runs, grid = [run for run in runs if run.subject in wanted], bundle_devices(classifier.bundle, hop_s).grid
-    outcome = _outcome_on(runs, grid, classifier)
+    labelled = loading.windows_of(runs, grid)
+    _check_labels(labelled, classifier.labels)
+    outcome = _outcome_on(labelled, classifier)
+    again = {TWO_PASS: labelled.two_pass, BACKWARDS: loading.windows_of(loading.reversed_order(runs), grid)}
     others = perturbations.perturbed(runs) if perturbed else ()
-    found = {name: _outcome_on(changed, grid, classifier).score.macro_f1 for name, changed in others}
+    found = {
+        name: _outcome_on(loading.windows_of(changed, grid), classifier).score.macro_f1 for name, changed in others
+    }
     abstaining, known_files = manifest.training.metrics.abstaining, loading.files(files)
     return Evaluation(
         model=classifier.bundle.model,
@@ -169,6 +183,7 @@ def evaluate(
         seen_before=leakage.seen_subjects(manifest.training, known_files, wanted),
         warning=leakage.warning(manifest.training, known_files, wanted),
         outcome=outcome,
+        beside={name: _outcome_on(windows, classifier) for name, windows in again.items()},
         threshold=abstaining.min_confidence if abstaining else recommended(outcome.confidence, outcome.right),
         threshold_source=SOURCE_BUNDLE if abstaining else SOURCE_DATA,
         out_of_distribution=out_of_distribution.confidences(classifier),
@@ -176,9 +191,7 @@ def evaluate(
     )
 
 
-def _outcome_on(runs: list[Recording], grid: Grid, classifier: Classifier) -> Outcome:
-    labelled = loading.windows_of(runs, grid)
-    _check_labels(labelled, classifier.labels)
+def _outcome_on(labelled: LabelledWindows, classifier: Classifier) -> Outcome:
     predictions = classify(classifier, labelled)
     temperature = classifier.bundle.manifest.temperature
     return outcome_of(predictions, labelled, classifier.labels, temperature)

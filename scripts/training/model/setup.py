@@ -45,8 +45,8 @@ class ModelSetup:
 
 def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, Float32Array]:
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
-    learnt = dataset.labelled.of(dataset.split.train)
-    features = features_of(learnt.xyz, learnt.mounting, recipe.rate_hz, recipe.features)
+    learnt, shown = dataset.labelled.of(dataset.split.train), next(dataset.variants(recipe))
+    features = features_of(shown.xyz, shown.mounting, recipe.rate_hz, recipe.features)
     base = recipe.base_bundle
     if base is None:
         edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()

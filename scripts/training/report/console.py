@@ -87,6 +87,8 @@ def show_figures(console: Console, figures: Figures) -> None:
     """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
     by_subject = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in figures.macro_f1_by_subject.items())
     console.print(f"macro-F1 by subject {by_subject}; worst {figures.worst_subject}", highlight=False)
+    for name, other in figures.beside.items():
+        console.print(f"{name}: macro-F1 {other.macro_f1:.3f} on {other.windows} windows", highlight=False)
     if figures.worst_place:
         by_place = ", ".join(f"{place}: {f1:.3f}" for place, f1 in figures.macro_f1_by_place.items())
         console.print(f"macro-F1 by place {by_place}; worst {figures.worst_place}", highlight=False)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hard.model import leakage
-from hard.model.figures import Abstaining, BaselineFigures, Comparison, CrossValidation, Figures, Mean, TrainingMetrics
+from hard.model.figures import (
+    Abstaining,
+    BaselineFigures,
+    Comparison,
+    CrossValidation,
+    Figures,
+    Mean,
+    ShortFigures,
+    TrainingMetrics,
+)
 from training.report import plots
 from training.results.acceptance import requirements
 
@@ -42,9 +51,21 @@ def figures(title: str, found: Figures) -> str:
             f"{found.calibration_error_before:.3f}. Worst subject: {worst}, macro-F1 "
             f"{found.macro_f1_by_subject[worst]:.3f}.{by_place}",
             table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in found.f1.items())),
+            *([_beside(found)] if found.beside else []),
             *([_by("place", found.macro_f1_by_place, place)] if place else []),
             _by("subject", found.macro_f1_by_subject, worst),
         )
+    )
+
+
+def _beside(found: Figures) -> str:
+    rows: list[tuple[str, ShortFigures]] = [("all, streaming", found), *found.beside.items()]
+    return table(
+        ("windows", "", "accuracy", "macro-F1", "calibration error"),
+        (
+            (name, one.windows, f"{one.accuracy:.3f}", f"{one.macro_f1:.3f}", f"{one.calibration_error:.3f}")
+            for name, one in rows
+        ),
     )
 
 

@@ -103,7 +103,7 @@ def evaluation_report(found: Evaluation) -> EvaluationReport:
         backend=found.backend,
         seen_before=found.seen_before,
         rejected=dict(found.rejected),
-        figures=figures(outcome),
+        figures=figures(outcome, found.beside),
         abstaining=abstaining(
             outcome.confidence, outcome.right, found.threshold, found.threshold_source, found.out_of_distribution
         ),

@@ -43,7 +43,9 @@ def summary(
             for key in ("accuracy", "macro_f1", "calibration_error", "calibration_error_before")
         },
         baselines_over_folds={name: _mean([fold.baselines[name].macro_f1 for fold in folds]) for name in names},
-        pooled=figures(all_tests),
+        pooled=figures(
+            all_tests, {name: pooled([trial.beside[name] for trial in trials]) for name in trials[0].beside}
+        ),
         prompt_tokens=max(trial.prompt_tokens for trial in trials),
         against={name: compare([fold.macro_f1 - fold.baselines[name].macro_f1 for fold in folds]) for name in names},
         abstaining=abstaining(all_tests.confidence, all_tests.right, threshold, RULE, kinds),
@@ -61,7 +63,7 @@ def compare(differences: Sequence[float]) -> Comparison:
 
 
 def _fold(trial: Trial) -> FoldFigures:
-    found = figures(trial.parts["test"])
+    found = figures(trial.parts["test"], trial.beside)
     return FoldFigures(**structs.asdict(found), subjects=tuple(found.macro_f1_by_subject), epoch=best_epoch(trial))
 
 

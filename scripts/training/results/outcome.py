@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.model.figures import BaselineFigures, Figures, Losses, Sample, TrainingMetrics
+from hard.model.figures import BaselineFigures, Figures, Losses, Sample, ShortFigures, TrainingMetrics
 from hard.recordings.scores import Score, score
 from hard.records import Float64Array, Prediction
 from training.data.loading import EITHER, LabelledWindows, alternatives
@@ -25,13 +25,15 @@ from training.results.confidence import RULE, abstaining, calibration_error, rec
 NOT_STATED = "not stated"  # in figures by place
 Texts = NDArray[np.str_]
 Baselines = dict[str, list[Texts]]
-ARRAYS = ("truth", "subject", "place", "dataset", "probabilities", "temperature")
+ARRAYS = ("truth", "subject", "place", "dataset", "calibrated", "probabilities", "temperature")
+BEFORE_CALIBRATED, CALIBRATED = "before the mounting was learnt", "once the mounting was learnt"
+TWO_PASS, BACKWARDS = "two-pass", "in reverse order"  # what stands beside streaming figures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """Probabilities (N, K) of `labels` for windows of `truth`, `subject`, `place` and `dataset` (N,), at `temperature`
-    (N,).
+    (N,); `calibrated` (N,) says whether the mounting was learnt by then.
 
     A truth may be one of several labels; then each of them is right, and the window counts in no label's F1.
     `baselines` are the labels (N,) that others gave the same windows, by name, several times where they have seeds.
@@ -42,6 +44,7 @@ class Outcome:
     subject: Texts
     place: Texts
     dataset: Texts
+    calibrated: NDArray[np.bool_]
     probabilities: Float64Array
     temperature: Float64Array
     baselines: Baselines = field(default_factory=dict)
@@ -112,9 +115,10 @@ class _About(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Outcomes by part ("train", "validation", "test"), the epochs of its training, the longest prompt in tokens, the
-    confidence (N,) with which each kind of input that is no activity was labelled, the loss on the test windows (None
-    where none were tested, or where it isn't finite), and a sample of each label."""
+    """Outcomes by part ("train", "validation", "test") as the daemon would label, and `beside` TWO_PASS and BACKWARDS
+    of the last part; the epochs of its training, the longest prompt in tokens, the confidence (N,) with which each kind
+    of input that is no activity was labelled, the loss on the test windows (None where none were tested, or where it
+    isn't finite), and a sample of each label."""
 
     parts: dict[str, Outcome]
     history: tuple[Epoch, ...]
@@ -122,6 +126,7 @@ class Trial:
     out_of_distribution: dict[str, Float64Array]
     test_loss: float | None = None
     samples: tuple[Sample, ...] = ()
+    beside: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def last(self) -> str:
@@ -134,7 +139,7 @@ class Trial:
             f"out_of_distribution/{kind}": found for kind, found in self.out_of_distribution.items()
         }
         parts = {}
-        for part, outcome in self.parts.items():
+        for part, outcome in (self.parts | self.beside).items():
             arrays |= {f"{part}/{name}": getattr(outcome, name) for name in ARRAYS}
             for name, runs in outcome.baselines.items():
                 arrays |= {f"{part}/baseline/{name}/{i}": labels for i, labels in enumerate(runs)}
@@ -160,7 +165,8 @@ class Trial:
             }
             kinds = [name for name in arrays.files if name.startswith("out_of_distribution/")]
             found = {name.partition("/")[2]: arrays[name] for name in kinds}
-        return cls(parts, about.history, about.prompt_tokens, found, about.test_loss, about.samples)
+        beside = {name: parts.pop(name) for name in (TWO_PASS, BACKWARDS) if name in parts}
+        return cls(parts, about.history, about.prompt_tokens, found, about.test_loss, about.samples, beside)
 
 
 def outcome_of(
@@ -177,6 +183,7 @@ def outcome_of(
         windows.subject,
         windows.place,
         windows.dataset,
+        windows.calibrated,
         np.stack([p.probabilities for p in predictions]),
         np.full(len(predictions), temperature),
         dict(baselines or {}),
@@ -196,8 +203,13 @@ def pooled(outcomes: Sequence[Outcome]) -> Outcome:
     )
 
 
-def figures(outcome: Outcome) -> Figures:
-    """Scores by label and by subject, calibration error with and without temperature scaling, and the baselines."""
+def figures(outcome: Outcome, beside: Mapping[str, Outcome] | None = None) -> Figures:
+    """Scores by label, place and subject, calibration error with and without temperature scaling, and the baselines; in
+    short those of the windows before and after their device was calibrated, and of the same model `beside`."""
+    before, once = outcome.at(~outcome.calibrated), outcome.at(outcome.calibrated)
+    others = {BEFORE_CALIBRATED: before, CALIBRATED: once, **(beside or {})}
+    if BACKWARDS in others:
+        others[f"{BACKWARDS}, {CALIBRATED}"] = others[BACKWARDS].at(others[BACKWARDS].calibrated)
     result = outcome.score
     by_subject, by_place = _macro_f1_by(outcome, outcome.subject), _macro_f1_by(outcome, outcome.place)
     return Figures(
@@ -208,9 +220,19 @@ def figures(outcome: Outcome) -> Figures:
         macro_f1_by_subject=by_subject,
         worst_subject=min(by_subject, key=by_subject.__getitem__),
         macro_f1_by_place={place or NOT_STATED: f1 for place, f1 in by_place.items()} if outcome.place.any() else {},
+        beside={name: _in_short(other) for name, other in others.items() if other.of_one_label.any()},
         calibration_error=round(calibration_error(outcome.confidence, outcome.right), 4),
         calibration_error_before=round(calibration_error(outcome.uncalibrated(), outcome.right), 4),
         baselines={name: baseline_figures(outcome, name) for name in outcome.baselines},
+    )
+
+
+def _in_short(outcome: Outcome) -> ShortFigures:
+    return ShortFigures(
+        windows=len(outcome),
+        accuracy=round(float(outcome.right.mean()), 4),
+        macro_f1=round(outcome.score.macro_f1, 4),
+        calibration_error=round(calibration_error(outcome.confidence, outcome.right), 4),
     )
 
 
@@ -238,7 +260,9 @@ def metrics_of(trial: Trial) -> TrainingMetrics:
     """What a manifest carries of one fine-tune; the threshold is chosen on its validation windows."""
     shown, chooser = trial.parts[trial.last], trial.parts["validation"]
     threshold = recommended(chooser.confidence, chooser.right)
-    parts = {part: figures(outcome) for part, outcome in trial.parts.items()}
+    parts = {
+        part: figures(outcome, trial.beside if part == trial.last else None) for part, outcome in trial.parts.items()
+    }
     return TrainingMetrics(
         train=parts.get("train"),
         validation=parts["validation"],

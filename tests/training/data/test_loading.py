@@ -1,6 +1,7 @@
 """Recordings → labelled windows: WISDM v1.1 with its defects counted, one truth a window, and the default mounting."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,5 +110,34 @@ def test_recordings_too_short_for_a_window_are_refused(tmp_path: Path) -> None:
 def test_windows_weigh_by_how_many_share_data_set_place_and_truth() -> None:
     truth, dataset = np.array(list("aaaab")), np.array(list("xxyxx"))
     place = np.array(["left wrist", "right wrist", "wrist", "chest", "wrist"])
-    labelled = LabelledWindows((None,) * 5, truth, truth, place, dataset, truth)  # type: ignore[arg-type]
+    unread: Any = (None,) * 5
+    labelled = LabelledWindows(unread, truth, truth, place, dataset, truth, learnt=unread)
     np.testing.assert_allclose(labelled.weights, [2**-0.5, 2**-0.5, 1, 1, 1])
+
+
+def test_windows_know_the_mounting_as_it_was_at_the_time_and_as_it_was_learnt_in_the_end(recording: Path) -> None:
+    runs, _ = loading.load([recording], Source())
+    labelled = loading.windows_of(runs, default_grid(4.0, 20.0))
+    first = labelled.subject == "1"
+    assert labelled.calibrated[first].tolist() == [False] * 7 + [True] * (first.sum() - 7)
+    assert labelled.two_pass.calibrated.all()
+    assert labelled.two_pass.truth is labelled.truth
+    rng = np.random.default_rng(0)
+    for share, expected in ((0.0, labelled.learnt), (1.0, labelled.windows)):
+        assert labelled.mixed(share, rng).windows == expected
+    half = labelled.mixed(0.5, rng)
+    at_the_time = [a is b for a, b in zip(half.windows, labelled.windows, strict=True)]
+    assert 0.4 < np.mean(at_the_time) < 0.6
+    some = half.at(np.array([3, 0]))
+    assert some.learnt == (labelled.learnt[3], labelled.learnt[0])
+
+
+def test_in_reverse_order_still_activities_come_before_the_first_steps(recording: Path) -> None:
+    runs, _ = loading.load([recording], Source())
+    found = loading.reversed_order(runs)
+    assert [run.truth[0] for run in found[:3]] == ["Sitting", "Jogging", "Walking"]  # type: ignore[index]
+    assert all(found[i].time[-1] < found[i + 1].time[0] for i in range(2))
+    np.testing.assert_allclose(np.diff(found[2].time), np.diff(runs[0].time))
+    labelled = loading.windows_of(found, default_grid(4.0, 20.0))
+    assert len(labelled) == len(loading.windows_of(runs, default_grid(4.0, 20.0)))
+    assert not labelled.calibrated[labelled.truth == "Sitting"].any()

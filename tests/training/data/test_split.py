@@ -44,7 +44,7 @@ def test_a_subject_must_be_left_to_learn_from() -> None:
 
 def test_a_label_without_training_windows_is_refused() -> None:
     truth, subject, none = np.array(["Walking", "Walking", "Sitting"]), np.array(["1", "2", "2"]), np.full(3, "")
-    labelled = LabelledWindows((None,) * 3, truth, subject, none, none, subject)  # type: ignore[arg-type]
+    labelled = LabelledWindows((None,) * 3, truth, subject, none, none, subject, learnt=(None,) * 3)  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match="no window of 'Sitting' to train on"):
         split.check_classes(labelled, split.Split(("1",), ("2",), ()), ("Walking", "Sitting"))
 

@@ -7,7 +7,19 @@ import pytest
 from support.trials import LABELS, known, outcome, trial
 from training.data.loading import LabelledWindows
 from training.loop.trained import Epoch
-from training.results.outcome import Trial, best_epoch, figures, losses_of, metrics_of, outcome_of, pooled
+from training.results.outcome import (
+    BACKWARDS,
+    BEFORE_CALIBRATED,
+    CALIBRATED,
+    TWO_PASS,
+    Trial,
+    best_epoch,
+    figures,
+    losses_of,
+    metrics_of,
+    outcome_of,
+    pooled,
+)
 
 from hard.records import Prediction, Window
 
@@ -23,6 +35,8 @@ def test_a_trial_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         np.testing.assert_array_equal(after.parts[part].probabilities, before.parts[part].probabilities)
         np.testing.assert_array_equal(after.parts[part].baselines["coin"][1], before.parts[part].baselines["coin"][1])
     np.testing.assert_array_equal(after.out_of_distribution["all zeros"], before.out_of_distribution["all zeros"])
+    assert after.parts.keys() == before.parts.keys()
+    assert figures(after.parts["test"], after.beside) == figures(before.parts["test"], before.beside)
 
 
 def test_figures_are_by_label_and_by_subject_with_baselines_beside() -> None:
@@ -45,7 +59,7 @@ def test_an_outcome_is_made_of_predictions() -> None:
     window = Window("anna", 0.0, 4.0, xyz, 1.0, xyz[0], xyz[0], False, 0.0, 0.0, 0.0)
     made = Prediction(window, "Sitting", 0.8, np.array([0.2, 0.8]))
     truth, subject, place, dataset = (np.array([name]) for name in ("Walking", "anna", "left wrist", "mine"))
-    windows = LabelledWindows((window,), truth, subject, place, dataset, subject)
+    windows = LabelledWindows((window,), truth, subject, place, dataset, subject, learnt=(window,))
     found = outcome_of([made], windows, LABELS, 1.2)
     assert (found.subject.tolist(), found.place.tolist(), found.dataset.tolist()) == (
         ["anna"],
@@ -90,3 +104,18 @@ def test_macro_f1_is_by_place_too_where_one_is_stated() -> None:
     assert found.macro_f1_by_place == {"left wrist": 1.0, "not stated": 0.3333}
     assert found.worst_place == "not stated"
     assert figures(outcome(("1",), 0.9)).macro_f1_by_place == {}
+
+
+def test_beside_stand_windows_before_and_once_calibrated_two_passes_and_the_reverse_order() -> None:
+    made = trial(("1", "2"), 0.9)
+    found = figures(made.parts["test"], made.beside)
+    assert list(found.beside) == [
+        BEFORE_CALIBRATED,
+        CALIBRATED,
+        TWO_PASS,
+        BACKWARDS,
+        f"{BACKWARDS}, {CALIBRATED}",
+    ]
+    assert [short.windows for short in found.beside.values()] == [20, 80, 100, 100, 80]
+    assert found.beside[TWO_PASS].macro_f1 == round(made.beside[TWO_PASS].score.macro_f1, 4)
+    assert list(metrics_of(made).parts["validation"].beside) == [BEFORE_CALIBRATED, CALIBRATED]
