@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.checkpoints import Change, save_random_checkpoint
+from tqdm import tqdm
+
+tqdm.monitor_interval = 0  # the bars of transformers would start a thread that lives as long as the process
 
 # Rhythm in Hz and size in m/s² of each activity, and where gravity lies.
 ACTIVITIES = {
