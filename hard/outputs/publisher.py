@@ -133,9 +133,10 @@ class Publisher:
             self._min_confidence, self._smoother = min_confidence, smoother
 
     def restore(self, memories: Mapping[str, StateMemory]) -> None:
-        """Goes on from the states of an earlier process. Call it before the first `publish`."""
+        """Goes on from the states of an earlier process, whose devices need not be known yet. Call it before the first
+        `publish`."""
         with self._lock:
-            self._memories.update({device: memory for device, memory in memories.items() if self._known(device)})
+            self._memories.update(memories)
 
     def publish(self, batch: Batch) -> None:
         """Sends each prediction, and before it the device's state where it changed."""
@@ -184,7 +185,7 @@ class Publisher:
             due, self._due = self._due[:STATES_PER_TICK], self._due[STATES_PER_TICK:]
             for device in due:
                 memory = self._memories.get(device)
-                if memory and memory.state:
+                if memory and memory.state and self._known(device):
                     self._put_state(device, memory.state)
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:

@@ -189,6 +189,23 @@ def test_a_restart_goes_on_from_the_memory_of_the_last_label_that_the_broker_too
     assert again.retained["hard/a/state"] == first.retained["hard/a/state"]
 
 
+def test_a_restored_state_may_be_of_a_device_that_becomes_known_later() -> None:
+    first, again = Broker(), Broker()
+    first.label("a", 1.0)
+    (label,) = (o for o in first.sent if o.topic == "hard/a/activity")
+    assert label.on_ack
+    label.on_ack(True)
+    ((device, memory, _),) = first.resolved
+    assert memory
+    again.known.clear()
+    again.publisher.restore({device: memory})
+    again.publisher.tick(1)
+    assert again.retained == {}, "it would never be cleared"
+    again.known.add("a")
+    again.label("a", 2.0, "Sitting", start=1.0)
+    assert again.changes("a") == [{"from": "Walking", "to": "Sitting", "at": 1.0}]
+
+
 def test_a_restored_silence_is_no_second_event() -> None:
     first, again = Broker(), Broker()
     first.label("a", 1.0)
