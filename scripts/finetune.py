@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from training.options import Options, add_source, take_source
+from training.options import Options, add_source, folds, take_source
 
 from hard.commands.arguments import names
 from hard.errors import HardError
@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     given = vars(parser().parse_args(arguments))
-    folds, jobs = given.pop("folds"), given.pop("jobs")
+    by, jobs = given.pop("folds"), given.pop("jobs")
+    given |= {"cross_validation": tuple(given.get("cross_validation", ()))}
     from rich.console import Console  # noqa: PLC0415  (--help needs none of what follows)
     from training import crossval, finetune  # noqa: PLC0415
     from training.recipe import finalise  # noqa: PLC0415
@@ -45,10 +46,10 @@ def main(arguments: list[str]) -> int:
     options = Options(**given, data=data, source=source, command=command)
     console = Console(soft_wrap=True)
     try:
-        if folds is None:
+        if by is None:
             finetune.run(finalise(options), console)
         else:
-            crossval.run(options, console, folds=folds, jobs=jobs)
+            crossval.run(options, console, folds=by, jobs=jobs)
     except HardError as error:
         print(f"finetune.py: {error}", file=sys.stderr)
         return error.exit_code
@@ -79,12 +80,22 @@ def _add_split(group: Group) -> None:
     )
     group.add_argument(
         "--folds",
-        type=int,
+        type=folds,
         default=None,
-        help="cross-validation by subject instead of a bundle; --out takes its report",
+        metavar="N|dataset|place|activity",
+        help="cross-validation instead of a bundle: by subject, or each data set, place or activity left out in turn; "
+        "--out takes its report",
     )
     group.add_argument("--jobs", type=int, default=1, help="folds trained side by side (1)")
-    group.add_argument("--cross-validation", type=Path, help="a report made with --folds, for the card to take over")
+    group.add_argument(
+        "--leave-out",
+        metavar="KIND=NAME",
+        help="dataset=NAME or place=NAME: test on its windows and learn from none; activity=NAME: see how sure the "
+        "model is of an activity that it has never learnt",
+    )
+    group.add_argument(
+        "--cross-validation", type=Path, nargs="+", help="reports made with --folds, for the card to take over"
+    )
     group.add_argument("--no-baselines", action="store_false", dest="baselines", help="train nothing to compare with")
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+FoldsBy = Literal["subject", "dataset", "place", "activity"]
 Verdict = Literal["above", "below", "undecided"]
 
 
@@ -97,15 +98,27 @@ class Comparison(Mean, frozen=True):
 
 
 class FoldFigures(Figures, frozen=True, kw_only=True, omit_defaults=True):
-    """One fold's test `subjects`, and the epoch whose weights were kept."""
+    """One fold's test `subjects`, the epoch whose weights were kept, and the data set, place or activity that was left
+    out, empty where subjects were."""
 
     subjects: tuple[str, ...]
     epoch: float | None
+    left_out: str = ""
 
 
-class CrossValidation(Record, frozen=True, kw_only=True):
-    """Models of one recipe, each judged on subjects that it has never seen; `seen_before` are those whom the bundle
-    that they began with has seen. `pooled` is over all test windows together, `against` compares with each baseline."""
+class UnknownActivity(Record, frozen=True):
+    """Windows of an activity that the model has never learnt: how likely its confidence in one is below that in a known
+    window (AUROC), and which share is accepted at the threshold."""
+
+    windows: int
+    auroc: float
+    accepted: float
+
+
+class CrossValidation(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Models of one recipe, each judged on subjects that it has never seen, or on a data set, place or activity (`by`)
+    that it has never seen. `seen_before` are those subjects whom the bundle that they began with has seen. `pooled` is
+    over all test windows together, `against` compares with each baseline; `unknown` is by activity left out."""
 
     name: str
     command: str
@@ -116,6 +129,8 @@ class CrossValidation(Record, frozen=True, kw_only=True):
     pooled: Figures
     prompt_tokens: int
     against: dict[str, Comparison]
+    by: FoldsBy = "subject"
+    unknown: dict[str, UnknownActivity] = {}
 
 
 class TrainingMetrics(Record, frozen=True, omit_defaults=True):
@@ -131,6 +146,7 @@ class TrainingMetrics(Record, frozen=True, omit_defaults=True):
     prompt_tokens: int = 0
     epoch: float | None = None
     cross_validation: CrossValidation | None = None
+    left_out: tuple[CrossValidation, ...] = ()  # by data set, place or activity
 
     @property
     def parts(self) -> dict[str, Figures]:

@@ -15,12 +15,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 from rich.console import Console
 
 from hard.model import bundle, leakage
+from hard.model.figures import FoldsBy
+from hard.recordings.recordings import Recording
 from training.data import loading, split
+from training.data.dataset import grid_of
 from training.errors import RefusedError, StoppedError
 from training.options import Options
 from training.recipe import Recipe, check_range, finalise
@@ -33,8 +38,9 @@ from training.resume import difference, plan, read_plan, work_path
 FOLDS = "folds"
 
 
-def run(options: Options, console: Console, *, folds: int, jobs: int) -> FoldsReport:
-    """Trains `folds` times, `jobs` at a time, and writes the report to `options.out`.
+def run(options: Options, console: Console, *, folds: int | FoldsBy, jobs: int) -> FoldsReport:
+    """Trains `folds` times, or without each data set, place or activity in turn, `jobs` at a time, and writes the
+    report to `options.out`.
 
     With `options.resume` the folds that an interrupted run ended are kept, and those it began go on; all must be of the
     same options. The cores are shared out among the jobs as threads. Raises RefusedError or StoppedError, naming the
@@ -46,23 +52,37 @@ def run(options: Options, console: Console, *, folds: int, jobs: int) -> FoldsRe
     place = recipe.out / FOLDS
     asked = plan(recipe)
     runs, _ = loading.load(recipe.data, recipe.source)
-    held = split.into_folds([r.subject for r in runs], folds, recipe.seed)
+    changes = _changes(recipe, runs, folds)
+    seen = seen_before(recipe, [[run.subject for run in runs]])
     del runs
-    seen = seen_before(recipe, held)
     if recipe.base_bundle is not None:
         show_seen(console, recipe.base_bundle, seen)
     place.mkdir(parents=True, exist_ok=True)
     threads = recipe.threads or max(1, (os.cpu_count() or 1) // jobs)
-    recipes = [
-        replace(recipe, holdout=subjects, out=place / str(i), threads=threads) for i, subjects in enumerate(held, 1)
-    ]
-    console.print(f"{folds} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
+    recipes = [replace(recipe, **change, out=place / str(i), threads=threads) for i, change in enumerate(changes, 1)]
+    console.print(f"{len(recipes)} folds, {jobs} at a time, {threads} threads each; their logs are {place}/*.log")
     trials = _trained(recipes, console, jobs)
-    found = summary(trials, name=recipe.name, command=recipe.command, seen_before=seen, plan=asked)
+    by: FoldsBy = "subject" if isinstance(folds, int) else folds
+    left_out = [recipe.leave_out.partition("=")[2] for recipe in recipes]
+    found = summary(
+        trials, name=recipe.name, command=recipe.command, seen_before=seen, plan=asked, by=by, left_out=left_out
+    )
     report.write_folds(recipe.out, found, trials)
     show_folds(console, found)
     console.print(f"wrote {recipe.out}")
     return found
+
+
+def _changes(recipe: Recipe, runs: Sequence[Recording], folds: int | FoldsBy) -> list[dict[str, Any]]:
+    """In what the recipe of each fold differs. Raises RefusedError."""
+    if isinstance(folds, int):
+        subjects = [run.subject for run in runs if np.any(run.truth != "")]  # of some label that isn't dropped
+        held = split.into_folds(subjects, folds, recipe.seed)
+        return [{"holdout": each} for each in held]
+    labelled = loading.windows_of(runs, grid_of(recipe))
+    names = split.names_to_leave_out(labelled, folds)
+    holdout = split.test_subjects(labelled, recipe.seed) if folds == "activity" else ()
+    return [{"leave_out": f"{folds}={name}", "holdout": holdout} for name in names]
 
 
 def seen_before(recipe: Recipe, held: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -92,7 +112,9 @@ def _check(recipe: Recipe) -> None:
     """Raises RefusedError for what contradicts folds."""
     if recipe.holdout:
         raise RefusedError("--folds holds out every subject in turn: leave --holdout out")
-    if recipe.cross_validation is not None:
+    if recipe.leave_out:
+        raise RefusedError("--folds leaves out each in turn: leave --leave-out out")
+    if recipe.cross_validation:
         raise RefusedError("--folds makes such a report: leave --cross-validation out")
     if recipe.split != "subject":
         raise RefusedError("--folds is by subject: leave --split out")
@@ -121,11 +143,15 @@ def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Tri
                 raise type(error)(f"fold {recipe.out.name}: {error}") from error
             reached = figures(Trial.load(_trial(recipe)).parts["test"])
             console.print(
-                f"fold {recipe.out.name} (subjects {', '.join(recipe.holdout)}): {in_short(reached)}; "
+                f"fold {recipe.out.name} ({_what(recipe)}): {in_short(reached)}; "
                 f"{(time.monotonic() - begun) / 60:.1f} min since the beginning",
                 highlight=False,
             )
     return [Trial.load(_trial(recipe)) for recipe in recipes]
+
+
+def _what(recipe: Recipe) -> str:
+    return f"without {recipe.leave_out}" if recipe.leave_out else f"subjects {', '.join(recipe.holdout)}"
 
 
 def _fold(recipe: Recipe) -> None:

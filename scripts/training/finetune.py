@@ -46,16 +46,21 @@ PACKAGES = ("torch", "transformers", "sentencepiece", "numpy", "onnx", "onnxrunt
 @dataclass(frozen=True, slots=True, eq=False)
 class FinetuneRun:
     """Where a fine-tune works: `kept` outlives an interruption, `made` takes bundles. `begun` is of time.monotonic;
-    `crossed` is the cross-validation that the recipe takes over."""
+    `reports` are the cross-validations that the recipe takes over."""
 
     recipe: Recipe
     console: Console
-    crossed: FoldsReport | None
+    reports: dict[Path, FoldsReport]
     precision: str
     reason: str
     kept: Path
     made: Path
     begun: float
+
+    @property
+    def crossed(self) -> FoldsReport | None:
+        """The one by subject."""
+        return next((report for report in self.reports.values() if report.by == "subject"), None)
 
     def deadline(self, share: float) -> float | None:
         """When `share` of the time limit has passed."""
@@ -81,7 +86,7 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
     `keep` takes the trial. What an interrupted run has reached lies in the work folder beside it, for `recipe.resume`.
     """
     begun = time.monotonic()
-    crossed = resume.read_crossed(recipe)
+    reports = resume.read_crossed(recipe)
     precision, reason = choose_precision(recipe.precision)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -91,7 +96,7 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
         dataset = _prepare(recipe, console)
         console.print(f"precision {precision}: {reason}")
         with tempfile.TemporaryDirectory(prefix="hard-finetune-") as folder:
-            this_run = FinetuneRun(recipe, console, crossed, precision, reason, kept, Path(folder), begun)
+            this_run = FinetuneRun(recipe, console, reports, precision, reason, kept, Path(folder), begun)
             made, trial = make(this_run, dataset)
             if keep is not None:
                 trial.save(keep)
@@ -135,9 +140,10 @@ def make(this_run: FinetuneRun, dataset: Dataset) -> tuple[Path, Trial]:
             trial = replace(again, parts=both, history=trial.history)
         else:  # samples of people whom the model has seen show nothing
             trial = replace(trial, parts=both, out_of_distribution=again.out_of_distribution)
-    metrics = bundle_metrics(trial, this_run.crossed)
+    metrics = bundle_metrics(trial, this_run.reports.values())
     show_metrics(this_run.console, metrics)
-    write_bundle(sealed, trial, metrics, dataset.split, recipe.cross_validation)
+    crossed = next((folder for folder, report in this_run.reports.items() if report.by == "subject"), None)
+    write_bundle(sealed, trial, metrics, dataset.split, crossed)
     return sealed.path, trial
 
 

@@ -34,7 +34,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What options and recipe have in common. Without `holdout` no subject is kept for testing; `validation` is how
+    """What options and recipe have in common. Without `holdout` no subject is kept for testing; `leave_out`
+    names a data set, place or activity ("place=wrist") that nothing is learnt from; `validation` is how
     many of the others choose the epoch (None: 15 %), `epoch_windows` how many windows an epoch draws (None: all, to a
     limit), `streaming` the share of windows learnt from whose mounting is as it was known at the time (the others have
     the one that their device shows in the end), `time_limit` in minutes, `threads` 0 is torch's own choice."""
@@ -50,7 +51,8 @@ class Choices:
     holdout: tuple[str, ...] = ()
     split: str = "subject"
     baselines: bool = True
-    cross_validation: Path | None = None
+    cross_validation: tuple[Path, ...] = ()
+    leave_out: str = ""
     validation: int | None = None
     length_s: float = 4.0
     rate_hz: float = 20.0
@@ -126,6 +128,11 @@ class _Joined(Action):
 
     def __call__(self, parser: ArgumentParser, options: Namespace, value: Any, option: str | None = None) -> None:
         setattr(options, self.dest, ",".join(filter(None, (getattr(options, self.dest, None), value))))
+
+
+def folds(text: str) -> int | str:
+    """A number of folds by subject, or what is left out in turn."""
+    return text if text in ("dataset", "place", "activity") else int(text)
 
 
 def positive(text: str) -> float:

@@ -135,6 +135,14 @@ def _checked_features(features: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_split(options: Options) -> None:
+    if options.leave_out and options.split != "subject":
+        raise RefusedError("--leave-out splits by subject beside: leave --split out")
+    if options.leave_out and options.leave_out.startswith("activity=") != bool(options.holdout):
+        raise RefusedError(
+            "--leave-out of an activity is asked of test subjects: name some with --holdout"
+            if not options.holdout
+            else "--leave-out tests on what it leaves out: leave --holdout out"
+        )
     given = [name for name in ("holdout", "validation") if getattr(options, name) not in ((), None)]
     if options.split != "subject" and given:
         does = "parts windows, not people" if options.split == "random" else "has every subject in every part"

@@ -32,7 +32,7 @@ STATE = "trainer_state.json"  # what Trainer writes last of a checkpoint
 FREE = {"out", "name", "command", "resume", "threads", "time_limit", "cross_validation", "source", "base_bundle"}
 # May differ between a model and the cross-validation of its recipe: which subjects are held out, and what is trained
 # beside.
-NOT_CROSSED = ("holdout", "validation", "refit", "baselines")
+NOT_CROSSED = ("holdout", "leave_out", "validation", "refit", "baselines")
 
 
 def work_path(out: Path) -> Path:
@@ -107,22 +107,24 @@ def difference(begun: dict[str, str], asked: dict[str, str]) -> str:
     )
 
 
-def read_crossed(recipe: Recipe) -> FoldsReport | None:
-    """The cross-validation that a recipe takes over, None without one. Raises RefusedError where it is of other options
-    or recordings, or can't be read."""
-    folder = recipe.cross_validation
-    if folder is None:
-        return None
-    try:
-        report = msgspec.json.decode((folder / REPORT).read_bytes(), type=FoldsReport)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RefusedError(f"{folder} holds no report of a cross-validation: make it with --folds") from error
+def read_crossed(recipe: Recipe) -> dict[Path, FoldsReport]:
+    """The cross-validations that a recipe takes over, by folder. Raises RefusedError where one is of other options or
+    recordings, or can't be read, and where two are of the same kind."""
     asked = {name: value for name, value in plan(recipe).items() if name not in NOT_CROSSED}
-    if differs := difference(report.plan, asked):
-        raise RefusedError(f"{folder} was made with {differs}: cross-validate the same recipe, or leave it out")
-    if missing := [name for name in plots.ALL if not (folder / name).is_file()]:
-        raise RefusedError(f"{folder} lacks {missing[0]}: write the report anew, with its own command and --resume")
-    return report
+    found: dict[Path, FoldsReport] = {}
+    for folder in recipe.cross_validation:
+        try:
+            report = msgspec.json.decode((folder / REPORT).read_bytes(), type=FoldsReport)
+        except (OSError, msgspec.DecodeError) as error:
+            raise RefusedError(f"{folder} holds no report of a cross-validation: make it with --folds") from error
+        if differs := difference(report.plan, asked):
+            raise RefusedError(f"{folder} was made with {differs}: cross-validate the same recipe, or leave it out")
+        if missing := [name for name in plots.ALL if not (folder / name).is_file()]:
+            raise RefusedError(f"{folder} lacks {missing[0]}: write the report anew, with its own command and --resume")
+        if twice := [known for known, other in found.items() if other.by == report.by]:
+            raise RefusedError(f"{folder} and {twice[0]} are both by {report.by}: name one")
+        found[folder] = report
+    return found
 
 
 def _is_json(path: Path) -> bool:

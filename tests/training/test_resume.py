@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def test_nothing_to_resume_and_other_options_are_refused(tmp_path: Path) -> None
 def test_a_cross_validation_of_another_recipe_is_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("one")
     folds = finalise(Options(data=(tmp_path / "data.csv",), out=tmp_path / "folds"))
-    recipe = replace(folds, out=tmp_path / "all", refit=True, cross_validation=folds.out, baselines=False, threads=1)
+    recipe = replace(folds, out=tmp_path / "all", refit=True, cross_validation=(folds.out,), baselines=False, threads=1)
     trials = [trial(("1",), 0.9), trial(("2",), 0.9, 1)]
     sound = summary(trials, name="folds", command="x", seen_before=(), plan=resume.plan(folds))
 
@@ -143,11 +144,13 @@ def test_a_cross_validation_of_another_recipe_is_not_taken_over(tmp_path: Path) 
     refused(r"lacks losses\.png: write the report anew")
     for picture in plots.ALL:
         (folds.out / picture).touch()
-    assert resume.read_crossed(recipe) == sound
-    assert resume.read_crossed(replace(recipe, source=Source(unit="m/s2"))) == sound
+    assert resume.read_crossed(recipe) == {folds.out: sound}
+    assert resume.read_crossed(replace(recipe, source=Source(unit="m/s2"))) == {folds.out: sound}
+    shutil.copytree(folds.out, other := tmp_path / "other")
+    refused("are both by subject: name one", cross_validation=(folds.out, other))
     (tmp_path / "data.csv").write_text("two")
     refused(r"was made with data data\.csv \(sha256 .*\), not data\.csv")
-    assert resume.read_crossed(replace(recipe, cross_validation=None)) is None
+    assert resume.read_crossed(replace(recipe, cross_validation=())) == {}
 
 
 def test_a_checkpoint_that_was_not_written_to_its_end_is_passed_over(tmp_path: Path) -> None:

@@ -26,9 +26,11 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitWindows:
-    """All windows and their split. `labels` are the model's, `present` those that occur."""
+    """All windows and their split. `labels` are the model's, `present` those that occur; `unknown` are windows of an
+    activity that is left out."""
 
     labelled: LabelledWindows
+    unknown: LabelledWindows
     split: Split
     labels: tuple[str, ...]
     present: tuple[str, ...]
@@ -47,7 +49,8 @@ class Variant(NamedTuple):
 class Dataset:
     """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
     copies; the `default_mounting` stands in where a device has shown none. `backwards` are the windows of those who are
-    judged, from each device's recordings in reverse order, where the split is by subject."""
+    judged, from each device's recordings in reverse order, where the split is by subject; `unknown` those of the test
+    subjects of an activity that is left out."""
 
     labelled: LabelledWindows
     stretches: LabelledWindows
@@ -55,6 +58,7 @@ class Dataset:
     split: Split
     default_mounting: Frame
     backwards: LabelledWindows
+    unknown: LabelledWindows
 
     def variants(self, recipe: Recipe) -> Iterator[Variant]:
         """The windows to learn from as they are, then each augmented copy of them, always the same."""
@@ -81,21 +85,27 @@ class Dataset:
 
 def split_windows(recipe: Recipe, runs: list[Recording]) -> SplitWindows:
     """The windows of `runs`, as `recipe` splits them. Raises RefusedError where there are none or too few subjects."""
-    grid = _grid(recipe)
+    grid = grid_of(recipe)
     if recipe.split == "time":
         labelled, parts = split.in_time(runs, grid)
     else:
         labelled = loading.windows_of(runs, grid)
+    split.check_left_out(labelled, recipe.leave_out)
+    labelled, unknown = split.leave_out(labelled, recipe.leave_out)
     labels = present = loading.ordered(labelled.truth)
     if recipe.split == "random":
         labelled, parts = split.at_random(labelled, recipe.seed)
     elif recipe.split == "subject":
-        parts = split.covering(labelled, present, recipe.holdout, recipe.validation, recipe.seed)
+        holdout = (recipe.leave_out,) if recipe.leave_out in labelled.group else recipe.holdout
+        parts = split.covering(labelled, present, holdout, recipe.validation, recipe.seed)
+        if recipe.leave_out in parts.test:
+            people = dict.fromkeys(labelled.of(parts.test).subject.tolist())
+            parts = replace(parts, left_people=tuple(people))
     if recipe.base_bundle is not None:
         labels = base_bundle.labels(recipe.base_bundle, present)
         training, files = recipe.base_bundle.manifest.training, loading.files(recipe.data)
         parts = replace(parts, seen_before=leakage.seen_subjects(training, files, parts.judged()))
-    return SplitWindows(labelled, parts, labels, present)
+    return SplitWindows(labelled, unknown, parts, labels, present)
 
 
 def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dataset:
@@ -106,9 +116,13 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     stretches = _stretches(recipe, runs, parts) if recipe.copies else labelled.of(())
     judged = set(parts.judged()) if recipe.split == "subject" else set()
     runs = loading.reversed_order([run for run in runs if run.subject in judged])
-    backwards = loading.windows_of(runs, _grid(recipe)) if judged else labelled.of(())
-    labelled, stretches, backwards = (part.with_default_mounting(default) for part in (labelled, stretches, backwards))
-    return Dataset(labelled, stretches, windows.labels, parts, default, backwards)
+    backwards = labelled.of(())
+    if judged:
+        backwards, _ = split.leave_out(loading.windows_of(runs, grid_of(recipe)), recipe.leave_out)
+    labelled, stretches, backwards, unknown = (
+        part.with_default_mounting(default) for part in (labelled, stretches, backwards, windows.unknown.of(parts.test))
+    )
+    return Dataset(labelled, stretches, windows.labels, parts, default, backwards, unknown)
 
 
 def hours_of(runs: list[Recording]) -> dict[str, float]:
@@ -132,7 +146,8 @@ def _default_mounting(recipe: Recipe, learnt: LabelledWindows) -> Frame:
     return found if recipe.prompt == "compact" else found._replace(gait_amplitude_ms2=0.0)
 
 
-def _grid(recipe: Recipe) -> Grid:
+def grid_of(recipe: Recipe) -> Grid:
+    """The grid of the windows. Raises RefusedError."""
     try:
         return default_grid(recipe.length_s, recipe.rate_hz, recipe.hop_s)
     except ValueError as error:
@@ -141,11 +156,12 @@ def _grid(recipe: Recipe) -> Grid:
 
 def _stretches(recipe: Recipe, runs: list[Recording], parts: Split) -> LabelledWindows:
     """Stretches of all whom some training of `recipe` learns from."""
-    points = len(_grid(recipe).offsets)
+    points = len(grid_of(recipe).offsets)
     grid = default_grid(augment.stretch_points(points) / recipe.rate_hz, recipe.rate_hz, recipe.hop_s)
     if recipe.split == "time":
         return split.in_time(runs, grid)[0]
     if recipe.split == "random":
         return split.at_random(loading.windows_of(runs, grid), recipe.seed)[0]
     learnt = {*parts.train, *(parts.validation if recipe.refit else ())}
-    return loading.windows_of([run for run in runs if run.subject in learnt], grid)
+    everything = loading.windows_of([run for run in runs if run.subject in learnt], grid)
+    return split.leave_out(everything, recipe.leave_out)[0]

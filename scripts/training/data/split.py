@@ -11,17 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hard.model import leakage
 from hard.model.bundle import SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
+from hard.units import place_of
 from training.data import loading
 from training.data.loading import LabelledWindows
 from training.errors import RefusedError
 
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2  # of the windows, where they are split at random
+KINDS = "dataset", "place", "activity"  # that can be left out
 PARTS = "train", "validation", "test"
 DRAWS = 200  # of validation subjects, until these show every label
 
@@ -30,7 +33,9 @@ DRAWS = 200  # of validation subjects, until these show every label
 class Split:
     """Subjects by part; no subject is in two. Where people weren't parted, but windows at random or in time, each part
     holds its own name, which stands for the subject in the windows that came with the split; `everyone` names the
-    people. `seen_before` are those to validate or test on whom the bundle that is adapted has seen."""
+    people. `seen_before` are those to validate or test on whom the bundle that is adapted has seen. Where a data set or
+    a place is left out, the test is a group of that name, and `left_people` wear it; the model may have seen them
+    elsewhere."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -38,6 +43,7 @@ class Split:
     kind: SplitKind = "subject"
     everyone: tuple[str, ...] = ()
     seen_before: tuple[str, ...] = ()
+    left_people: tuple[str, ...] = ()
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """By part, what `LabelledWindows.of` takes."""
@@ -45,7 +51,8 @@ class Split:
 
     def parts(self) -> dict[str, list[str]]:
         """By part, the people in it, for the manifest: all are in all where windows were split at random."""
-        return {part: list(self.everyone or groups) for part, groups in self.groups().items()}
+        people = {**self.groups(), "test": self.left_people or self.test}
+        return {part: list(self.everyone or names) for part, names in people.items()}
 
     def judged(self) -> tuple[str, ...]:
         """The people to validate or test on."""
@@ -84,13 +91,61 @@ def covering(
     labelled: LabelledWindows, labels: Sequence[str], holdout: Sequence[str], validation: int | None, seed: int
 ) -> Split:
     """`by_subject`, drawn again until the validation subjects show every label, where some such draw is found."""
-    subjects = labelled.subject.tolist()
+    subjects = labelled.group.tolist()
     first = by_subject(subjects, holdout, validation, seed)
     for draw in range(DRAWS):
         parts = by_subject(subjects, holdout, validation, seed + 1000 * draw)
         if all(set(labelled.of(part).truth.tolist()) >= set(labels) for part in (parts.train, parts.validation)):
             return parts
     return first
+
+
+def leave_out(labelled: LabelledWindows, left_out: str) -> tuple[LabelledWindows, LabelledWindows]:
+    """The windows without what `left_out` ("activity=Jogging") names, and those of that activity; the windows of a data
+    set or place become a group of that name instead."""
+    kind, _, name = left_out.partition("=")
+    if not left_out:
+        return labelled, labelled.of(())
+    rows = of_kind(labelled, kind) == name
+    if kind != "activity":
+        return replace(labelled, group=np.where(rows, left_out, labelled.group)), labelled.of(())
+    several = np.array([name in loading.alternatives(truth) for truth in labelled.truth.tolist()])
+    return labelled.at(np.flatnonzero(~several)), labelled.at(np.flatnonzero(rows))
+
+
+def check_left_out(labelled: LabelledWindows, left_out: str) -> None:
+    """Raises RefusedError where `left_out` names nothing that can be left out of these windows."""
+    kind, _, name = left_out.partition("=")
+    if left_out and kind not in KINDS:
+        raise RefusedError(f"--leave-out is {' or '.join(f'{kind}=NAME' for kind in KINDS)}, not {left_out}")
+    names = sorted(set(of_kind(labelled, kind).tolist())) if left_out else []
+    if left_out and (name not in names or len(names) == 1):
+        raise RefusedError(f"--leave-out: the {kind}s are {', '.join(names)}")
+
+
+def of_kind(labelled: LabelledWindows, kind: str) -> NDArray[np.str_]:
+    """The data set, the place (of PLACES) or the activity of each window (N,)."""
+    if kind == "place":
+        return np.array([place_of(place) for place in labelled.place.tolist()])
+    return labelled.dataset if kind == "dataset" else labelled.truth
+
+
+def names_to_leave_out(labelled: LabelledWindows, kind: str) -> list[str]:
+    """What can be left out in turn: each activity; each data set or known place whose windows show two labels or
+    more."""
+    known = labelled.of_one_label
+    column = of_kind(known, kind)
+    names = sorted(set(column.tolist()) - {"any" if kind == "place" else ""})
+    found = [name for name in names if kind == "activity" or len(set(known.truth[column == name].tolist())) > 1]
+    if len(found) < 2:
+        raise RefusedError(f"there are no two {kind}s with two labels each to leave out in turn")
+    return found
+
+
+def test_subjects(labelled: LabelledWindows, seed: int) -> tuple[str, ...]:
+    """A fifth of the subjects, who show every label where such a draw is found."""
+    count = max(1, round(TEST_SHARE * len(set(labelled.subject.tolist()))))
+    return covering(labelled, loading.ordered(labelled.truth), (), count, seed).validation
 
 
 def at_random(labelled: LabelledWindows, seed: int) -> tuple[LabelledWindows, Split]:

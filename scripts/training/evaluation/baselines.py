@@ -27,7 +27,6 @@ MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting
 TREES = 200  # of boosting, a tree a label each; scikit-learn's other defaults
 CHANNELS = (64, 128, 128)
 KERNEL = 5
-SEEDS = 3
 RATE = 1e-3
 BATCH = 128
 
@@ -53,6 +52,7 @@ class Rules:
     patience: int
     seed: int
     epoch_windows: int | None = None
+    with_cnn: bool = True
 
 
 def parts_of(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part, Part]:
@@ -89,8 +89,9 @@ def predict(
     for name, inputs, asked in ((MEANS, means(learn), means(test)), (BOOSTING, learn.features, test.features)):
         labels[name] = [_boosting(inputs, learn, asked, rules)]
         done(name)
-    labels[CNN] = [_cnn(learn, validate, test, rules, rules.seed + i) for i in range(SEEDS)]
-    done(CNN)
+    if rules.with_cnn:
+        labels[CNN] = [_cnn(learn, validate, test, rules)]
+        done(CNN)
     return labels
 
 
@@ -122,12 +123,12 @@ class Network(nn.Sequential):
         )
 
 
-def _cnn(learn: Part, validate: Part, test: Part, rules: Rules, seed: int) -> Texts:
+def _cnn(learn: Part, validate: Part, test: Part, rules: Rules) -> Texts:
     """Adam at a constant rate; keeps the epoch with the best macro-F1 on `validate`, as the model does."""
-    labels, rng = np.unique(learn.truth), np.random.default_rng(seed)
+    labels, rng = np.unique(learn.truth), np.random.default_rng(rules.seed)
     count = rules.epoch_windows or min(len(learn.truth), EPOCH_WINDOWS)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(rules.seed)
         network = Network(len(labels))
         centre, spread = learn.xyz.mean(axis=(0, 1)), learn.xyz.std(axis=(0, 1)) + 1e-3
         inputs, asked, last = (

@@ -31,7 +31,7 @@ from training.model.setup import ModelSetup, examples_of
 from training.options import Source
 from training.recipe import Recipe
 from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, recommended
-from training.results.outcome import BACKWARDS, TWO_PASS, Baselines, Outcome, Trial, outcome_of
+from training.results.outcome import BACKWARDS, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
 
 BATCH = 256
 AS_RECORDED = "as recorded"
@@ -89,7 +89,9 @@ def judge(
     classifier, parts = Classifier(sealed), dataset.split
     others: Baselines = {}
     if baselines_done is not None and len(dataset.labelled.of(parts.test)):
-        rules = baselines.Rules(recipe.epochs, recipe.patience, recipe.seed, recipe.epoch_windows)
+        rules = baselines.Rules(
+            recipe.epochs, recipe.patience, recipe.seed, recipe.epoch_windows, with_cnn=not recipe.leave_out
+        )
         others = baselines.predict(*baselines.parts_of(recipe, dataset), rules, baselines_done)
     longest, test_loss = 0, None
     outcomes: dict[str, Outcome] = {}
@@ -124,6 +126,8 @@ def judge(
             if len(windows):
                 again[name] = _outcome_on(windows, classifier)
     found = out_of_distribution.confidences(classifier)
+    if "test" in on and len(dataset.unknown):
+        found[UNKNOWN] = np.array([made.confidence for made in classify(classifier, dataset.unknown)])
     return Trial(outcomes, (), longest, found, test_loss, samples, again)
 
 

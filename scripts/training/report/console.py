@@ -16,7 +16,7 @@ from hard.recordings.scores import Score
 from hard.recordings.scores import table as confusion_table
 from training.data.dataset import SplitWindows, hours_of
 from training.evaluation.evaluate import Evaluation
-from training.report.markdown import marked, mean, shortened, side_by_side
+from training.report.markdown import left_out, marked, mean, shortened, side_by_side
 from training.results.acceptance import requirements
 
 
@@ -152,11 +152,11 @@ def show_evaluation(console: Console, found: Evaluation, figures: Figures, absta
 def show_folds(console: Console, crossed: CrossValidation) -> None:
     """Folds as a table, then mean and standard error of model and baselines."""
     names = list(crossed.baselines_over_folds)
-    table = Table("fold", "test subjects", "accuracy", "macro-F1", *names, "worst subject")
+    table = Table("fold", left_out(crossed), "accuracy", "macro-F1", *names, "worst subject")
     for i, fold in enumerate(crossed.folds, 1):
         table.add_row(
             str(i),
-            " ".join(fold.subjects),
+            fold.left_out or " ".join(fold.subjects),
             f"{fold.accuracy:.3f}",
             f"{fold.macro_f1:.3f}",
             *(f"{fold.baselines[name].macro_f1:.3f}" for name in names),
@@ -169,6 +169,9 @@ def show_folds(console: Console, crossed: CrossValidation) -> None:
     for name, a in crossed.against.items():
         gap = f"{a.mean:+.3f} ± {a.standard_error:.3f}"
         console.print(f"{name}: {a.verdict}, macro-F1 {gap} over folds", highlight=False)
+    for name, found in crossed.unknown.items():
+        sentence = f"{name} left out: AUROC {found.auroc:.3f}, accepted {found.accepted:.0%} of {found.windows} windows"
+        console.print(sentence, highlight=False)
     console.print(f"all test windows together: {in_short(crossed.pooled)}", highlight=False)
 
 

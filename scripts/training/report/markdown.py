@@ -11,6 +11,7 @@ from hard.model.figures import (
     Comparison,
     CrossValidation,
     Figures,
+    FoldsBy,
     Mean,
     ShortFigures,
     TrainingMetrics,
@@ -122,13 +123,23 @@ def perturbations(macro_f1: Mapping[str, float], title: str) -> str:
     return f"## {title}\n\n" + table(("the same recordings", "macro-F1"), rows)
 
 
+JUDGED: dict[FoldsBy, str] = {
+    "subject": "every subject is judged once, by a model that has never seen them.",
+    "dataset": "every data set is judged by a model that has learnt from the others alone.",
+    "place": "every place is judged by a model that has learnt from other places alone; it may have seen the same "
+    "people there.",
+    "activity": "every activity is shown to a model that has learnt the others alone; the figures are those of known "
+    "activities, on people whom no model has seen.",
+}
+
+
 def folds(crossed: CrossValidation) -> str:
     """A row a fold, then model against baselines."""
     names = list(crossed.baselines_over_folds)
     rows: list[Sequence[object]] = [
         [
             i,
-            ", ".join(fold.subjects),
+            fold.left_out or ", ".join(fold.subjects),
             f"{fold.accuracy:.3f}",
             f"{fold.macro_f1:.3f}",
             *(f"{fold.baselines[name].macro_f1:.3f}" for name in names),
@@ -140,8 +151,27 @@ def folds(crossed: CrossValidation) -> str:
     over = crossed.over_folds
     means = [over["accuracy"], over["macro_f1"], *crossed.baselines_over_folds.values(), over["calibration_error"]]
     rows.append(["mean ± standard error", "", *map(mean, means), ""])
-    head = ["fold", "test subjects", "accuracy", "macro-F1", *names, "calibration error", "epoch"]
+    head = ["fold", left_out(crossed), "accuracy", "macro-F1", *names, "calibration error", "epoch"]
     return "\n\n".join(part for part in (table(head, rows), compared(crossed.against)) if part)
+
+
+def left_out(crossed: CrossValidation) -> str:
+    """What each fold is named by."""
+    return "test subjects" if crossed.by == "subject" else "left out"
+
+
+def unknown(crossed: CrossValidation) -> str:
+    """How sure the models are of an activity that they have never learnt; empty where none was left out."""
+    if not crossed.unknown:
+        return ""
+    rows = (
+        (name, found.windows, f"{found.auroc:.3f}", f"{found.accepted:.1%}") for name, found in crossed.unknown.items()
+    )
+    return (
+        "Windows of the activity left out, of people whom the model has never seen. AUROC is how likely its confidence "
+        "in one is below that in a window of a known activity.\n\n"
+        + table(("left out", "windows", "AUROC", "accepted"), rows)
+    )
 
 
 def mean(found: Mean) -> str:

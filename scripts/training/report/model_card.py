@@ -74,6 +74,8 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     parts.append(markdown.acceptance(metrics))
     if metrics.cross_validation is not None:
         parts += _crossed(metrics.cross_validation)
+    for left_out in metrics.left_out:
+        parts += _left_out(left_out)
     if metrics.abstaining is not None:
         title = markdown.marked("Abstaining", mark)
         parts += [markdown.abstaining(metrics.abstaining, title), markdown.pictures(losses)]
@@ -132,4 +134,15 @@ def _crossed(crossed: CrossValidation) -> list[str]:
         f"```sh\n{crossed.command}\n```",
         markdown.folds(crossed),
         markdown.figures(markdown.marked("Cross-validation, all test windows together", mark), crossed.pooled),
+    ]
+
+
+def _left_out(crossed: CrossValidation) -> list[str]:
+    """What the same recipe reached on data sets, places or activities that its models had not learnt from."""
+    return [
+        f"## Each {crossed.by} left out in turn",
+        f"{len(crossed.folds)} models of the same recipe: {markdown.JUDGED[crossed.by]} None of them is this one.",
+        f"```sh\n{crossed.command}\n```",
+        markdown.folds(crossed),
+        markdown.unknown(crossed),
     ]

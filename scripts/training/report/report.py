@@ -6,7 +6,7 @@ Of one fine-tune (into its bundle: manifest, card and pictures), of K folds, or 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,18 +38,23 @@ class EvaluationReport(Record, frozen=True, kw_only=True):
     perturbations: dict[str, float]
 
 
-def bundle_metrics(trial: Trial, crossed: FoldsReport | None) -> TrainingMetrics:
+def bundle_metrics(trial: Trial, reports: Collection[FoldsReport] = ()) -> TrainingMetrics:
     """What a bundle's manifest carries: with a cross-validation of its recipe also the figures of that, and the
     threshold chosen over all folds; the share of accepted input that is no activity is the bundle's own."""
     metrics = metrics_of(trial)
+    kept = {
+        report.by: CrossValidation(**{name: getattr(report, name) for name in CrossValidation.__struct_fields__})
+        for report in reports
+    }
+    metrics = structs.replace(metrics, left_out=tuple(found for by, found in kept.items() if by != "subject"))
+    crossed = next((report for report in reports if report.by == "subject"), None)
     if crossed is None:
         return metrics
     own = accepted(trial.out_of_distribution, crossed.abstaining.min_confidence)
-    kept = {name: getattr(crossed, name) for name in CrossValidation.__struct_fields__}
     return structs.replace(
         metrics,
         abstaining=structs.replace(crossed.abstaining, no_activity=own, source=SOURCE_FOLDS),
-        cross_validation=CrossValidation(**kept),
+        cross_validation=kept["subject"],
     )
 
 
@@ -76,17 +81,18 @@ def write_folds(folder: Path, report: FoldsReport, trials: Sequence[Trial]) -> N
     tests = pooled([trial.parts["test"] for trial in trials])
     histories, threshold = [trial.history for trial in trials], report.abstaining.min_confidence
     mark = leakage.SEEN_BEFORE if report.seen_before else ""
-    plots.draw(folder, tests, histories, threshold, markdown.marked(f"{len(trials)} folds, by subject", mark))
+    plots.draw(folder, tests, histories, threshold, markdown.marked(f"{len(trials)} folds, by {report.by}", mark))
     parts = [
         "# " + markdown.marked(f"Cross-validation: {report.name}", mark),
         markdown.seen_before(report.seen_before),
-        f"{len(trials)} folds by subject: every subject is judged once, by a model that has never seen them. In each "
-        "fold other subjects choose the epoch and the temperature. Beside the model stand other models: each learnt "
-        "from the same windows, copies included; the CNN is the mean of three seeds.",
+        f"{len(trials)} folds by {report.by}: {markdown.JUDGED[report.by]} In each fold other subjects choose the "
+        "epoch and the temperature. Beside the model stand other models: each learnt from the same windows, copies "
+        "included.",
         f"```sh\n{report.command}\n```",
         f"Prompts of {report.prompt_tokens} tokens.",
         "## Folds",
         markdown.folds(report),
+        markdown.unknown(report),
         markdown.figures(markdown.marked("All test windows together", mark), report.pooled),
         markdown.abstaining(report.abstaining),
         markdown.pictures(any(trial.history for trial in trials)),

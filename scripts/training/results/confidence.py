@@ -69,6 +69,13 @@ def calibration_error(confidence: Float64Array, right: Right) -> float:
     return float(total)
 
 
+def auroc(known: Float64Array, unknown: Float64Array) -> float:
+    """How likely a `known` window's confidence is above an `unknown` one's; a tie counts half."""
+    ordered = np.sort(unknown)
+    below, upto = (np.searchsorted(ordered, known, side=side) for side in ("left", "right"))
+    return float((below + upto).mean() / 2 / len(unknown))
+
+
 def curve(confidence: Float64Array, right: Right) -> Curve:
     """Coverage and accuracy for `confidence` (N,), accepted when at or above the threshold, and `right` (N,)."""
     accepted = confidence[None, :] >= THRESHOLDS[:, None]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import structs
 
-from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, Mean
-from training.results.confidence import RULE, abstaining, recommended
-from training.results.outcome import Trial, best_epoch, figures, pooled
+from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, FoldsBy, Mean, UnknownActivity
+from hard.records import Float64Array
+from training.results.confidence import RULE, abstaining, auroc, recommended
+from training.results.outcome import UNKNOWN, Trial, best_epoch, figures, pooled
 
 
 class FoldsReport(CrossValidation, frozen=True, kw_only=True):
@@ -21,18 +22,28 @@ class FoldsReport(CrossValidation, frozen=True, kw_only=True):
 
 
 def summary(
-    trials: Sequence[Trial], *, name: str, command: str, seen_before: Sequence[str], plan: dict[str, str]
+    trials: Sequence[Trial],
+    *,
+    name: str,
+    command: str,
+    seen_before: Sequence[str],
+    plan: dict[str, str],
+    by: FoldsBy = "subject",
+    left_out: Sequence[str] = (),
 ) -> FoldsReport:
-    """The report of `trials`, one a fold; the threshold is chosen on all validation windows together."""
+    """The report of `trials`, one a fold; the threshold is chosen on all validation windows together. `left_out` names
+    what each fold leaves out, where that isn't subjects."""
     tests, validations = ([trial.parts[part] for trial in trials] for part in ("test", "validation"))
-    folds = tuple(_fold(trial) for trial in trials)
+    names = left_out or [""] * len(trials)
+    folds = tuple(_fold(trial, name) for trial, name in zip(trials, names, strict=True))
     chooser, all_tests = pooled(validations), pooled(tests)
     threshold = recommended(chooser.confidence, chooser.right)
     kinds = {
         kind: np.concatenate([trial.out_of_distribution[kind] for trial in trials])
         for kind in trials[0].out_of_distribution
+        if kind != UNKNOWN
     }
-    names = list(folds[0].baselines)
+    baselines = list(folds[0].baselines)
     return FoldsReport(
         name=name,
         command=command,
@@ -42,14 +53,22 @@ def summary(
             key: _mean([getattr(fold, key) for fold in folds])
             for key in ("accuracy", "macro_f1", "calibration_error", "calibration_error_before")
         },
-        baselines_over_folds={name: _mean([fold.baselines[name].macro_f1 for fold in folds]) for name in names},
+        baselines_over_folds={name: _mean([fold.baselines[name].macro_f1 for fold in folds]) for name in baselines},
         pooled=figures(
             all_tests, {name: pooled([trial.beside[name] for trial in trials]) for name in trials[0].beside}
         ),
         prompt_tokens=max(trial.prompt_tokens for trial in trials),
-        against={name: compare([fold.macro_f1 - fold.baselines[name].macro_f1 for fold in folds]) for name in names},
+        against={
+            name: compare([fold.macro_f1 - fold.baselines[name].macro_f1 for fold in folds]) for name in baselines
+        },
         abstaining=abstaining(all_tests.confidence, all_tests.right, threshold, RULE, kinds),
         plan=plan,
+        by=by,
+        unknown={
+            name: _unknown(trial.parts["test"].confidence, trial.out_of_distribution[UNKNOWN], threshold)
+            for name, trial in zip(names, trials, strict=True)
+            if UNKNOWN in trial.out_of_distribution
+        },
     )
 
 
@@ -62,9 +81,15 @@ def compare(differences: Sequence[float]) -> Comparison:
     )
 
 
-def _fold(trial: Trial) -> FoldFigures:
+def _fold(trial: Trial, left_out: str) -> FoldFigures:
     found = figures(trial.parts["test"], trial.beside)
-    return FoldFigures(**structs.asdict(found), subjects=tuple(found.macro_f1_by_subject), epoch=best_epoch(trial))
+    subjects = tuple(found.macro_f1_by_subject)
+    return FoldFigures(**structs.asdict(found), subjects=subjects, epoch=best_epoch(trial), left_out=left_out)
+
+
+def _unknown(known: Float64Array, unknown: Float64Array, threshold: float) -> UnknownActivity:
+    accepted = float((unknown >= threshold).mean())
+    return UnknownActivity(len(unknown), round(auroc(known, unknown), 4), round(accepted, 4))
 
 
 def _mean(values: Sequence[float]) -> Mean:

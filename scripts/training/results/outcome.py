@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hard.model.figures import BaselineFigures, Figures, Losses, Sample, ShortFigures, TrainingMetrics
 from hard.recordings.scores import Score, score
 from hard.records import Float64Array, Prediction
-from training.data.loading import EITHER, LabelledWindows, alternatives
+from training.data.loading import EITHER, LabelledWindows, alternatives, ordered
 from training.loop.trained import Epoch
 from training.results.confidence import RULE, abstaining, calibration_error, recommended
 
@@ -27,6 +27,7 @@ Texts = NDArray[np.str_]
 Baselines = dict[str, list[Texts]]
 ARRAYS = ("truth", "subject", "place", "dataset", "calibrated", "probabilities", "temperature")
 BEFORE_CALIBRATED, CALIBRATED = "before the mounting was learnt", "once the mounting was learnt"
+UNKNOWN = "the activity left out"  # among input that is no activity, to a model that has not learnt it
 TWO_PASS, BACKWARDS = "two-pass", "in reverse order"  # what stands beside streaming figures
 
 
@@ -89,6 +90,13 @@ class Outcome:
     def at(self, rows: NDArray[np.bool_]) -> Outcome:
         """The windows in which `rows` (N,) holds, baselines left out."""
         return Outcome(self.labels, **{name: getattr(self, name)[rows] for name in ARRAYS})
+
+    def over(self, labels: tuple[str, ...]) -> Outcome:
+        """The same over more labels, which have no probability."""
+        columns = [labels.index(label) for label in self.labels]
+        probabilities = np.zeros((len(self), len(labels)))
+        probabilities[:, columns] = self.probabilities
+        return replace(self, labels=labels, probabilities=probabilities)
 
     def uncalibrated(self) -> Float64Array:
         """Confidence (N,) as it would be without temperature scaling."""
@@ -191,10 +199,13 @@ def outcome_of(
 
 
 def pooled(outcomes: Sequence[Outcome]) -> Outcome:
-    """All windows of outcomes that share their labels and baselines."""
+    """All windows of outcomes that share their baselines, over all labels of any."""
+    labels = ordered(np.array([label for outcome in outcomes for label in outcome.labels]))
+    labels = labels if set(labels) > set(outcomes[0].labels) else outcomes[0].labels
+    outcomes = [outcome.over(labels) for outcome in outcomes]
     first = outcomes[0]
     return Outcome(
-        labels=first.labels,
+        labels=labels,
         **{name: np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in ARRAYS},
         baselines={
             name: [np.concatenate([outcome.baselines[name][i] for outcome in outcomes]) for i in range(len(runs))]

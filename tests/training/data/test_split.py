@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,3 +93,62 @@ def test_a_split_in_time_parts_each_activity_without_overlap(recording: Path) ->
             spans.append((min(w.start for w in own), max(w.end for w in own)))
         assert spans[0][1] <= spans[1][0] + 0.1
         assert spans[1][1] <= spans[2][0] + 0.1
+
+
+def windows(*rows: tuple[str, str, str, str]) -> LabelledWindows:
+    """Windows of (truth, subject, place, data set)."""
+    unread: Any = (None,) * len(rows)
+    truth, subject, place, dataset = (np.array(column) for column in zip(*rows, strict=True))
+    return LabelledWindows(unread, truth, subject, place, dataset, subject, learnt=unread)
+
+
+WORN = windows(
+    *(("Walking", s, "left wrist", "watches") for s in "abc"),
+    *(("Sitting", s, "right wrist", "watches") for s in "abc"),
+    *((truth, s, "front pocket", "phones") for s in "abde" for truth in ("Walking", "Sitting", "Walking|Sitting")),
+    ("Walking", "e", "neck pouch", "bags"),
+    ("Sitting", "e", "neck pouch", "bags"),
+    ("Walking", "e", "bag", "bags"),
+)
+
+
+def test_a_place_or_data_set_that_is_left_out_is_a_group_of_its_own_which_tests() -> None:
+    labelled, unknown = split.leave_out(WORN, "place=wrist")
+    assert len(unknown) == 0
+    assert len(labelled) == len(WORN)
+    assert (labelled.group == "place=wrist").sum() == 6
+    assert set(labelled.of(["a"]).place.tolist()) == {"front pocket"}
+    parts = split.covering(labelled, ("Walking", "Sitting"), ("place=wrist",), 1, 0)
+    assert parts.test == ("place=wrist",)
+    assert sorted((*parts.train, *parts.validation)) == ["a", "b", "d", "e"]
+    assert replace(parts, left_people=("a", "b", "c")).parts()["test"] == ["a", "b", "c"]
+    assert (split.leave_out(WORN, "dataset=bags")[0].group == "dataset=bags").sum() == 3
+    assert split.leave_out(WORN, "")[0] is WORN
+
+
+def test_an_activity_that_is_left_out_is_in_no_truth() -> None:
+    labelled, unknown = split.leave_out(WORN, "activity=Sitting")
+    assert set(labelled.truth.tolist()) == {"Walking"}
+    assert set(unknown.truth.tolist()) == {"Sitting"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "sentence"),
+    [
+        ("wrist", "--leave-out is dataset=NAME or place=NAME or activity=NAME, not wrist"),
+        ("place=ankle", "--leave-out: the places are any, bag, pocket, wrist"),
+    ],
+)
+def test_what_is_not_there_can_not_be_left_out(left_out: str, sentence: str) -> None:
+    split.check_left_out(WORN, "place=wrist")
+    with pytest.raises(RefusedError, match=sentence):
+        split.check_left_out(WORN, left_out)
+
+
+def test_in_turn_are_left_out_known_places_and_data_sets_of_two_labels_and_every_activity() -> None:
+    assert split.names_to_leave_out(WORN, "place") == ["pocket", "wrist"]
+    assert split.names_to_leave_out(WORN, "dataset") == ["bags", "phones", "watches"]
+    assert split.names_to_leave_out(WORN, "activity") == ["Sitting", "Walking"]
+    with pytest.raises(RefusedError, match="there are no two datasets with two labels each"):
+        split.names_to_leave_out(WORN.of(["d"]), "dataset")
+    assert set(split.test_subjects(WORN, 0)) < set("abcde")

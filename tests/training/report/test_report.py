@@ -49,14 +49,17 @@ def test_the_report_of_folds_has_figures_baselines_and_abstaining(tmp_path: Path
 def test_a_bundle_takes_over_the_figures_of_its_cross_validation() -> None:
     trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2)]
     crossed = summary(trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"})
+    places = ("chest", "wrist")
+    by_place = summary(trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"}, by="place", left_out=places)
     own = trial(("5",), 0.97, 3)
-    metrics = report.bundle_metrics(own, crossed)
+    metrics = report.bundle_metrics(own, [crossed, by_place])
     assert metrics.cross_validation is not None
     assert metrics.cross_validation.pooled == crossed.pooled
+    assert [[fold.left_out for fold in one.folds] for one in metrics.left_out] == [["chest", "wrist"]]
     assert metrics.abstaining is not None
     assert metrics.abstaining.min_confidence == crossed.abstaining.min_confidence
     assert metrics.abstaining.source.startswith("over all folds")
-    assert report.bundle_metrics(own, None).cross_validation is None
+    assert report.bundle_metrics(own).cross_validation is None
 
 
 def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
@@ -67,6 +70,31 @@ def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
         report.check_out(tmp_path)
     (tmp_path / report.REPORT).write_text("{}")
     report.check_out(tmp_path)
+
+
+@pytest.mark.parametrize("by", ["place", "activity"])
+def test_each_place_or_activity_is_left_out_in_turn(recording: Path, tmp_path: Path, by: str) -> None:
+    out, other = tmp_path / by, tmp_path / "watch.txt"
+    other.write_text("\n".join("w" + line for line in recording.read_text().splitlines()))
+    places = ("--place", "watch.txt=left wrist", "--place", "six.txt=pocket")
+    printed = run("finetune.py", recording, other, "--out", out, "--folds", by, "--jobs", "2", *places, *QUICK)
+    found = msgspec.json.decode((out / "report.json").read_bytes(), type=FoldsReport)
+    assert found.by == by
+    names = {"place": ["pocket", "wrist"], "activity": ["Jogging", "Sitting", "Walking"]}[by]
+    assert [fold.left_out for fold in found.folds] == names
+    assert f"fold 2 (without {by}={names[1]}): accuracy" in printed
+    assert list(found.baselines_over_folds) == ["majority", "boosting, mean and std", "boosting, same features"]
+    page = (out / "README.md").read_text()
+    assert f"folds by {by}: every {by} is" in page
+    for name in names:
+        assert f"| {name} | " in page
+    if by == "place":
+        assert set(found.folds[0].macro_f1_by_place) == {"pocket"}
+        assert set(found.folds[0].subjects) == set("123456")
+    else:
+        assert list(found.unknown) == names
+        assert "Jogging" not in found.folds[0].f1
+        assert "left out: AUROC" in printed
 
 
 @pytest.mark.slow

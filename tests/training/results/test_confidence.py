@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from training.results import confidence
-from training.results.confidence import FLOOR, LEAST, TARGET, THRESHOLDS, curve, recommended
+from training.results.confidence import FLOOR, LEAST, TARGET, THRESHOLDS, auroc, curve, recommended
 
 
 def test_the_temperature_that_spoilt_the_scores_is_found_again() -> None:
@@ -59,3 +59,9 @@ def test_abstaining_has_the_curve_and_what_is_accepted_of_no_activity() -> None:
     assert found.no_activity == {"all zeros": 0.5}
     assert [point[0] for point in found.curve] == list(confidence.SHOWN)
     assert found.curve[2] == (0.6, 0.75, 1.0)
+
+
+def test_auroc_is_how_likely_a_known_window_is_surer_and_a_tie_counts_half() -> None:
+    assert auroc(np.array([0.9, 0.8]), np.array([0.1, 0.7])) == 1.0
+    assert auroc(np.array([0.9, 0.2]), np.array([0.5])) == 0.5
+    assert auroc(np.array([0.5, 0.5]), np.array([0.5, 0.9])) == 0.25

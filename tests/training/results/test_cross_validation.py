@@ -1,9 +1,13 @@
 """Figures over folds; above is claimed only where the mean difference exceeds its standard error."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.trials import trial
+from training.report import markdown
 from training.results.cross_validation import compare, summary
+from training.results.outcome import UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,23 @@ def test_the_summary_has_each_fold_their_means_and_all_windows_together() -> Non
     assert found.over_folds["macro_f1"].mean == pytest.approx(np.mean([f.macro_f1 for f in found.folds]), abs=1e-4)
     assert found.abstaining.no_activity.keys() == {"all zeros"}
     assert (found.prompt_tokens, found.seen_before, found.plan) == (12, ("3",), {"lr": "0.1"})
+
+
+def test_the_summary_of_activities_left_out_has_how_sure_the_model_is_of_each() -> None:
+    trials = [trial(("1", "2"), 0.95, 1), trial(("1", "2"), 0.9, 2)]
+    for made, confidence in zip(trials, (0.2, 0.99), strict=True):
+        made.out_of_distribution[UNKNOWN] = np.full(30, confidence)
+    one = replace(trials[0].parts["test"], labels=("Walking", "Jogging"))  # the other fold has no Jogging
+    trials[0] = replace(trials[0], parts=trials[0].parts | {"test": one})
+    found = summary(
+        trials, name="t", command="x", seen_before=(), plan={}, by="activity", left_out=["Sitting", "Jogging"]
+    )
+    assert [fold.left_out for fold in found.folds] == ["Sitting", "Jogging"]
+    assert found.abstaining.no_activity.keys() == {"all zeros"}
+    assert (found.unknown["Sitting"].auroc, found.unknown["Sitting"].accepted) == (1.0, 0.0)
+    assert found.unknown["Jogging"].auroc < 0.1
+    assert (found.unknown["Jogging"].windows, found.unknown["Jogging"].accepted) == (30, 1.0)
+    assert set(found.pooled.f1) == {"Walking", "Sitting"}
+    for piece in ("| Sitting | 30 | 1.000 | 0.0% |", "AUROC"):
+        assert piece in markdown.unknown(found)
+    assert "| left out |" in markdown.folds(found)
