@@ -25,8 +25,8 @@ from hard.commands.arguments import (
     sample_rate,
     seed,
     sensor_topic,
-    share,
     speed,
+    threshold,
 )  # fmt: skip
 from hard.errors import HardError
 from hard.units import COLUMN_KINDS, TIME_UNITS, UNITS
@@ -164,7 +164,11 @@ def _label(command: argparse.ArgumentParser) -> None:
     passes.add_argument("--streaming", action="store_true", help="learn the mounting as the daemon does (the default)")
     passes.add_argument("--two-pass", action="store_true", help="learn the mounting from the whole recording first")
     command.add_argument(
-        "--min-confidence", type=share, default=0.0, metavar="P", help="below it, accepted is false (0)"
+        "--min-confidence",
+        type=threshold,
+        default="bundle",
+        metavar="P",
+        help="below it, accepted is false (bundle: what the bundle recommends)",
     )
     command.add_argument(
         "--states", action="store_true", help="print the changes of state that the daemon would publish"

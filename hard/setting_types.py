@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from unicodedata import category
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 LONGEST_BYTES = 65_535  # of a string in MQTT (MQTT 5, 1.5.4)
 
@@ -49,9 +49,23 @@ def resolvable(host: str) -> str:
     return host
 
 
+def threshold(value: object) -> float | Literal["bundle"]:
+    """A share, or `bundle`: what the bundle recommends."""
+    if value == "bundle":
+        return "bundle"
+    try:
+        share = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError("must be a number from 0 to 1, or bundle")
+    return share
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 SecretPath = Annotated[Path, AfterValidator(given_by_systemd)]
 MqttText = Annotated[str, AfterValidator(sendable)]
 Host = Annotated[str, AfterValidator(resolvable)]
+Threshold = Annotated[float | Literal["bundle"], PlainValidator(threshold)]

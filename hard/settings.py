@@ -28,7 +28,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableError
 
 from hard.errors import HardError
-from hard.setting_types import LONGEST_BYTES, Host, MqttText, Port, Positive, SecretPath, Share, is_text, sendable
+from hard.setting_types import (
+    LONGEST_BYTES,
+    Host,
+    MqttText,
+    Port,
+    Positive,
+    SecretPath,
+    Share,
+    Threshold,
+    is_text,
+    sendable,
+)
 
 ENVIRONMENT = "HARD_"
 LONGEST_PREFIX_BYTES = LONGEST_BYTES - 1024  # a topic has a device's or an instance's name too, and a level
@@ -135,7 +146,7 @@ class LabelsSection(Section):
 
     hop_s: Positive = 1.0
     min_coverage: Share = 0.8
-    min_confidence: Share = 0.0
+    min_confidence: Threshold = "bundle"
     smoothing: Literal["filter", "majority"] = "filter"
     lag_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     smooth_windows: Annotated[int, Field(ge=1, le=1000)] = 5

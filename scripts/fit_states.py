@@ -20,7 +20,7 @@ from training.results.states import Labelled, fit, scored
 from hard.commands.arguments import positive
 from hard.commands.label import label
 from hard.commands.states import follow
-from hard.daemon.wiring import make_smoother
+from hard.daemon.wiring import make_acceptance, make_smoother
 from hard.errors import HardError
 from hard.model import bundle, leakage
 from hard.model.bundle import Bundle
@@ -29,9 +29,9 @@ from hard.recordings import recordings, scores
 from hard.settings import IngestSection, LabelsSection
 
 WAYS = {
-    "majority": LabelsSection(smoothing="majority"),
-    "states at 0 s lag": LabelsSection(),
-    "states at 2 s lag": LabelsSection(lag_s=2.0),
+    "majority": LabelsSection(min_confidence=0.0, smoothing="majority"),
+    "states at 0 s lag": LabelsSection(min_confidence=0.0),
+    "states at 2 s lag": LabelsSection(min_confidence=0.0, lag_s=2.0),
 }
 
 
@@ -66,8 +66,9 @@ def compare(made: Bundle, labelled: list[Labelled], hop_s: float) -> dict[str, f
     """Macro-F1 of the labels and of WAYS."""
     given = {"labels": [(one, prediction.label) for one, prediction in labelled]}
     for name, section in WAYS.items():
-        smoother = make_smoother(section.model_copy(update={"hop_s": hop_s}), made)
-        steps = follow(labelled, smoother, min_confidence=0.0, silent_after_s=IngestSection().silent_after_s)
+        section = section.model_copy(update={"hop_s": hop_s})  # noqa: PLW2901
+        smoother, acceptance = make_smoother(section, made), make_acceptance(section, made)
+        steps = follow(labelled, smoother, acceptance=acceptance, silent_after_s=IngestSection().silent_after_s)
         given[name] = [(one, state.label) for step in steps for one, state in step.windows]
     return {name: scores.score(*scored(pairs), made.manifest.labels).macro_f1 for name, pairs in given.items()}
 

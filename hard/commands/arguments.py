@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from math import inf
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from hard.units import COLUMN_KINDS
 
@@ -37,6 +37,13 @@ def number(kind: type[Number], holds: Callable[[Number], bool], description: str
 positive = number(float, lambda value: 0 < value < inf, "above zero")
 lag = number(float, lambda value: 0 <= value <= LONGEST_LAG_S, f"between 0 and {LONGEST_LAG_S:g} s")
 share = number(float, lambda value: 0 <= value <= 1, "between 0 and 1")
+
+
+def threshold(text: str) -> float | Literal["bundle"]:
+    """A share, or `bundle`: what the bundle recommends."""
+    return "bundle" if text == "bundle" else share(text)
+
+
 count = number(int, lambda value: value >= 1, "at least 1")
 seed = number(int, lambda value: value >= 0, "zero or above")
 sample_rate = number(

@@ -20,6 +20,7 @@ from hard.commands.progress import progress
 from hard.errors import UsageError
 from hard.model import leakage
 from hard.model.classifier import Classifier, load
+from hard.outputs.acceptance import Acceptance
 from hard.recordings import recordings, scores
 from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import LabelledWindow, Recording
@@ -79,21 +80,24 @@ def label(
 
 def _print_labels(labelled: Labelled, classifier: Classifier, args: argparse.Namespace) -> Iterator[Named]:
     """Prints a line a window; gives the window and its label."""
+    bundle = classifier.bundle
+    acceptance = Acceptance(classifier.labels, bundle.parents(), bundle.min_confidence(args.min_confidence))
     for one, prediction in labelled:
-        _print(as_object(one, prediction, classifier.labels, args.min_confidence))
+        _print(as_object(one, prediction, acceptance))
         yield one, prediction.label
 
 
 def _print_states(labelled: Labelled, classifier: Classifier, args: argparse.Namespace) -> Iterator[Named]:
     """Prints a line a change of state; gives each window and its state, when it is known."""
     from hard.commands import states  # noqa: PLC0415  (the daemon's parts are slow to import)
-    from hard.daemon.wiring import make_smoother  # noqa: PLC0415
+    from hard.daemon.wiring import make_acceptance, make_smoother  # noqa: PLC0415
 
     section = LabelsSection(
         hop_s=args.hop, min_confidence=args.min_confidence, smoothing=args.smoothing, lag_s=args.lag
     )
-    smoother, silent_after_s = make_smoother(section, classifier.bundle), IngestSection().silent_after_s
-    steps = states.follow(labelled, smoother, min_confidence=args.min_confidence, silent_after_s=silent_after_s)
+    smoother, acceptance = make_smoother(section, classifier.bundle), make_acceptance(section, classifier.bundle)
+    silent_after_s = IngestSection().silent_after_s
+    steps = states.follow(labelled, smoother, acceptance=acceptance, silent_after_s=silent_after_s)
     for step in steps:
         for change in step.changes:
             _print(states.as_object(step, change))
@@ -104,9 +108,7 @@ def _print(line: dict[str, object]) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
 
 
-def as_object(
-    one: LabelledWindow, prediction: Prediction, labels: tuple[str, ...], min_confidence: float
-) -> dict[str, object]:
+def as_object(one: LabelledWindow, prediction: Prediction, acceptance: Acceptance) -> dict[str, object]:
     """One line of the output; `truth` is left out where it is not known."""
     window = prediction.window
     known = {} if one.truth is None else {"truth": one.truth}
@@ -118,8 +120,9 @@ def as_object(
         "window_id": window.window_id,
         "label": prediction.label,
         "confidence": round(prediction.confidence, 6),
-        "accepted": prediction.confidence >= min_confidence,
-        "probabilities": dict(zip(labels, np.round(prediction.probabilities, 6).tolist(), strict=True)),
+        "accepted": acceptance.accepts(prediction),
+        "parent": acceptance.parent(prediction),
+        "probabilities": dict(zip(acceptance.labels, np.round(prediction.probabilities, 6).tolist(), strict=True)),
         **known,
     }
 

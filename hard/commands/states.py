@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.state import Smoother, StateChange, StateUpdate
 from hard.recordings.recordings import LabelledWindow
 from hard.records import Prediction, State, StateMemory
@@ -25,7 +26,7 @@ class Step:
 
 
 def follow(
-    labelled: Iterable[tuple[LabelledWindow, Prediction]], smoother: Smoother, *, min_confidence: float,
+    labelled: Iterable[tuple[LabelledWindow, Prediction]], smoother: Smoother, *, acceptance: Acceptance,
     silent_after_s: float,
 ) -> Iterator[Step]:  # fmt: skip
     """The steps of `labelled`, in which the windows of a device stand together, oldest first."""
@@ -41,7 +42,7 @@ def follow(
             update = smoother.end(memory)
             yield step(last, update)
             memory = update.memory if one.window.device == last.window.device else None
-        update = smoother.update(memory, prediction, accepted=prediction.confidence >= min_confidence)
+        update = smoother.update(memory, prediction, accepted=acceptance.accepts(prediction))
         if update.memory is not memory:  # else it is the same window again
             waiting.append(one)
         last, memory = one, update.memory

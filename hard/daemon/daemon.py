@@ -178,7 +178,7 @@ class Daemon:
         logging.getLogger().setLevel(settings.log_level.upper())
         classifier = change.classifier or parts.labeller.classifier
         smoother = wiring.make_smoother(settings.labels, classifier.bundle)
-        parts.publisher.change(settings.labels.min_confidence, smoother)
+        parts.publisher.change(wiring.make_acceptance(settings.labels, classifier.bundle), smoother)
         parts.window_queue.change(wiring.queue_bounds(settings))
         parts.labeller.change(classifier, settings.model.max_batch)
         if parts.discovery:

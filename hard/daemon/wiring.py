@@ -25,6 +25,7 @@ from hard.motion.windows import Grid
 from hard.mqtt.broker_address import BrokerAddress, tls_context
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session, SessionOptions
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
 from hard.outputs.publisher import PublishCallbacks, Publisher
 from hard.outputs.state import UNKNOWN, MajoritySmoother, Smoother, StateFilter
@@ -85,9 +86,8 @@ def build(settings: Settings) -> Parts:
 
     callbacks = PublishCallbacks(metrics.labelled, handed_over, outcomes.acknowledged, journal.mark_silent)
     publisher = make_publisher(
-        settings, session.outbox.put, callbacks, devices.__contains__,
-        smoother=make_smoother(settings.labels, classifier.bundle), discovery=discovery,
-    )  # fmt: skip
+        settings, classifier.bundle, session.outbox.put, callbacks, known=devices.__contains__, discovery=discovery
+    )
     assembler = Assembler(
         messages, decoder=make_decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
         publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
@@ -177,15 +177,15 @@ def queue_bounds(settings: Settings) -> QueueBounds:
 
 
 def make_publisher(
-    settings: Settings, put: Callable[[Outgoing], None], callbacks: PublishCallbacks, known: Callable[[str], bool],
-    *, smoother: Smoother, discovery: Discovery | None,
+    settings: Settings, bundle: Bundle, put: Callable[[Outgoing], None], callbacks: PublishCallbacks,
+    *, known: Callable[[str], bool], discovery: Discovery | None,
 ) -> Publisher:  # fmt: skip
-    """The publisher under the settings' topics, quality of service and thresholds."""
+    """The publisher under the settings' topics, quality of service, thresholds and smoothing."""
     publish, labels = settings.publish, settings.labels
     return Publisher(
         put, callbacks, known, prefix=publish.prefix, qos=publish.qos, expiry_s=publish.expiry_s,
-        min_confidence=labels.min_confidence, smoother=smoother, max_devices=settings.ingest.max_devices,
-        device_observer=discovery,
+        acceptance=make_acceptance(labels, bundle), smoother=make_smoother(labels, bundle),
+        max_devices=settings.ingest.max_devices, device_observer=discovery,
     )  # fmt: skip
 
 
@@ -195,9 +195,14 @@ def make_smoother(labels: LabelsSection, bundle: Bundle) -> Smoother:
         return MajoritySmoother(labels.smooth_windows)
     states = bundle.states()
     return StateFilter(
-        bundle.manifest.labels, states.transition, tempering=states.tempering, parents=bundle.parents(),
-        threshold=labels.min_confidence, hop_s=labels.hop_s, lag_s=labels.lag_s,
+        make_acceptance(labels, bundle), states.transition, tempering=states.tempering, hop_s=labels.hop_s,
+        lag_s=labels.lag_s,
     )  # fmt: skip
+
+
+def make_acceptance(labels: LabelsSection, bundle: Bundle) -> Acceptance:
+    """Which of the bundle's labels are accepted, as the settings ask or the bundle recommends."""
+    return Acceptance(bundle.manifest.labels, bundle.parents(), bundle.min_confidence(labels.min_confidence))
 
 
 def make_discovery(settings: Settings, classifier: Classifier, session: Session) -> Discovery | None:

@@ -144,6 +144,13 @@ class Bundle:
             parents = {name: tuple(label for label in labels if label in of) for name, of in PARENTS.items()}
         return {name: children for name, children in parents.items() if len(children) > 1}
 
+    def min_confidence(self, wanted: float | Literal["bundle"]) -> float:
+        """`wanted`, or the threshold that this bundle recommends by people not trained on; 0 where it has none."""
+        if wanted != "bundle":
+            return wanted
+        found = self.manifest.training.metrics.abstaining
+        return found.min_confidence if found else 0.0
+
     def states(self) -> StatesSpec:
         """The transition matrix and tempering of the bundle, or the default."""
         return self.manifest.states or even_states(len(self.manifest.labels), STAY, TEMPERING)

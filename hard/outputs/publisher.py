@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from hard.mqtt.outbox import Outgoing
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.state import Smoother, StateChange
 from hard.records import DeviceEvent, Prediction, State, StateMemory, Window
 
@@ -37,6 +38,7 @@ class ActivityPayload(msgspec.Struct):
     label: str
     confidence: float
     accepted: bool
+    parent: str | None
     probabilities: dict[str, float]
     start: float
     end: float
@@ -113,12 +115,12 @@ class Publisher:
 
     def __init__(
         self, put: Callable[[Outgoing], None], callbacks: PublishCallbacks, known: Callable[[str], bool], *,
-        prefix: str, qos: int, expiry_s: float, min_confidence: float, smoother: Smoother, max_devices: int,
+        prefix: str, qos: int, expiry_s: float, acceptance: Acceptance, smoother: Smoother, max_devices: int,
         device_observer: DeviceObserver | None,
     ) -> None:  # fmt: skip
         self._put, self._callbacks, self._known, self._device_observer = put, callbacks, known, device_observer
         self._prefix, self._qos, self._expiry_s = prefix, qos, expiry_s
-        self._min_confidence, self._smoother, self._max_devices = min_confidence, smoother, max_devices
+        self._acceptance, self._smoother, self._max_devices = acceptance, smoother, max_devices
         self._memories: OrderedDict[str, StateMemory] = OrderedDict()  # least recently labelled first
         self._live: set[str] = set()  # devices that the observer knows as live
         self._silent: dict[str, float] = {}  # silent devices, and since when on the monotonic clock
@@ -127,10 +129,10 @@ class Publisher:
         self._encoder = msgspec.json.Encoder()
         self._lock = Lock()
 
-    def change(self, min_confidence: float, smoother: Smoother) -> None:
+    def change(self, acceptance: Acceptance, smoother: Smoother) -> None:
         """Both hold from the next label on."""
         with self._lock:
-            self._min_confidence, self._smoother = min_confidence, smoother
+            self._acceptance, self._smoother = acceptance, smoother
 
     def restore(self, memories: Mapping[str, StateMemory]) -> None:
         """Goes on from the states of an earlier process, whose devices need not be known yet. Call it before the first
@@ -142,7 +144,7 @@ class Publisher:
         """Sends each prediction, and before it the device's state where it changed."""
         for prediction in batch.predictions:
             window = prediction.window
-            accepted = prediction.confidence >= self._min_confidence
+            accepted = self._acceptance.accepts(prediction)
             self._callbacks.on_label(prediction, accepted)
             with self._lock:
                 memory = self._update(prediction, accepted)
@@ -230,6 +232,9 @@ class Publisher:
         self._memories.move_to_end(device)
 
     def _activity(self, prediction: Prediction, accepted: bool, batch: Batch) -> Callable[[], bytes]:
+        # The labels differ where a reload came between the batch and its publication.
+        parent = self._acceptance.parent(prediction) if batch.labels == self._acceptance.labels else None
+
         def render() -> bytes:
             window = prediction.window
             # A replayed window was received by an earlier process: only the wall clock still means something.
@@ -242,6 +247,7 @@ class Publisher:
                     label=prediction.label,
                     confidence=round(prediction.confidence, 5),
                     accepted=accepted,
+                    parent=parent,
                     probabilities=dict(zip(batch.labels, prediction.probabilities.round(5).tolist(), strict=True)),
                     start=round(window.start, 6),
                     end=round(window.end, 6),

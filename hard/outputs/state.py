@@ -7,13 +7,14 @@ Filter: Rabiner 1989, "A Tutorial on Hidden Markov Models", with the labels' pro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
 from typing import Literal, Protocol
 
 import numpy as np
 
+from hard.outputs.acceptance import Acceptance
 from hard.records import FilterStep, Prediction, State, StateMemory
 
 UNKNOWN = "unknown"
@@ -81,8 +82,8 @@ class MajoritySmoother:
 
 
 class StateFilter:
-    """A forward filter over the probabilities of `labels` (K,). The state is the most probable label where it reaches
-    `threshold`, else the most probable of the `parents` whose children together reach it, else UNKNOWN.
+    """A forward filter over the probabilities of the labels (K,). The state is the most probable label where it reaches
+    the threshold of `acceptance`, else its most probable parent whose labels together reach it, else UNKNOWN.
 
     `transition` (K, K) has the probability of each label (column) a second after each (row). A window's probabilities
     are raised to `tempering` for each second that it adds to the one before, at most to 1: windows overlap, so they
@@ -92,14 +93,13 @@ class StateFilter:
     """
 
     def __init__(
-        self, labels: Sequence[str], transition: Sequence[Sequence[float]], *, tempering: float,
-        parents: Mapping[str, Sequence[str]], threshold: float, hop_s: float, lag_s: float,
+        self, acceptance: Acceptance, transition: Sequence[Sequence[float]], *, tempering: float, hop_s: float,
+        lag_s: float,
     ) -> None:  # fmt: skip
-        self._labels, self._tempering, self._threshold = tuple(labels), tempering, threshold
+        self._labels, self._acceptance, self._tempering = acceptance.labels, acceptance, tempering
         self._hop_s, self._lag_s = hop_s, lag_s
         possible = np.asarray(transition, dtype=np.float64) + LEAST_TRANSITION
         self._transition = possible / possible.sum(axis=1, keepdims=True)
-        self._parents = [(name, [self._labels.index(child) for child in kids]) for name, kids in parents.items()]
         self._powers: dict[float, tuple[Columns, Columns]] = {}
 
     def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
@@ -117,7 +117,7 @@ class StateFilter:
             steps, pending = (), 0
         length_s, last = window.end - window.start, steps[-1] if steps else None
         exponent = min(1.0, self._tempering * (min(length_s, window.start - last.start) if last else length_s))
-        if not accepted and prediction.confidence >= self._threshold:
+        if not accepted and self._acceptance.accepts(prediction):
             exponent = 0.0
         evidence = tuple([max(p, LEAST_PROBABILITY) ** exponent for p in prediction.probabilities.tolist()])
         belief = _normalised(map(mul, self._predict(last, window.start), evidence) if last else evidence)
@@ -160,12 +160,11 @@ class StateFilter:
 
     def _state(self, step: FilterStep, belief: tuple[float, ...]) -> State:
         faded = min(step.evidence) == 1.0
-        threshold, confidence = max(self._threshold, LEAST_FADED * faded), max(belief)
+        threshold, confidence = max(self._acceptance.min_confidence, LEAST_FADED * faded), max(belief)
         if confidence >= threshold:
             return State(self._labels[belief.index(confidence)], step.start, confidence)
-        sums = [(sum([belief[child] for child in children]), name) for name, children in self._parents]
-        most, parent = max(sums, default=(0.0, UNKNOWN))
-        return State(parent, step.start, most) if most >= threshold else State(UNKNOWN, step.start, confidence)
+        parent, total = self._acceptance.best_parent(belief)
+        return State(parent, step.start, total) if total >= threshold else State(UNKNOWN, step.start, confidence)
 
     def _predict(self, last: FilterStep, start: float) -> Iterable[float]:
         """The probabilities at `start`, before its window is seen."""

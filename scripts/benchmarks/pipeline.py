@@ -62,9 +62,8 @@ def _windows(classifier: Classifier, samples: Sequence[Samples]) -> list[Window]
 def _publishing(classifier: Classifier, windows: Sequence[Window]) -> float:
     """From predictions to bytes: the smoothed state, the payload, calls of the counters."""
     callbacks = PublishCallbacks(*[lambda *_: None] * 4)
-    smoother = wiring.make_smoother(Settings().labels, classifier.bundle)
     publisher = wiring.make_publisher(
-        Settings(), _rendered, callbacks, lambda _: True, smoother=smoother, discovery=None
+        Settings(), classifier.bundle, _rendered, callbacks, known=lambda _: True, discovery=None
     )
     predictions = classifier.classify(windows)
     batch = Batch(predictions, classifier.labels, classifier.bundle.model, 0.0, 0.0)

@@ -54,7 +54,8 @@ def test_one_object_a_window(recording: Path, capfdbinary: pytest.CaptureFixture
     assert [line["start"] for line in lines[:37]] == pytest.approx(np.arange(100, 137))
     for line in lines:
         assert set(line) - {"truth"} == {
-            *("subject", "place", "start", "end", "window_id", "label", "confidence", "accepted", "probabilities")
+            *("subject", "place", "start", "end", "window_id", "label", "confidence", "accepted", "parent"),
+            "probabilities",
         }  # fmt: skip
         assert line["end"] - line["start"] == pytest.approx(4)
         assert tuple(line["probabilities"]) == labels

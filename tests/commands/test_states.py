@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hard.commands.states import Step, as_object, follow
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.state import MajoritySmoother, Smoother, StateFilter
 from hard.recordings.recordings import LabelledWindow
 from hard.records import Prediction, Window
@@ -29,7 +30,9 @@ def labelled(
 
 
 def steps(windows: list[tuple[LabelledWindow, Prediction]], smoother: Smoother | None = None) -> list[Step]:
-    return list(follow(windows, smoother or MajoritySmoother(1), min_confidence=0.5, silent_after_s=60.0))
+    return list(
+        follow(windows, smoother or MajoritySmoother(1), acceptance=Acceptance(LABELS, {}, 0.5), silent_after_s=60.0)
+    )
 
 
 def lines(found: list[Step]) -> list[tuple[object, ...]]:
@@ -55,7 +58,7 @@ def test_a_long_gap_is_a_silence_and_a_short_one_is_not() -> None:
 
 
 def test_each_window_has_its_state_when_it_is_known() -> None:
-    smoother = StateFilter(LABELS, NEXT, tempering=0.25, parents={}, threshold=0.0, hop_s=1.0, lag_s=2.0)
+    smoother = StateFilter(Acceptance(LABELS, {}, 0.0), NEXT, tempering=0.25, hop_s=1.0, lag_s=2.0)
     windows = [
         *labelled("3", "Walking", range(5)),
         *labelled("3", "Walking", (4,)),

@@ -217,7 +217,7 @@ def test_a_kill_loses_no_event_and_repeats_none_that_is_written(
 ) -> None:
     """Device b sends the same as a, but its daemon is not killed."""
     start, seconds = float(round(time.time() - 100) // 6 * 6), 20
-    options = ("mqtt.client_id=stable", *options)
+    options = ("mqtt.client_id=stable", "labels.min_confidence=0", *options)
 
     def send(device: str, first: int, last: int) -> None:
         for second in range(first, last):

@@ -84,7 +84,7 @@ def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
 def test_what_does_not_fit_is_refused_with_one_sentence(
     mosquitto: Mosquitto, config: Path, tmp_path: Path, kind: str
 ) -> None:
-    config.write_text("")
+    config.write_text("labels.min_confidence = 0")
     if kind == "window":
         longer = WindowSpec(length_s=8.0, rate_hz=10.0)  # as many grid points, so that all else fits
         text = f"model.bundle = '{other(tmp_path / 'b', lambda m: msgspec.structs.replace(m, window=longer))}'"
@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
             listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
         eventually(lambda: len(labels(listener, "a")) == 2)
         assert labels(listener, "a")[-1]["accepted"]
-        config.write_text("")  # and mended, it reloads
+        config.write_text("labels.min_confidence = 0")  # and mended, it reloads
         running.send_signal(signal.SIGHUP)
         eventually(lambda: "changed: nothing" in running.log)
         assert running.stop() == 0

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard.mqtt.outbox import Outgoing
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.publisher import Batch, PublishCallbacks, Publisher
 from hard.outputs.state import MajoritySmoother
 from hard.records import DeviceEvent, Prediction, StateMemory, Window
@@ -32,7 +33,8 @@ class Broker:
         )  # fmt: skip
         self.known = set("abcdef")
         self.publisher = Publisher(
-            self.put, callbacks, self.known.__contains__, prefix="hard", qos=1, expiry_s=86_400.0, min_confidence=0.0,
+            self.put, callbacks, self.known.__contains__, prefix="hard", qos=1, expiry_s=86_400.0,
+            acceptance=Acceptance(("Walking", "Sitting"), {}, 0.0),
             smoother=MajoritySmoother(1), max_devices=100, device_observer=self,
         )  # fmt: skip
 
@@ -225,7 +227,7 @@ def test_a_restored_silence_is_no_second_event() -> None:
 def test_another_smoother_goes_on_from_the_state() -> None:
     broker = Broker()
     broker.label("a", 1.0)
-    broker.publisher.change(0.95, MajoritySmoother(3))
+    broker.publisher.change(Acceptance(LABELS, {}, 0.95), MajoritySmoother(3))
     broker.label("a", 2.0, "Sitting", start=1.0)
     assert broker.state("a") == "Walking"
     broker.label("a", 3.0, "Sitting", start=2.0)

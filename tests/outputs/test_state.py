@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.state import MAX_PENDING, UNKNOWN, MajoritySmoother, Smoother, StateChange, StateFilter, StateUpdate
 from hard.records import Prediction, State, StateMemory, Window
 
@@ -20,7 +21,7 @@ UP = np.zeros(3, np.float32)
 
 def state_filter(threshold: float = 0.0, lag_s: float = 0.0, hop_s: float = 1.0) -> StateFilter:
     return StateFilter(
-        LABELS, TRANSITION, tempering=TEMPERING, parents={"on foot": LABELS[:2]}, threshold=threshold, hop_s=hop_s,
+        Acceptance(LABELS, {"on foot": LABELS[:2]}, threshold), TRANSITION, tempering=TEMPERING, hop_s=hop_s,
         lag_s=lag_s,
     )  # fmt: skip
 
@@ -160,7 +161,7 @@ def test_a_window_that_is_not_accepted_in_spite_of_its_confidence_says_nothing()
 
 def test_without_a_threshold_too_it_fades_to_unknown() -> None:
     wearer = Wearer(StateFilter(
-        LABELS, TRANSITION, tempering=TEMPERING, parents={}, threshold=0.0, hop_s=1.0, lag_s=0.0
+        Acceptance(LABELS, {}, 0.0), TRANSITION, tempering=TEMPERING, hop_s=1.0, lag_s=0.0
     ))  # fmt: skip
     wearer.does("Walking", 0, 10)
     for start in range(10, 40):
@@ -190,13 +191,7 @@ def test_under_another_label_set_the_filter_begins_anew_and_the_state_holds() ->
     wearer = Wearer(state_filter())
     wearer.does("Walking", 0, 10)
     wearer.smoother = StateFilter(
-        ("Sitting", "Walking", "Cycling"),
-        TRANSITION,
-        tempering=TEMPERING,
-        parents={},
-        threshold=0.0,
-        hop_s=1.0,
-        lag_s=0,
+        Acceptance(("Sitting", "Walking", "Cycling"), {}, 0.0), TRANSITION, tempering=TEMPERING, hop_s=1.0, lag_s=0
     )
     wearer.window(10.0, (0.3, 0.6, 0.1))
     assert wearer.dated == [(None, "Walking", 0.0)]
@@ -249,7 +244,7 @@ def test_whatever_comes_probabilities_stay_probabilities(steps: list[tuple[tuple
 
 def test_a_matrix_that_never_changes_a_label_is_no_trap() -> None:
     never = StateFilter(
-        LABELS, np.eye(3).tolist(), tempering=1.0, parents={}, threshold=0.0, hop_s=1.0, lag_s=60.0
+        Acceptance(LABELS, {}, 0.0), np.eye(3).tolist(), tempering=1.0, hop_s=1.0, lag_s=60.0
     )  # fmt: skip
     wearer = Wearer(never)
     for label in ("Walking", "Sitting", "Walking"):

@@ -17,7 +17,19 @@ from support.listener import Listener, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = {
-    *("device", "label", "confidence", "accepted", "probabilities", "start", "end", "window_id", "model", "latency_s"),
+    *(
+        "device",
+        "label",
+        "confidence",
+        "accepted",
+        "parent",
+        "probabilities",
+        "start",
+        "end",
+        "window_id",
+        "model",
+        "latency_s",
+    ),
     *("coverage", "calibrated", "up", "clock_offset_s", "degraded", "replayed"),
 }
 

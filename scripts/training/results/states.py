@@ -11,6 +11,7 @@ from operator import itemgetter
 import numpy as np
 
 from hard.model.bundle import StatesSpec, even_states
+from hard.outputs.acceptance import Acceptance
 from hard.outputs.state import StateFilter
 from hard.recordings.recordings import LabelledWindow
 from hard.records import Float64Array, Prediction, StateMemory
@@ -60,9 +61,8 @@ def _losses(
     labelled: Iterable[Labelled], subjects: Sequence[str], labels: Sequence[str], states: StatesSpec, hop_s: float
 ) -> Float64Array:
     """The mean cross entropy of each subject's truths (S,)."""
-    smoother = StateFilter(
-        labels, states.transition, tempering=states.tempering, parents={}, threshold=0.0, hop_s=hop_s, lag_s=0.0
-    )
+    acceptance = Acceptance(tuple(labels), {}, 0.0)
+    smoother = StateFilter(acceptance, states.transition, tempering=states.tempering, hop_s=hop_s, lag_s=0.0)
     found: dict[str, list[float]] = {subject: [] for subject in subjects}
     for _, own in groupby(labelled, key=lambda pair: pair[0].window.device):
         memory: StateMemory | None = None

@@ -1,0 +1,39 @@
+"""Whether a label is accepted, and the parent that stands for it where it isn't. Pure: no clock, no MQTT, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hard.records import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A label is accepted from a probability of `min_confidence` on. `parents` names those of the `labels` (K,) that
+    together are one coarser activity."""
+
+    labels: tuple[str, ...]
+    parents: Mapping[str, Sequence[str]]
+    min_confidence: float
+
+    def accepts(self, prediction: Prediction) -> bool:
+        """Whether the label of `prediction` is accepted."""
+        return prediction.confidence >= self.min_confidence
+
+    def parent(self, prediction: Prediction) -> str | None:
+        """The parent that stands for the label of `prediction`: None where the label is accepted, and where no parent's
+        labels reach the threshold together."""
+        if self.accepts(prediction):
+            return None
+        parent, total = self.best_parent(prediction.probabilities.tolist())
+        return parent if total >= self.min_confidence else None
+
+    def best_parent(self, probabilities: Sequence[float]) -> tuple[str, float]:
+        """The most probable parent and the sum of its labels' `probabilities` (K,); "" and -1 without parents."""
+        sums = [
+            (sum([probabilities[self.labels.index(label)] for label in children]), name)
+            for name, children in self.parents.items()
+        ]
+        total, name = max(sums, default=(-1.0, ""))
+        return name, total

@@ -1,0 +1,44 @@
+"""Which labels are accepted, and which parents stand for the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hard.outputs.acceptance import Acceptance
+from hard.records import Prediction, Window
+
+LABELS = ("Walking", "Upstairs", "Sitting", "Standing")
+PARENTS = {"on foot": LABELS[:2], "still": LABELS[2:]}
+
+
+def prediction(*probabilities: float) -> Prediction:
+    up = np.array([0, 1, 0], np.float32)
+    window = Window("d", 0.0, 4.0, np.zeros((80, 3), np.float32), 1.0, up, up, True, 0.0, 0.0, 0.0)
+    best = int(np.argmax(probabilities))
+    return Prediction(window, LABELS[best], probabilities[best], np.array(probabilities))
+
+
+def test_a_label_is_accepted_from_the_threshold_on() -> None:
+    acceptance = Acceptance(LABELS, PARENTS, 0.8)
+    assert acceptance.accepts(prediction(0.8, 0.2, 0, 0))
+    assert not acceptance.accepts(prediction(0.79, 0.21, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "parent"),
+    [
+        ((0.05, 0.05, 0.5, 0.4), "still"),
+        ((0.45, 0.45, 0.1, 0.0), "on foot"),
+        ((0.4, 0.1, 0.4, 0.1), None),
+        ((0.9, 0.1, 0.0, 0.0), None),  # the label itself is accepted
+    ],
+)
+def test_the_parent_is_the_one_whose_labels_reach_the_threshold_together(
+    probabilities: tuple[float, ...], parent: str | None
+) -> None:
+    assert Acceptance(LABELS, PARENTS, 0.8).parent(prediction(*probabilities)) == parent
+
+
+def test_without_parents_there_is_none() -> None:
+    assert Acceptance(LABELS, {}, 0.8).parent(prediction(0.25, 0.25, 0.25, 0.25)) is None
