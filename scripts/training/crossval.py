@@ -139,7 +139,8 @@ def _trained(recipes: Sequence[Recipe], console: Console, jobs: int) -> list[Tri
             try:
                 done.result()
             except (RefusedError, StoppedError) as error:
-                pool.shutdown(wait=False, cancel_futures=True)
+                for other in waiting:
+                    other.cancel()
                 raise type(error)(f"fold {recipe.out.name}: {error}") from error
             reached = figures(Trial.load(_trial(recipe)).parts["test"])
             console.print(

@@ -87,8 +87,7 @@ def show_figures(console: Console, figures: Figures) -> None:
     """macro-F1 by subject, the worst named, the calibration error, and the baselines."""
     by_subject = ", ".join(f"{subject}: {f1:.3f}" for subject, f1 in figures.macro_f1_by_subject.items())
     console.print(f"macro-F1 by subject {by_subject}; worst {figures.worst_subject}", highlight=False)
-    for name, other in figures.beside.items():
-        console.print(f"{name}: macro-F1 {other.macro_f1:.3f} on {other.windows} windows", highlight=False)
+    _show_beside(console, figures)
     if figures.worst_place:
         by_place = ", ".join(f"{place}: {f1:.3f}" for place, f1 in figures.macro_f1_by_place.items())
         console.print(f"macro-F1 by place {by_place}; worst {figures.worst_place}", highlight=False)
@@ -173,6 +172,12 @@ def show_folds(console: Console, crossed: CrossValidation) -> None:
         sentence = f"{name} left out: AUROC {found.auroc:.3f}, accepted {found.accepted:.0%} of {found.windows} windows"
         console.print(sentence, highlight=False)
     console.print(f"all test windows together: {in_short(crossed.pooled)}", highlight=False)
+    _show_beside(console, crossed.pooled)
+
+
+def _show_beside(console: Console, figures: Figures) -> None:
+    for name, other in figures.beside.items():
+        console.print(f"{name}: macro-F1 {other.macro_f1:.3f} on {other.windows} windows", highlight=False)
 
 
 def in_short(figures: Figures) -> str:

@@ -1,6 +1,7 @@
 """The report, from the commands that people type: folds, a leaky split, and a bundle evaluated elsewhere."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -70,6 +71,13 @@ def test_a_folder_that_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
         report.check_out(tmp_path)
     (tmp_path / report.REPORT).write_text("{}")
     report.check_out(tmp_path)
+
+
+def test_a_fold_that_is_refused_ends_the_others_in_one_sentence(recording: Path, tmp_path: Path) -> None:
+    few = ("--max-tokens", "5", "--threads", "1", *TINY)
+    done = script("finetune.py", recording, "--out", tmp_path / "cv", "--folds", "5", "--jobs", "2", *few)
+    assert done.returncode == 2
+    assert re.fullmatch(r"finetune\.py: fold \d: a prompt has 7 tokens, over the limit of 5: .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("by", ["place", "activity"])
