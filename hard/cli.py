@@ -159,25 +159,23 @@ def _label(command: argparse.ArgumentParser) -> None:
         "--bundle", metavar="DIR", help="model bundle: a folder, or the name of a shipped one (default)"
     )
     command.add_argument("--backend", default="onnx", choices=("onnx", "torch"), help="(onnx)")
-    command.add_argument("--hop", type=positive, default=1.0, metavar="S", help="from one window to the next (1)")
+    command.add_argument("--hop", type=positive, metavar="S", help="from one window to the next (1)")
     passes = command.add_mutually_exclusive_group()
     passes.add_argument("--streaming", action="store_true", help="learn the mounting as the daemon does (the default)")
     passes.add_argument("--two-pass", action="store_true", help="learn the mounting from the whole recording first")
     command.add_argument(
         "--min-confidence",
         type=threshold,
-        default="bundle",
         metavar="P",
         help="below it, accepted is false (bundle: what the bundle recommends)",
     )
     command.add_argument(
         "--states", action="store_true", help="print the changes of state that the daemon would publish"
     )
-    command.add_argument("--smoothing", default="filter", choices=("filter", "majority"), help="of states (filter)")
+    command.add_argument("--smoothing", choices=("filter", "majority"), help="of states (filter)")
     command.add_argument(
         "--lag",
         type=lag,
-        default=0.0,
         metavar="S",
         help="the state is that of so long ago, given all windows since (0)",
     )

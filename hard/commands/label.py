@@ -39,13 +39,14 @@ def main(args: argparse.Namespace) -> int:
     runs, rejected = read_recording(args)
     if args.score and all(run.truth is None for run in runs):
         raise UsageError(f"{args.file}: has no truth to score against")
-    classifier = _classifier(args)
+    section = _section(args)
+    classifier = _classifier(args, section.hop_s)
     printed = _print_states if args.states else _print_labels
     scored: list[Scored] = []
     count = 0
-    with progress("labelling", _expected(runs, classifier, args.hop), prints=True) as advance:
+    with progress("labelling", _expected(runs, classifier, section.hop_s), prints=True) as advance:
         for one, label_or_state in printed(
-            label(classifier, runs, args.hop, streaming=not args.two_pass), classifier, args
+            label(classifier, runs, section.hop_s, streaming=not args.two_pass), classifier, section
         ):
             count += 1
             advance(1)
@@ -59,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
     if args.score:
         print(_score_text(scored, classifier.labels) if scored else "nothing to score", file=sys.stderr)
         if args.states and scored:
-            print(_parents_text(scored, classifier.bundle.parents(), args.lag), file=sys.stderr)
+            print(_parents_text(scored, classifier.bundle.parents(), section.lag_s), file=sys.stderr)
         subjects = list(dict.fromkeys(run.subject for run in runs))
         if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
             print(warning, file=sys.stderr)
@@ -78,23 +79,20 @@ def label(
         yield from zip(batch, classifier.classify([one.window for one in batch]), strict=True)
 
 
-def _print_labels(labelled: Labelled, classifier: Classifier, args: argparse.Namespace) -> Iterator[Named]:
+def _print_labels(labelled: Labelled, classifier: Classifier, section: LabelsSection) -> Iterator[Named]:
     """Prints a line a window; gives the window and its label."""
     bundle = classifier.bundle
-    acceptance = Acceptance(classifier.labels, bundle.parents(), bundle.min_confidence(args.min_confidence))
+    acceptance = Acceptance(classifier.labels, bundle.parents(), bundle.min_confidence(section.min_confidence))
     for one, prediction in labelled:
         _print(as_object(one, prediction, acceptance))
         yield one, prediction.label
 
 
-def _print_states(labelled: Labelled, classifier: Classifier, args: argparse.Namespace) -> Iterator[Named]:
+def _print_states(labelled: Labelled, classifier: Classifier, section: LabelsSection) -> Iterator[Named]:
     """Prints a line a change of state; gives each window and its state, when it is known."""
     from hard.commands import states  # noqa: PLC0415  (the daemon's parts are slow to import)
     from hard.daemon.wiring import make_acceptance, make_smoother  # noqa: PLC0415
 
-    section = LabelsSection(
-        hop_s=args.hop, min_confidence=args.min_confidence, smoothing=args.smoothing, lag_s=args.lag
-    )
     smoother, acceptance = make_smoother(section, classifier.bundle), make_acceptance(section, classifier.bundle)
     silent_after_s = IngestSection().silent_after_s
     steps = states.follow(labelled, smoother, acceptance=acceptance, silent_after_s=silent_after_s)
@@ -151,10 +149,18 @@ def print_rejected(file: str, rejected: Counter[str]) -> None:
         print(f"hard: {file}: rejected {counts}", file=sys.stderr)
 
 
-def _classifier(args: argparse.Namespace) -> Classifier:
+def _section(args: argparse.Namespace) -> LabelsSection:
+    """The settings of labels, as the options ask; the others have their defaults."""
+    asked = {
+        "hop_s": args.hop, "min_confidence": args.min_confidence, "smoothing": args.smoothing, "lag_s": args.lag,
+    }  # fmt: skip
+    return LabelsSection(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _classifier(args: argparse.Namespace, hop_s: float) -> Classifier:
     classifier = load(args.bundle, args.backend)
     try:
-        bundle_devices(classifier.bundle, args.hop)
+        bundle_devices(classifier.bundle, hop_s)
     except ValueError as error:
         raise UsageError(f"--hop: {error}") from error
     return classifier
