@@ -16,11 +16,13 @@ from hard import __version__
 from hard.commands.arguments import (
     LOCAL_BROKER,
     SENSOR_TOPIC,
+    acceleration_unit,
     columns,
     count,
     lag,
     log_level,
     names,
+    pairs,
     positive,
     sample_rate,
     seed,
@@ -103,14 +105,14 @@ def _broker(command: argparse.ArgumentParser, default: str | None, note: str) ->
 
 
 def _recording(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "file", metavar="FILE", help="WISDM text, CSV with a header (either also .gz, .bz2 or .xz), or Parquet"
-    )
+    command.add_argument("file", metavar="FILE", help="WISDM text, CSV (either also .gz, .bz2 or .xz), or Parquet")
     command.add_argument("--subjects", type=names, metavar="A,B,…", help="only these subjects")
     command.add_argument(
         "--time-unit", choices=tuple(TIME_UNITS), help="of the file's times (by default the median step decides)"
     )
-    command.add_argument("--rate", type=sample_rate, metavar="HZ", help="sample rate of a file without times")
+    command.add_argument(
+        "--rate", type=sample_rate, metavar="HZ", help="sample rate of a file without times, or with whole seconds"
+    )
     command.add_argument(
         "--columns",
         type=columns,
@@ -119,7 +121,10 @@ def _recording(command: argparse.ArgumentParser) -> None:
         help=f"columns that aren't called as usual, by what they hold: {', '.join(COLUMN_KINDS)}",
     )
     command.add_argument(
-        "--unit", choices=tuple(UNITS), help="of the file's accelerations (m/s2, where gravity agrees)"
+        "--unit",
+        type=acceleration_unit,
+        help=f"of the file's accelerations: {', '.join(UNITS)}, or how many m/s² a raw count is (what the header says, "
+        "else m/s2, where gravity agrees)",
     )
 
 
@@ -178,6 +183,13 @@ def _label(command: argparse.ArgumentParser) -> None:
         type=lag,
         metavar="S",
         help="the state is that of so long ago, given all windows since (0)",
+    )
+    command.add_argument(
+        "--labels",
+        type=pairs,
+        default=(),
+        metavar="LABEL=NAME,…",
+        help="a label and its name in the recording, where they differ by more than case",
     )
     command.add_argument("--score", action="store_true", help="accuracy, macro-F1 and a confusion table on stderr")
 

@@ -3,6 +3,8 @@ options share."""
 
 from __future__ import annotations
 
+from math import inf
+
 G_MS2 = 9.80665  # standard gravity, m/s² (3rd General Conference on Weights and Measures, 1901)
 UNITS = {"m/s2": 1.0, "g": G_MS2, "mg": G_MS2 / 1000, "mm/s2": 1e-3}  # one of each in m/s²
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many of each are a second
@@ -14,3 +16,11 @@ def place_of(name: str) -> str:
     """The one of PLACES that `name` speaks of, by its last word that is one ("left wrist" is wrist, "back pocket"
     pocket); any where none is."""
     return next((word for word in reversed(name.lower().split()) if word in PLACES), "any")
+
+
+def ms2_per(unit: str) -> float:
+    """How many m/s² one `unit` is: a name of UNITS, or the number itself, for raw counts. Raises ValueError."""
+    scale = UNITS[unit] if unit in UNITS else float(unit)
+    if not 0 < scale < inf:
+        raise ValueError(f"{unit} is not above zero")
+    return scale

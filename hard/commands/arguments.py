@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Literal, TypeVar
 
-from hard.units import COLUMN_KINDS
+from hard.units import COLUMN_KINDS, UNITS, ms2_per
 
 LOCAL_BROKER = "mqtt://localhost:1883"
 SENSOR_TOPIC = "sensors/{device}/accel"
@@ -80,6 +80,15 @@ def columns(text: str) -> tuple[tuple[str, str], ...]:
     if len(set(kinds)) != len(kinds):
         raise ArgumentTypeError("a kind of column is named twice")
     return found
+
+
+def acceleration_unit(text: str) -> str:
+    """A name of UNITS, or how many m/s² a raw count is."""
+    try:
+        ms2_per(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is none of {', '.join(UNITS)}, and no number above zero") from error
+    return text
 
 
 def log_level(text: str) -> str:

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hard.commands.progress import progress
 from hard.errors import UsageError
 from hard.model import leakage
 from hard.model.classifier import Classifier, load
+from hard.motion.windows import Grid
 from hard.outputs.acceptance import Acceptance
 from hard.recordings import recordings, scores
 from hard.recordings.default_rules import bundle_devices
@@ -31,6 +33,7 @@ from hard.settings import IngestSection, LabelsSection
 Labelled = Iterable[tuple[LabelledWindow, Prediction]]
 Named = tuple[LabelledWindow, str]  # a window and its label or state
 Scored = tuple[str, str, bool]  # truth, label or state, calibrated
+SAME_RATE = 1.25  # a clock and a stated rate that differ by no more mean the same
 BATCH = 256  # windows a scorer call: large enough that the call costs little, small enough that the bar moves
 
 
@@ -41,6 +44,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.file}: has no truth to score against")
     section = _section(args)
     classifier = _classifier(args, section.hop_s)
+    runs = _named(args, runs, classifier.labels)
     printed = _print_states if args.states else _print_labels
     scored: list[Scored] = []
     count = 0
@@ -55,8 +59,7 @@ def main(args: argparse.Namespace) -> int:
     sys.stdout.buffer.flush()
     print_rejected(args.file, rejected)
     if not count:
-        length_s = classifier.bundle.manifest.window.length_s
-        raise UsageError(f"{args.file}: no run is long enough for a window of {length_s:g} s")
+        raise UsageError(f"{args.file}: {_why_no_window(runs, bundle_devices(classifier.bundle, section.hop_s).grid)}")
     if args.score:
         print(_score_text(scored, classifier.labels) if scored else "nothing to score", file=sys.stderr)
         if args.states and scored:
@@ -65,6 +68,42 @@ def main(args: argparse.Namespace) -> int:
         if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
             print(warning, file=sys.stderr)
     return 0
+
+
+def _named(args: argparse.Namespace, runs: list[Recording], labels: Sequence[str]) -> list[Recording]:
+    """`runs` with truths named as the `labels` are, whatever their case, or as `args.labels` pairs them. Raises
+    UsageError where there is a score to make and no truth is a label."""
+    own = {name: label for label, name in args.labels}
+    by_case = {label.casefold(): label for label in labels}
+
+    def named(truth: str) -> str:
+        return own.get(truth) or by_case.get(truth.casefold(), truth)
+
+    found = [
+        run if run.truth is None else replace(run, truth=np.array([named(truth) for truth in run.truth.tolist()]))
+        for run in runs
+    ]
+    truths = {str(truth) for run in found if run.truth is not None for truth in np.unique(run.truth)} - {""}
+    if args.score and not truths & set(labels):
+        raise UsageError(
+            f"{args.file}: its truths ({', '.join(sorted(truths))}) are none of the bundle's labels "
+            f"({', '.join(labels)}): pair them with --labels {labels[0]}=NAME"
+        )
+    return found
+
+
+def _why_no_window(runs: Sequence[Recording], grid: Grid) -> str:
+    """Why no window came of `runs`, as part of a sentence."""
+    longest = max(runs, key=lambda run: float(run.time[-1] - run.time[0]))
+    length_s, rate_hz = float(longest.time[-1] - longest.time[0]), median_rate(longest)
+    if length_s >= grid.length_s and rate_hz * grid.covered_step_s < 1:
+        return f"it has {rate_hz:.3g} samples a second, and a window needs at least {1 / grid.covered_step_s:.3g}"
+    return f"no run is long enough for a window of {grid.length_s:g} s; the longest has {length_s:.3g} s"
+
+
+def median_rate(run: Recording) -> float:
+    """Samples a second, by the median step; 0 for a single sample."""
+    return float(1 / np.median(np.diff(run.time))) if len(run.time) > 1 else 0.0
 
 
 def label(
@@ -133,6 +172,12 @@ def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[s
         )
     except NoTimesError as error:
         raise UsageError(f"{error} (--rate)") from error
+    shown_hz = float(np.median([median_rate(run) for run in runs]))
+    if args.rate and not args.rate / SAME_RATE <= shown_hz <= args.rate * SAME_RATE and shown_hz:
+        raise UsageError(
+            f"{args.file}: its times show {shown_hz:.3g} Hz, not {args.rate:g} Hz: leave --rate out, or name another "
+            "column with --columns time=NAME"
+        )
     if args.subjects:
         there = dict.fromkeys(run.subject for run in runs)
         absent = [subject for subject in args.subjects if subject not in there]

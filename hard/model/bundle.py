@@ -71,6 +71,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies
     digests: dict[str, str] = {}  # sha256 of each file of recordings, by name
     adapted_from: Training | None = None  # the training of the bundle that this one began with, without its metrics
+    without_gravity: tuple[str, ...] = ()  # data sets whose accelerations hold none
     seen_before: tuple[str, ...] = ()  # subjects to validate or test on whom that bundle, or one before it, has seen
 
 

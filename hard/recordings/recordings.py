@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -18,22 +18,22 @@ from numpy.typing import NDArray
 from hard.motion.devices import Devices
 from hard.motion.mounting import with_learnt_mounting
 from hard.recordings.file_formats import SUFFIXES, read_table
-from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, Table, UnitError
+from hard.recordings.gravity import check_unit
+from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, Table
+from hard.recordings.times import ascending, in_seconds, is_count, spread, time_unit_of
 from hard.records import Float64Array, Samples, Window
-from hard.units import TIME_UNITS, UNITS
+from hard.units import ms2_per
 
-MEDIAN_MS2 = 3.0, 30.0  # plausible median acceleration of a recording with gravity, whatever the activities
-MIN_CHECKED_RECORDS = 20  # a shorter file's unit and subjects aren't checked
+MIN_CHECKED_RECORDS = 20  # a shorter file's subjects aren't checked
 RUN_GAP_S = 1.0  # a jump of more than this, forward or back, ends a run
 MAX_ABS_MS2 = 320.0
-MAX_ABS_TIME_S = 1e11  # 3,000 years: in float64 consecutive samples still differ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """One run of one subject's device at one place of the body: `time` (N,) in s of the device's own clock, rising;
     `xyz` (N, 3) m/s²; `truth` (N,). `place` is None where the file names none; `dataset` is filled in
-    where several files are read."""
+    where several files are read. `has_gravity` is false where the user has had it used without."""
 
     subject: str
     time: Float64Array
@@ -41,6 +41,7 @@ class Recording:
     truth: NDArray[np.str_] | None
     place: str | None = None
     dataset: str | None = None
+    has_gravity: bool = True
 
     @property
     def device(self) -> str:
@@ -70,28 +71,30 @@ def read(
     """The runs of a recording, by subject and place in the file's order, and rejected records by reason.
 
     Where `time_unit` doesn't name the unit of times, the median step decides: below 1 it is s, below 1,000 ms, below
-    1,000,000 µs, else ns; this is right for any rate between 1 and 1,000 Hz. A file without times needs `rate_hz`.
-    Accelerations are in `unit`, by default m/s², and refused where their median fits another unit. `columns` names the
-    columns that HARD doesn't recognise, by what they hold (see `tables.COLUMNS`). `place` is where the device was worn
-    in a file that has no column of places. Raises RecordingError.
+    1,000,000 µs, else ns; this is right for any rate between 1 and 1,000 Hz. A file without times, or whose times count
+    samples, needs `rate_hz`; it also spaces samples that share a time. Accelerations are in `unit`, by default what the
+    header states, else m/s²; they are refused where they fit another unit or hold no gravity, unless `unit` says that
+    they are right. `columns` names the columns that HARD doesn't recognise, by what they hold (see `tables.COLUMNS`).
+    `place` is where the device was worn in a file that has no column of places. Raises RecordingError.
     """
     path = Path(path)
     table = read_table(path, columns)
     if not len(table.xyz):
-        raise NoRecordError(path, f"no record could be read ({_reasons(table.rejected)})")
+        raise NoRecordError(path, f"no record could be read ({table.reasons()})")
     if len(table.xyz) < 2 * len(set(table.subject)) and len(table.xyz) > MIN_CHECKED_RECORDS:
         raise RecordingError(
             path,
             "its subjects have a record each, so that column numbers records: "
             "say which names people with --columns subject=NAME, or rename it",
         )
-    _check_unit(table.xyz, path, unit)
+    used_unit = unit or table.unit or "m/s2"
+    has_gravity = check_unit(table.xyz, path, used_unit, stated=bool(unit))
     if table.place is None and place:
         table.place = [place] * len(table.subject)
-    runs = _runs(table, path, time_unit, rate_hz, UNITS[unit or "m/s2"])
+    runs = _runs(table, path, time_unit, rate_hz, ms2_per(used_unit))
     if not runs:
-        raise RecordingError(path, f"no record could be used ({_reasons(table.rejected)})")
-    return runs, table.rejected
+        raise RecordingError(path, f"no record could be used ({table.reasons()})")
+    return runs if has_gravity else [replace(run, has_gravity=False) for run in runs], table.rejected
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -169,21 +172,6 @@ def _streamed(recordings: Iterable[Recording], devices: Devices, message_s: floa
                 yield LabelledWindow(window, label, recording.subject, recording.place, recording.dataset)
 
 
-def _check_unit(xyz: Float64Array, path: Path, unit: str | None) -> None:
-    """Raises UnitError where the median of `xyz` (N, 3) fits another unit. A stated `unit` is accepted where the median
-    is too small for gravity: gravity may have been taken out."""
-    finite = xyz[np.isfinite(xyz).all(axis=1)]
-    if len(finite) < MIN_CHECKED_RECORDS:
-        return
-    with np.errstate(over="ignore"):
-        median = float(np.median(np.linalg.norm(finite, axis=1)))
-    low, high = MEDIAN_MS2
-    if low <= median * UNITS[unit or "m/s2"] <= high or (unit and median * UNITS[unit] < low):
-        return
-    if likely := next((name for name, scale in UNITS.items() if low <= median * scale <= high), None):
-        raise UnitError(path, median, unit=unit or "m/s2", likely_unit=likely, stated=bool(unit))
-
-
 def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None, scale: float) -> list[Recording]:
     """Splits by device and at jumps; sorts small steps back; drops repeated times and impossible values."""
     xyz = table.xyz * scale
@@ -195,17 +183,14 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
     table.rejected["out of range"] += int((~possible).sum())
     rows = np.flatnonzero(possible)
     rows = rows[np.argsort(codes[rows], kind="stable")]
-    if table.time is not None:
-        time, plausible = _seconds(np.array(table.time, dtype=float), rows, table.time_unit or time_unit)
-        table.rejected["time out of range"] += int((~plausible[rows]).sum())
-        rows = rows[plausible[rows]]
-    elif rate_hz is not None:
-        time = np.zeros(len(codes))
-        time[rows] = (np.arange(len(rows)) - np.searchsorted(codes[rows], codes[rows])) / rate_hz
-    else:
-        raise NoTimesError(path, "has no times, so the sample rate must be given")
+    count = np.arange(len(rows)) - np.searchsorted(codes[rows], codes[rows])
+    time, plausible = _times(table, path, rows, count, time_unit=time_unit, rate_hz=rate_hz)
+    table.rejected["time out of range"] += int((~plausible[rows]).sum())
+    rows = rows[plausible[rows]]
     runs: list[Recording] = []
-    for own in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1) if len(rows) else ():
+    for device_rows in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1) if len(rows) else ():
+        own = device_rows if ascending(time[device_rows]) else device_rows[::-1]
+        time[own] = spread(time[own], rate_hz)
         jumps = np.flatnonzero(np.abs(np.diff(time[own])) > RUN_GAP_S) + 1
         for part in np.split(own, jumps):
             run = part[np.argsort(time[part], kind="stable")]
@@ -217,22 +202,22 @@ def _runs(table: Table, path: Path, time_unit: str | None, rate_hz: float | None
     return runs
 
 
-def _seconds(time: Float64Array, rows: NDArray[np.int64], unit: str | None) -> tuple[Float64Array, NDArray[np.bool_]]:
-    """`time` (N,) in s, and which of it are plausible; where no unit is stated, it follows from the times at `rows`."""
-    plausible = np.abs(time) <= MAX_ABS_TIME_S * max(TIME_UNITS.values())  # false for NaN too
-    divisor = TIME_UNITS[unit or time_unit_of(time[rows][plausible[rows]])]
-    return time / divisor, plausible & (np.abs(time) <= MAX_ABS_TIME_S * divisor)
-
-
-def time_unit_of(time: Float64Array) -> str:
-    """The unit of `time` by its median step: the unit in which the rate lies between 1 and 1,000 Hz."""
-    steps = np.diff(time)
-    steps = steps[steps > 0]
-    if not len(steps):
-        return "s"
-    step = float(np.median(steps))
-    return "s" if step < 1 else "ms" if step < 1e3 else "us" if step < 1e6 else "ns"
-
-
-def _reasons(rejected: Counter[str]) -> str:
-    return ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common() if n) or "it is empty"
+def _times(
+    table: Table, path: Path, rows: NDArray[np.int64], count: NDArray[np.int64], *, time_unit: str | None,
+    rate_hz: float | None,
+) -> tuple[Float64Array, NDArray[np.bool_]]:  # fmt: skip
+    """The time of each record (N,) in s, and which are plausible. `rows` (M,) are the records that are used, one device
+    after another, `count` (M,) counts those of each device. Raises NoTimesError."""
+    if table.time is None:
+        unread = table.examples.get("not a time")
+        problem = f"none of its times can be read (first {unread})" if unread else "has no times"
+        time = np.zeros(len(table.xyz))
+        time[rows] = count
+    else:
+        time = np.array(table.time, dtype=float)
+        if time_unit or table.time_unit or not is_count(time[rows]):
+            return in_seconds(time, table.time_unit or time_unit or time_unit_of(time[rows]))
+        problem = "its column of times counts samples"
+    if rate_hz is None:
+        raise NoTimesError(path, f"{problem}, so the sample rate must be given")
+    return in_seconds(time / rate_hz, "s")

@@ -284,6 +284,7 @@ def _training(this_run: FinetuneRun, dataset: Dataset, trained: Trained, first: 
         subjects=subjects,
         split=dataset.split.kind,
         seen_before=dataset.split.seen_before,
+        without_gravity=dataset.without_gravity,
         seed=recipe.seed,
         precision=f"{this_run.precision} ({this_run.reason})",
         versions={"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},

@@ -101,7 +101,7 @@ def add_source(p: ArgumentParser) -> None:
         "--unit",
         action=_Joined,
         metavar="[FILE=]UNIT",
-        help="m/s2, g, mg or mm/s2, of all recordings or of one; may be repeated (m/s2)",
+        help="m/s2, g, mg, mm/s2 or how many m/s² a raw count is, of all recordings or of one; may be repeated",
     )
     group.add_argument(
         "--place",

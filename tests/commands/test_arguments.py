@@ -62,3 +62,10 @@ def test_what_is_no_number_is_a_value_error_for_argparse() -> None:
     assert arguments.count.__name__ == "int"
     with pytest.raises(ValueError, match="invalid literal"):
         arguments.count("many")
+
+
+def test_a_unit_is_a_name_or_the_size_of_a_count() -> None:
+    assert [arguments.acceleration_unit(text) for text in ("g", "0.0006")] == ["g", "0.0006"]
+    for text in ("stone", "-1", "nan", "inf"):
+        with pytest.raises(ArgumentTypeError, match="none of m/s2, g, mg, mm/s2, and no number above zero"):
+            arguments.acceleration_unit(text)

@@ -132,11 +132,39 @@ def test_a_score_on_people_that_the_bundle_learnt_from_says_so(
 def test_a_truth_that_is_no_label_stays_and_counts_as_wrong(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    path = record(tmp_path / "r.txt", {"a": ("Jogging",)})
+    path = record(tmp_path / "r.txt", {"a": ("Jogging",), "b": ("Walking",)})
     path.write_text(path.read_text().replace("Jogging", "Running"))
     lines, err = label(capfdbinary, path, "--score")
-    assert {line["truth"] for line in lines} == {"Running"}
-    assert "accuracy 0.0000, macro-F1 0.0000" in err
+    assert {line["truth"] for line in lines} == {"Running", "Walking"}
+    assert "accuracy 0." in err
+
+
+def test_truths_are_labels_whatever_their_case_or_as_paired_else_a_score_is_refused(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = record(tmp_path / "r.txt", {"a": ("Jogging",)})
+    _, expected = label(capfdbinary, path, "--score")
+    path.write_text(path.read_text().replace("Jogging", "jogging"))
+    lines, err = label(capfdbinary, path, "--score")
+    assert {line["truth"] for line in lines} == {"Jogging"}
+    assert err == expected
+    path.write_text(path.read_text().replace("jogging", "run"))
+    assert label(capfdbinary, path, "--score", "--labels", "Jogging=run")[1] == expected
+    assert cli.main(["label", str(path), "--score"]) == 2
+    assert b"truths (run) are none of the bundle's labels (Walking, " in (refusal := capfdbinary.readouterr().err)
+    assert refusal.endswith(b": pair them with --labels Walking=NAME\n")
+    assert {line["truth"] for line in label(capfdbinary, path)[0]} == {"run"}
+
+
+def test_a_rate_that_the_times_contradict_and_one_too_slow_for_a_window_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "slow.csv"
+    path.write_text("t,x,y,z\n" + "".join(f"{i / 5},0,9.8,0\n" for i in range(200)))
+    assert cli.main(["label", str(path), "--rate", "50"]) == 2
+    assert "its times show 5 Hz, not 50 Hz: leave --rate out" in capsys.readouterr().err
+    assert cli.main(["label", str(path)]) == 2
+    assert "it has 5 samples a second, and a window needs at least 6.67" in capsys.readouterr().err
 
 
 def test_units_compression_and_csv_make_no_difference(
@@ -184,6 +212,11 @@ def test_what_it_cannot_do_is_refused(recording: Path, tmp_path: Path, capsys: p
     bare.write_text("x,y,z\n" + "0,9.8,0\n" * 200)
     assert cli.main(["label", str(bare)]) == 2
     assert capsys.readouterr().err.endswith("has no times, so the sample rate must be given (--rate)\n")
+    bare.write_text("time,x,y,z\n" + "".join(f"2.11.2026 12:{i % 60},0,9.8,0\n" for i in range(200)))
+    assert cli.main(["label", str(bare)]) == 2
+    assert capsys.readouterr().err.endswith(
+        "none of its times can be read (first line 2, '2.11.2026 12:0'), so the sample rate must be given (--rate)\n"
+    )
     assert cli.main(["label", str(recording), "--bundle", str(tmp_path)]) == 2
     assert "hard.json can't be read" in capsys.readouterr().err
 

@@ -33,7 +33,7 @@ def test_rows_with_defects_are_counted(tmp_path: Path) -> None:
 
 def test_an_unreadable_file_is_refused_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(b"no gzip")
-    (tmp_path / "a.csv").write_bytes(b"x,y,z\n\xff")
+    (tmp_path / "a.csv").write_bytes(b"PK\3\4\0\0\0")
     for name in ("a.gz", "a.csv", "absent.csv"):
         with pytest.raises(RecordingError, match=f"{name}: "):
             read_table(tmp_path / name)

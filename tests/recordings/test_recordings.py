@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from hard.motion.mounting import Frame
-from hard.recordings import recordings
 from hard.recordings.default_rules import default_devices, default_grid
 from hard.recordings.recordings import count_gyroscope_files, find_files, read, windows
 from hard.recordings.tables import RecordingError, UnitError
+from hard.recordings.times import MAX_ABS_TIME_S
 
 UP = np.array([0, 1, 0], dtype=np.float32)
 FRAME = Frame(UP, np.array([0, 0, 1], dtype=np.float32), calibrated=False)
@@ -148,7 +148,7 @@ def test_a_unit_scales_values_and_impossible_ones_are_rejected(tmp_path: Path) -
         ("cut.gz", gzip.compress(b"1,Walking,1,1,2,3;\n" * 1000)[:40], "."),
         ("broken.gz", gzip.compress(b"1,Walking,1,1,2,3;\n")[:12] + b"\xff" * 40, "."),
         ("bad.xz", b"no xz", "."),
-        ("latin.txt", b"\xff\xfe\xff", "can't decode"),
+        ("latin.txt", b"\xff\xfe\xff", "is not text"),
         ("wild.csv", b"t,x,y,z\n1,9999,1,1\n2,9999,1,1\n", "no record could be used .2 × out of range"),
         ("wide.csv", b"t,x,y,z\n" + b"1" * 200_000 + b",1,2,3\n", "field larger than field limit"),
     ],
@@ -227,7 +227,6 @@ def test_motionsense_has_its_runs_and_no_defects(motionsense: Path) -> None:
     assert len(runs) == 18 * 15
     assert sum(len(run.time) for run in runs) == 1_055_242
     assert not +rejected
-    assert recordings.time_unit_of(runs[0].time * 1e9) == "ns"
 
 
 @pytest.mark.parametrize("time", ["1e300", "-1e308", "9e20"])
@@ -249,7 +248,7 @@ def test_times_that_do_not_fit_the_stated_unit_are_refused(tmp_path: Path) -> No
 
 
 def test_the_latest_possible_time_still_gives_windows(tmp_path: Path) -> None:
-    text = "t,x,y,z\n" + "".join(f"{recordings.MAX_ABS_TIME_S - 30 + i / 50!r},{i % 5},9.8,0\n" for i in range(1500))
+    text = "t,x,y,z\n" + "".join(f"{MAX_ABS_TIME_S - 30 + i / 50!r},{i % 5},9.8,0\n" for i in range(1500))
     runs, _ = read(file(tmp_path, text, "late.csv"), time_unit="s")
     assert len(list(windows(runs, default_devices(default_grid(4.0, 20.0), FRAME)))) == 27
 

@@ -50,7 +50,7 @@ class Dataset:
     """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
     copies; the `default_mounting` stands in where a device has shown none. `backwards` are the windows of those who are
     judged, from each device's recordings in reverse order, where the split is by subject; `unknown` those of the test
-    subjects of an activity that is left out."""
+    subjects of an activity that is left out; `without_gravity` names the data sets that hold none."""
 
     labelled: LabelledWindows
     stretches: LabelledWindows
@@ -59,6 +59,7 @@ class Dataset:
     default_mounting: Frame
     backwards: LabelledWindows
     unknown: LabelledWindows
+    without_gravity: tuple[str, ...]
 
     def variants(self, recipe: Recipe) -> Iterator[Variant]:
         """The windows to learn from as they are, then each augmented copy of them, always the same."""
@@ -113,6 +114,7 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     labelled, parts = windows.labelled, windows.split
     split.check_classes(labelled, parts, windows.present)
     default = _default_mounting(recipe, labelled.of(parts.train))
+    without_gravity = tuple(dict.fromkeys(run.dataset or "" for run in runs if not run.has_gravity))
     stretches = _stretches(recipe, runs, parts) if recipe.copies else labelled.of(())
     judged = set(parts.judged()) if recipe.split == "subject" else set()
     runs = loading.reversed_order([run for run in runs if run.subject in judged])
@@ -122,7 +124,7 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     labelled, stretches, backwards, unknown = (
         part.with_default_mounting(default) for part in (labelled, stretches, backwards, windows.unknown.of(parts.test))
     )
-    return Dataset(labelled, stretches, windows.labels, parts, default, backwards, unknown)
+    return Dataset(labelled, stretches, windows.labels, parts, default, backwards, unknown, without_gravity)
 
 
 def hours_of(runs: list[Recording]) -> dict[str, float]:

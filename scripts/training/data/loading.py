@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from argparse import ArgumentTypeError
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hard.commands.arguments import acceleration_unit
 from hard.model.tokens import Ids
 from hard.motion.gain import gains
 from hard.motion.mounting import Frame, with_learnt_mounting
@@ -20,9 +22,9 @@ from hard.motion.windows import Grid
 from hard.recordings import recordings
 from hard.recordings.default_rules import default_devices
 from hard.recordings.recordings import LabelledWindow, Recording
-from hard.recordings.tables import NoRecordError, NoTimesError, RecordingError, UnitError
+from hard.recordings.tables import NoGravityError, NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.records import Float32Array, Float64Array, Window
-from hard.units import UNITS, place_of
+from hard.units import place_of
 from training.errors import RefusedError
 from training.options import Source
 
@@ -156,7 +158,7 @@ def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counte
                 columns=dict(source.columns),
                 place=stated_place[path],
             )
-        except UnitError as error:  # of several files it may be the only one in that unit
+        except (UnitError, NoGravityError) as error:  # of several files it may be the only one in that unit
             advice = error.advice(path.name if len(known) > 1 else "")
             raise RefusedError(f"{path}: {error.measure}: {advice}") from error
         except NoTimesError as error:
@@ -195,8 +197,11 @@ def files(paths: Sequence[Path]) -> list[Path]:
 def units(text: str, files: Sequence[Path]) -> dict[Path, str | None]:
     """The stated unit of each file; `text` is as `per_file` has it. Raises RefusedError."""
     found = per_file("--unit", text, files)
-    if unknown := next((unit for unit in found.values() if unit not in (None, *UNITS)), None):
-        raise RefusedError(f"--unit: {unknown!r} is none of {', '.join(UNITS)}")
+    for unit in filter(None, found.values()):
+        try:
+            acceleration_unit(unit)
+        except ArgumentTypeError as error:
+            raise RefusedError(f"--unit: {error}") from error
     return found
 
 
@@ -226,6 +231,7 @@ def alternatives(truth: str) -> tuple[str, ...]:
 def _renamed(runs: Sequence[Recording], source: Source) -> list[Recording]:
     """The same runs under the labels of `source`; see `load`. Raises RefusedError for a name that no recording has."""
     target = {name: label for label, name in source.labels}
+    runs = _in_one_case(runs, target)
     if len(target) != len(source.labels):
         twice = next(name for _, name in source.labels if [n for _, n in source.labels].count(name) > 1)
         raise RefusedError(f"--labels gives {twice!r} to two labels: name it once")
@@ -247,6 +253,18 @@ def _renamed(runs: Sequence[Recording], source: Source) -> list[Recording]:
         replace(run, truth=np.array([renamed(str(name)) for name in names])[codes])
         for run, (names, codes) in zip(runs, named, strict=True)
     ]
+
+
+def _in_one_case(runs: Sequence[Recording], kept: Collection[str]) -> list[Recording]:
+    """`runs` in which names that differ by case only are one: as LABEL_ORDER has it, else as the first file does. The
+    names in `kept` stay."""
+    form = {label.casefold(): label for label in LABEL_ORDER}
+    found = []
+    for run in runs:
+        names, codes = np.unique(run.truth if run.truth is not None else [], return_inverse=True)
+        one = [str(name) if name in kept else form.setdefault(name.casefold(), str(name)) for name in names.tolist()]
+        found.append(replace(run, truth=np.array(one, dtype=np.str_)[codes]))
+    return found
 
 
 def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:

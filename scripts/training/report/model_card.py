@@ -39,6 +39,10 @@ KNOWN = (
     "made from, so the figures say nothing about others, and the comparison with that bundle favours it."
 )
 
+NO_GRAVITY = (
+    "**Gravity was taken out** of the accelerations of {names}. HARD tells which way is up by gravity, so what was "
+    "learnt from them holds for such sensors alone."
+)
 IN_TIME = (
     f"**The split is in time ({SPLITS['time']}).** The first part of each activity was learnt from, the next chose "
     "the epoch and the temperature, the last tested: the figures hold for these people, and say little about others."
@@ -63,6 +67,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         markdown.facts(_facts(manifest)),
         _split(training),
         KNOWN if training.seen_before else "",
+        NO_GRAVITY.format(names=", ".join(training.without_gravity)) if training.without_gravity else "",
     ]
     for part in judged:
         figures = metrics.parts[part]

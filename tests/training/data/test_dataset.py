@@ -7,7 +7,7 @@ import pytest
 from training.data import dataset, loading
 from training.data.dataset import SplitWindows
 from training.errors import RefusedError
-from training.options import Options
+from training.options import Options, Source
 from training.recipe import Recipe, finalise
 
 from hard.model import bundle
@@ -45,6 +45,20 @@ def test_a_refit_learns_from_all_but_the_test_subjects(recording: Path) -> None:
     assert sorted(everyone.split.train) == ["1", "2", "3", "4"]
     assert (everyone.split.validation, everyone.split.test) == ((), ("5", "6"))
     assert made.default_mounting.gait_amplitude_ms2 > 0
+
+
+def test_data_without_gravity_are_named(recording: Path, tmp_path: Path) -> None:
+    def level(line: str) -> str:
+        *front, x, y, z = line.rstrip(";").split(",")
+        return ",".join([*front, str(float(x) - 0.5), str(float(y) - 9.6), f"{float(z) - 1.5:.3f};"])
+
+    path = tmp_path / "belt.txt"
+    path.write_text("\n".join(map(level, recording.read_text().splitlines())))
+    with pytest.raises(RefusedError, match=r"hold no gravity .*, or say --unit m/s2 to use them without"):
+        split_windows(recipe(path))
+    asked = recipe(path, source=Source(unit="m/s2"))
+    runs, _ = loading.load(asked.data, asked.source)
+    assert dataset.prepare(asked, runs, dataset.split_windows(asked, runs)).without_gravity == ("belt",)
 
 
 def test_what_is_adapted_keeps_the_gait_amplitude_of_its_base(recording: Path) -> None:

@@ -117,6 +117,13 @@ def test_labels_are_renamed_and_merged(tmp_path: Path) -> None:
     assert runs[0].truth.tolist() == ["walk"] * 40 + ["Stairs"] * 60
 
 
+def test_names_that_differ_by_case_only_are_one_label(tmp_path: Path) -> None:
+    first, second = as_csv(tmp_path / "a.csv"), as_csv(tmp_path / "b.csv")
+    second.write_text(second.read_text().replace("walk", "WALK").replace("up", "UPSTAIRS"))
+    runs, _ = loading.load([first, second], Source(unit="m/s2", columns=NAMED))
+    assert {str(name) for run in runs for name in run.truth} == {"walk", "up", "down", "Upstairs"}  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [("Walking=run", "names 'run', but the recordings have down, up, walk"), ("A=up,B=up", "'up' to two labels")],
@@ -221,7 +228,7 @@ def test_one_unknown_code_leaves_wisdms_key_to_the_others(tmp_path: Path) -> Non
     assert {str(name) for run in runs for name in run.truth} == set("XYZA")  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("axes", ["accX,accY,accZ", "gyro_x,gyro_y,gyro_z"])
+@pytest.mark.parametrize("axes", ["linX,linY,linZ", "gyro_x,gyro_y,gyro_z"])
 def test_axes_of_unknown_names_are_refused_with_the_way_out(tmp_path: Path, axes: str) -> None:
     path = tmp_path / "own.csv"
     path.write_text(f"user,activity,timestamp,{axes}\n" + "1,Walking,1,0.1,9.8,0.2\n1,Walking,2,0.1,9.8,0.2\n")
@@ -304,7 +311,7 @@ def test_each_file_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
         loading.load(paths, Source())
     with pytest.raises(RefusedError, match=r"--unit names 'd\.txt', but the files are .*a\.txt"):
         loading.load([plain, *others], Source(unit="d.txt=g"))
-    with pytest.raises(RefusedError, match="--unit: 'stone' is none of m/s2, g, mg, mm/s2"):
+    with pytest.raises(RefusedError, match="--unit: 'stone' is none of m/s2, g, mg, mm/s2, and"):
         loading.load([plain], Source(unit="a.txt=stone"))
 
 

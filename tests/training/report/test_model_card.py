@@ -37,6 +37,13 @@ def test_a_card_of_people_whom_the_bundle_before_has_seen_says_so(manifest: Mani
     assert SEEN_BEFORE not in model_card.model_card(manifest)
 
 
+def test_the_card_names_what_holds_no_gravity(manifest: Manifest) -> None:
+    training = structs.replace(manifest.training, without_gravity=("belt", "watch"))
+    page = model_card.model_card(structs.replace(manifest, training=training))
+    assert "**Gravity was taken out** of the accelerations of belt, watch." in page
+    assert "**Gravity was taken out**" not in model_card.model_card(manifest)
+
+
 @pytest.mark.parametrize(
     ("split", "sentence"),
     [
