@@ -16,6 +16,7 @@ MEDIAN_MS2 = 3.0, 30.0  # plausible median acceleration of a recording with grav
 GRAVITY_MS2 = 7.0, 13.0  # what another unit must make of a file to be proposed
 MIN_RECORDS = 20  # a shorter file isn't checked
 BLOCK = 100  # records whose mean is taken: seconds at usual rates, so that steps cancel out
+LEAST_COUNTS = 100.0  # that a sensor makes of 1 g; between, nothing is known for sure
 WITHIN = 0.15  # how far from a power of two gravity may lie in raw counts, since sensors are not exact
 LEAST_SHARE = 0.4  # of the median acceleration, that the mean has where gravity is in it; without, it has 0 to 0.2
 
@@ -46,6 +47,8 @@ def check_unit(xyz: Float64Array, path: Path, unit: str, *, stated: bool) -> boo
         raise UnitError(path, median, unit=unit, likely_unit=likely[0], stated=stated)
     if not has_gravity or median * scale < low:
         raise NoGravityError(path, median)
+    if steady < LEAST_COUNTS:
+        return True
     raise UnitError(path, median, unit=unit, likely_unit=_scale_of_counts(steady), stated=True)
 
 
