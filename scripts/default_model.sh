@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The exact commands that made hard/bundles/default, over an hour on two cores: a cross-validation of the recipe, a model
-# of all subjects that takes its figures over, and how its states go on. Needs `pip install -c constraints.txt -e
-# '.[train]'`. Usage: scripts/default_model.sh [RECORDINGS [BUNDLE]]; without arguments as in the card of the bundle.
+# of all subjects that takes its figures over. Needs `pip install -c constraints.txt -e '.[train]'`.
+# Usage: scripts/default_model.sh [RECORDINGS [BUNDLE]]; without arguments as in the card of the bundle.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 case "${1:-}" in -h | --help) sed -n '2,4s/^# //p' "$0"; exit 0 ;; esac
@@ -11,4 +11,3 @@ bundle=${2:-hard/bundles/default}
 python scripts/finetune.py "$recordings" --out cross-validation --folds 6 --jobs 2 --threads 1
 python scripts/finetune.py "$recordings" --out "$bundle" --name hard-default --refit \
   --cross-validation cross-validation --threads 1
-python scripts/fit_states.py "$bundle" "$recordings"

@@ -25,26 +25,28 @@ class BaselineFigures(Record, frozen=True):
     f1: dict[str, float]
 
 
-class ShortFigures(Record, frozen=True, kw_only=True):
-    """As `Figures` has them, of some of the windows or of the same windows with another mounting."""
+class ShortFigures(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """As `Figures` has them, of some of the windows, of the same windows with another mounting, or of the states. Those
+    by place are where places are stated."""
 
     windows: int
     accuracy: float
     macro_f1: float
     calibration_error: float
+    macro_f1_by_place: dict[str, float] = {}
 
 
 class Figures(ShortFigures, frozen=True, kw_only=True, omit_defaults=True):
     """The model on windows whose truth is known, as the daemon would have labelled them. Calibration errors are the
     expected ones (Guo 2017), `before` without temperature scaling. `beside` has the windows before and after their
-    device's mounting was learnt, all windows in two passes, and with each device's recordings in reverse order."""
+    device's mounting was learnt, all windows in two passes, and with each device's recordings in reverse order; and the
+    states of the windows, whichever their confidence, at once and later."""
 
     f1: dict[str, float]
     macro_f1_by_subject: dict[str, float]
     worst_subject: str
     calibration_error_before: float
     baselines: dict[str, BaselineFigures] = {}
-    macro_f1_by_place: dict[str, float] = {}  # where places are stated
     beside: dict[str, ShortFigures] = {}
 
     @property

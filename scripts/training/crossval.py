@@ -65,8 +65,9 @@ def run(options: Options, console: Console, *, folds: int | FoldsBy, jobs: int) 
     by: FoldsBy = "subject" if isinstance(folds, int) else folds
     left_out = [recipe.leave_out.partition("=")[2] for recipe in recipes]
     found = summary(
-        trials, name=recipe.name, command=recipe.command, seen_before=seen, plan=asked, by=by, left_out=left_out
-    )
+        trials, name=recipe.name, command=recipe.command, seen_before=seen, plan=asked, by=by, left_out=left_out,
+        length_s=recipe.length_s,
+    )  # fmt: skip
     report.write_folds(recipe.out, found, trials)
     show_folds(console, found)
     console.print(f"wrote {recipe.out}")

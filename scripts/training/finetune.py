@@ -17,7 +17,7 @@ from rich.console import Console
 from transformers import set_seed
 
 from hard.model import bundle, leakage
-from hard.model.bundle import FORMAT, Manifest, Training, WindowSpec
+from hard.model.bundle import FORMAT, Manifest, StatesSpec, Training, WindowSpec
 from hard.model.figures import TrainingMetrics
 from training import resume
 from training.data import dataset as datasets
@@ -25,14 +25,14 @@ from training.data import loading
 from training.data.dataset import Dataset
 from training.data.examples import DrawnExamples, Examples
 from training.errors import RefusedError, StoppedError
-from training.evaluation.evaluate import judge
+from training.evaluation.evaluate import fit_states, judge
 from training.export import export, int8
 from training.loop.guards import choose_precision
 from training.loop.trained import Trained
 from training.loop.trainer import train
 from training.model.setup import ModelSetup, examples_of, set_up, training_examples
 from training.recipe import Recipe
-from training.report.console import show_base, show_data, show_metrics, show_rejected, show_score
+from training.report.console import show_base, show_data, show_metrics, show_rejected, show_score, show_states
 from training.report.markdown import marked
 from training.report.report import bundle_metrics, write_bundle
 from training.results import acceptance, confidence
@@ -195,9 +195,9 @@ def fit(
 
 
 def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.Bundle | None = None) -> bundle.Bundle:
-    """Saves the trained model beside its tokenizer and compiles it, in fp32 and in int8. The temperature is fitted and
-    the cost of int8 measured on the validation examples; a refit has none and takes both from the `first` bundle.
-    Raises StoppedError."""
+    """Saves the trained model beside its tokenizer and compiles it, in fp32 and in int8. The temperature and the states
+    are fitted and the cost of int8 is measured on the validation examples; a refit has none and takes all from the
+    `first` bundle. Raises StoppedError."""
     recipe, setup, folder = this_run.recipe, fitted.setup, fitted.folder
     setup.model.cpu().float().eval().save_pretrained(folder)
     compiled = (setup.model, setup.tree, setup.encoder.length)
@@ -217,7 +217,7 @@ def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.
         highlight=False,
     )
     up, forward = (tuple(axis.tolist()) for axis in (dataset.default_mounting.up, dataset.default_mounting.forward))
-    return bundle.write(
+    made = bundle.write(
         folder,
         Manifest(
             format=FORMAT,
@@ -234,6 +234,8 @@ def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.
             int8=cost,
         ),
     )
+    known_states = first.manifest.states if first else _states(this_run, dataset, made)
+    return bundle.write(folder, structs.replace(made.manifest, states=known_states))
 
 
 def _prepare(recipe: Recipe, console: Console) -> Dataset:
@@ -259,6 +261,21 @@ def _judge(
     for part, outcome in trial.parts.items():
         show_score(this_run.console, marked(f"{part} subjects", dataset.split.mark(part)), outcome.score)
     return trial
+
+
+def _states(this_run: FinetuneRun, dataset: Dataset, made: bundle.Bundle) -> StatesSpec | None:
+    """How states go on: by the people of a cross-validation, else by the validation subjects; where these are no people
+    of their own, as in the bundle that is adapted, if it has the same labels."""
+    recipe, crossed = this_run.recipe, this_run.crossed
+    if crossed is not None and crossed.states is not None:
+        return crossed.states
+    sequences = dataset.sequences.of(dataset.split.validation)
+    if not len(sequences):
+        base = recipe.base_bundle
+        return base.manifest.states if base and base.manifest.labels == made.manifest.labels else None
+    found = fit_states(made, sequences, recipe.hop_s)
+    show_states(this_run.console, found)
+    return found.states
 
 
 def _epochs(crossed: FoldsReport | None, first: Fitted) -> float:

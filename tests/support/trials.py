@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from training.loop.trained import Epoch
-from training.results.outcome import BACKWARDS, TWO_PASS, Outcome, Trial
+from training.results.outcome import BACKWARDS, STATES, STATES_LATER, TWO_PASS, Outcome, Trial
+from training.results.states import GRID
 
 from hard.model.figures import Sample
 
@@ -51,5 +52,7 @@ def trial(
     parts = {"validation": outcome(("v",), share_right, seed + 10), "test": outcome(subjects, share_right, seed)}
     history = (Epoch(1.0, 0.9, 0.8, 0.5), Epoch(2.0, 0.5, 0.6, 0.8), Epoch(3.0, 0.4, 0.7, 0.7))
     samples = tuple(Sample(text, text, 0.9, text, "v.std:03") for text in written)
-    beside = {name: outcome(subjects, share_right, seed + 20 + i) for i, name in enumerate((TWO_PASS, BACKWARDS))}
-    return Trial(parts, history, 12, {"all zeros": np.linspace(0, 1, 5)}, test_loss, samples, beside)
+    names = TWO_PASS, BACKWARDS, STATES, STATES_LATER
+    beside = {name: outcome(subjects, share_right, seed + 20 + i) for i, name in enumerate(names)}
+    losses = np.repeat([[0.1 if choice == (0.95, 0.8) else 0.2] for choice in GRID], len(subjects), axis=1)
+    return Trial(parts, history, 12, {"all zeros": np.linspace(0, 1, 5)}, test_loss, samples, beside, losses)

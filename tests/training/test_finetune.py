@@ -72,8 +72,12 @@ def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
     assert f"| Epochs | {manifest.training.epochs:g} |" in (out / "README.md").read_text()
     assert manifest.name == "tiny"
     assert manifest.training.subjects["test"] == ["5", "6"]
+    assert manifest.states is not None
+    assert "states: stay " in done.stdout
+    assert manifest.training.metrics.parts["test"].beside["states, 2 s later"].windows == 3 * 22 * 2
     assert manifest.training.command.startswith("python scripts/finetune.py ")
     page = (out / "README.md").read_text()
+    assert "| states, 2 s later | 132 |" in page
     assert manifest.training.command in page
     assert "| Sitting |" in page
     checked = script("evaluate.py", out, recording, "--subjects", "5,6", "--backend", "torch")
@@ -120,9 +124,10 @@ def test_two_places_a_merged_label_and_one_to_leave_out(recording: Path, tmp_pat
     manifest = bundle.read(out).manifest
     assert manifest.labels == ("Walking", "Jogging", "Sitting")
     test = manifest.training.metrics.parts["test"]
-    assert test.macro_f1_by_place.keys() == {"pocket", "left wrist"}
+    assert test.macro_f1_by_place.keys() == test.beside["states"].macro_f1_by_place.keys() == {"pocket", "left wrist"}
     assert test.windows == 3 * 22 + 2 * 22
     assert test.accuracy > 0.8
+    assert "| place | macro-F1 | states | states, 2 s later |" in (out / "README.md").read_text()
     assert "| **left wrist** (worst) |" in (page := (out / "README.md").read_text()) or "| **pocket** (worst) |" in page
 
 

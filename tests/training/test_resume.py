@@ -127,7 +127,7 @@ def test_a_cross_validation_of_another_recipe_is_not_taken_over(tmp_path: Path) 
     folds = finalise(Options(data=(tmp_path / "data.csv",), out=tmp_path / "folds"))
     recipe = replace(folds, out=tmp_path / "all", refit=True, cross_validation=(folds.out,), baselines=False, threads=1)
     trials = [trial(("1",), 0.9), trial(("2",), 0.9, 1)]
-    sound = summary(trials, name="folds", command="x", seen_before=(), plan=resume.plan(folds))
+    sound = summary(trials, name="folds", command="x", seen_before=(), plan=resume.plan(folds), length_s=4.0)
 
     def refused(match: str, **options: Any) -> None:
         with pytest.raises(RefusedError, match=match):

@@ -48,15 +48,17 @@ class Variant(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
-    copies; the `default_mounting` stands in where a device has shown none. `backwards` are the windows of those who are
-    judged, from each device's recordings in reverse order, where the split is by subject; `unknown` those of the test
-    subjects of an activity that is left out; `without_gravity` names the data sets that hold none."""
+    copies; the `default_mounting` stands in where a device has shown none. `sequences` are all windows of those who are
+    judged, in order, also those of several activities, whose truth is "", and `backwards` theirs from each device's
+    recordings in reverse order; both where the split is by subject. `unknown` are those of the test subjects of an
+    activity that is left out; `without_gravity` names the data sets that hold none."""
 
     labelled: LabelledWindows
     stretches: LabelledWindows
     labels: tuple[str, ...]
     split: Split
     default_mounting: Frame
+    sequences: LabelledWindows
     backwards: LabelledWindows
     unknown: LabelledWindows
     without_gravity: tuple[str, ...]
@@ -117,14 +119,17 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     without_gravity = tuple(dict.fromkeys(run.dataset or "" for run in runs if not run.has_gravity))
     stretches = _stretches(recipe, runs, parts) if recipe.copies else labelled.of(())
     judged = set(parts.judged()) if recipe.split == "subject" else set()
-    runs = loading.reversed_order([run for run in runs if run.subject in judged])
-    backwards = labelled.of(())
+    runs = [run for run in runs if run.subject in judged]
+    sequences = backwards = labelled.of(())
     if judged:
-        backwards, _ = split.leave_out(loading.windows_of(runs, grid_of(recipe)), recipe.leave_out)
-    labelled, stretches, backwards, unknown = (
-        part.with_default_mounting(default) for part in (labelled, stretches, backwards, windows.unknown.of(parts.test))
+        grid = grid_of(recipe)
+        sequences, _ = split.leave_out(loading.windows_of(runs, grid, every=True), recipe.leave_out)
+        backwards, _ = split.leave_out(loading.windows_of(loading.reversed_order(runs), grid), recipe.leave_out)
+    labelled, stretches, sequences, backwards, unknown = (
+        part.with_default_mounting(default)
+        for part in (labelled, stretches, sequences, backwards, windows.unknown.of(parts.test))
     )
-    return Dataset(labelled, stretches, windows.labels, parts, default, backwards, unknown, without_gravity)
+    return Dataset(labelled, stretches, windows.labels, parts, default, sequences, backwards, unknown, without_gravity)
 
 
 def hours_of(runs: list[Recording]) -> dict[str, float]:

@@ -267,24 +267,25 @@ def _in_one_case(runs: Sequence[Recording], kept: Collection[str]) -> list[Recor
     return found
 
 
-def windows_of(runs: Sequence[Recording], grid: Grid) -> LabelledWindows:
-    """Every window of `runs` that holds one truth only. Raises RefusedError when there is none."""
+def windows_of(runs: Sequence[Recording], grid: Grid, *, every: bool = False) -> LabelledWindows:
+    """The windows of `runs` that hold one truth only; with `every` also the others, whose truth is "". Raises
+    RefusedError where no window has a truth."""
     found: list[LabelledWindow] = []
     learnt: list[Window] = []
-    every = recordings.windows(runs, default_devices(grid, PLACEHOLDER))
-    for _, device in groupby(every, key=lambda one: one.window.device):
+    streamed = recordings.windows(runs, default_devices(grid, PLACEHOLDER))
+    for _, device in groupby(streamed, key=lambda one: one.window.device):
         own = list(device)
         two_pass = with_learnt_mounting([one.window for one in own], PLACEHOLDER, grid.rate_hz)
-        learnt += [window for one, window in zip(own, two_pass, strict=True) if one.truth is not None]
-        found += [one for one in own if one.truth is not None]
-    if not found:
+        learnt += [window for one, window in zip(own, two_pass, strict=True) if every or one.truth is not None]
+        found += [one for one in own if every or one.truth is not None]
+    if not any(one.truth for one in found):
         longest_s = max((float(run.time[-1] - run.time[0]) for run in runs), default=0.0)
         raise RefusedError(
             f"no recording holds {grid.length_s:g} s of one activity without a gap; "
             f"the longest run has {longest_s:.3g} s"
         )
     windows, truth, subject, place, dataset = zip(*found, strict=True)
-    columns = (truth, subject, [name or "" for name in place], [name or "" for name in dataset], subject)
+    columns = (*([name or "" for name in column] for column in (truth, subject, place, dataset)), subject)
     return LabelledWindows(windows, *(np.array(column, dtype=np.str_) for column in columns), learnt=tuple(learnt))
 
 

@@ -18,6 +18,7 @@ from hard.model.bundle import Bundle
 from hard.model.classifier import Backend, Classifier, load
 from hard.model.figures import Sample
 from hard.recordings.default_rules import bundle_devices
+from hard.recordings.recordings import LabelledWindow
 from hard.records import Float64Array, Prediction
 from training.base_bundle import BEFORE
 from training.data import loading
@@ -30,8 +31,10 @@ from training.loop.trainer import generated, loss_on
 from training.model.setup import ModelSetup, examples_of
 from training.options import Source
 from training.recipe import Recipe
+from training.results import states
 from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, recommended
-from training.results.outcome import BACKWARDS, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
+from training.results.outcome import BACKWARDS, LAGS_S, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
+from training.results.states import Labelled, StatesFit
 
 BATCH = 256
 AS_RECORDED = "as recorded"
@@ -43,7 +46,7 @@ class Evaluation:
 
     `seen_before` are the subjects whom the bundle has seen, `warning` the sentence that says so. `threshold` is the
     `labels.min_confidence` in force, by the rule `threshold_source`; `macro_f1` is by perturbation, AS_RECORDED first.
-    The `outcome` is as the daemon would label; `beside` are TWO_PASS and BACKWARDS.
+    The `outcome` is as the daemon would label; `beside` are TWO_PASS, BACKWARDS and the bundle's states.
     """
 
     model: str
@@ -71,6 +74,24 @@ def classify(classifier: Classifier, labelled: LabelledWindows) -> list[Predicti
     return found
 
 
+def fit_states(sealed: Bundle, sequences: LabelledWindows, hop_s: float) -> StatesFit:
+    """The states under which the truths of `sequences` are likeliest; of people whom the bundle has not learnt from."""
+    losses = states.losses(in_sequence(Classifier(sealed), sequences), sealed.manifest.labels, hop_s)
+    return states.choose(losses, sealed.manifest.labels, sealed.manifest.window.length_s)
+
+
+def in_sequence(classifier: Classifier, sequences: LabelledWindows) -> list[Labelled]:
+    """Windows with their predictions, as a state filter takes them; a truth "" is none."""
+    columns = (getattr(sequences, name).tolist() for name in ("truth", "subject", "place", "dataset"))
+    predictions = classify(classifier, sequences)
+    return [
+        (LabelledWindow(window, truth or None, subject, place or None, dataset or None), prediction)
+        for window, prediction, truth, subject, place, dataset in zip(
+            sequences.windows, predictions, *columns, strict=True
+        )
+    ]
+
+
 def judge(
     sealed: Bundle,
     setup: ModelSetup,
@@ -81,7 +102,7 @@ def judge(
     baselines_done: Callable[[str], None] | None = None,
 ) -> Trial:
     """The trial of the bundle that `recipe` made of `setup` and `dataset`: its predictions for the windows of the parts
-    `on`, where they have any, and beside them those of the bundle that it began with.
+    `on`, where they have any, and beside them those of the bundle that it began with, and its states.
 
     With `baselines_done`, which is called with each one's name, also those of the baselines for the test windows. The
     history is yet to be filled in.
@@ -116,19 +137,25 @@ def judge(
         samples = _samples(
             classifier, setup, examples_of(recipe, dataset, setup, middle), middle, [predictions[row] for row in rows]
         )
-    again: dict[str, Outcome] = {}
-    if outcomes:
-        groups = parts.groups()[list(outcomes)[-1]]
-        for name, windows in (
-            (TWO_PASS, dataset.labelled.of(groups).two_pass),
-            (BACKWARDS, dataset.backwards.of(groups)),
-        ):
-            if len(windows):
-                again[name] = _outcome_on(windows, classifier)
+    again, losses = _again(classifier, dataset, list(outcomes)[-1:], recipe.hop_s)
     found = out_of_distribution.confidences(classifier)
     if "test" in on and len(dataset.unknown):
         found[UNKNOWN] = np.array([made.confidence for made in classify(classifier, dataset.unknown)])
-    return Trial(outcomes, (), longest, found, test_loss, samples, again)
+    return Trial(outcomes, (), longest, found, test_loss, samples, again, losses)
+
+
+def _again(
+    classifier: Classifier, dataset: Dataset, parts: Sequence[str], hop_s: float
+) -> tuple[dict[str, Outcome], Float64Array]:
+    """What stands beside the figures of `parts`, and their people's losses (G, S) under the choices of states."""
+    groups = [name for part in parts for name in dataset.split.groups()[part]]
+    windows = {TWO_PASS: dataset.labelled.of(groups).two_pass, BACKWARDS: dataset.backwards.of(groups)}
+    found = {name: _outcome_on(labelled, classifier) for name, labelled in windows.items() if len(labelled)}
+    if not len(sequences := dataset.sequences.of(groups)):
+        return found, np.empty((0, 0))
+    labelled = in_sequence(classifier, sequences)
+    losses = states.losses(labelled, classifier.labels, hop_s)
+    return found | _states(labelled, classifier.bundle, hop_s), losses
 
 
 def _samples(
@@ -168,7 +195,8 @@ def evaluate(
     if unknown := [subject for subject in wanted if subject not in present]:
         raise RefusedError(f"subject {unknown[0]!r} is not in the data; there are {', '.join(present)}")
     runs, grid = [run for run in runs if run.subject in wanted], bundle_devices(classifier.bundle, hop_s).grid
-    labelled = loading.windows_of(runs, grid)
+    sequences = loading.windows_of(runs, grid, every=True)
+    labelled = sequences.at(np.flatnonzero(sequences.truth != ""))
     _check_labels(labelled, classifier.labels)
     outcome = _outcome_on(labelled, classifier)
     again = {TWO_PASS: labelled.two_pass, BACKWARDS: loading.windows_of(loading.reversed_order(runs), grid)}
@@ -187,12 +215,21 @@ def evaluate(
         seen_before=leakage.seen_subjects(manifest.training, known_files, wanted),
         warning=leakage.warning(manifest.training, known_files, wanted),
         outcome=outcome,
-        beside={name: _outcome_on(windows, classifier) for name, windows in again.items()},
+        beside={name: _outcome_on(windows, classifier) for name, windows in again.items()}
+        | _states(in_sequence(classifier, sequences), classifier.bundle, hop_s),
         threshold=abstaining.min_confidence if abstaining else recommended(outcome.confidence, outcome.right),
         threshold_source=SOURCE_BUNDLE if abstaining else SOURCE_DATA,
         out_of_distribution=out_of_distribution.confidences(classifier),
         macro_f1={AS_RECORDED: outcome.score.macro_f1, **found},
     )
+
+
+def _states(labelled: Sequence[Labelled], bundle: Bundle, hop_s: float) -> dict[str, Outcome]:
+    """The bundle's states at each of LAGS_S."""
+    return {
+        name: states.outcome_of_states(labelled, bundle.manifest.labels, bundle.states(), hop_s, lag_s)
+        for name, lag_s in LAGS_S.items()
+    }
 
 
 def _outcome_on(labelled: LabelledWindows, classifier: Classifier) -> Outcome:

@@ -18,6 +18,7 @@ from training.data.dataset import SplitWindows, hours_of
 from training.evaluation.evaluate import Evaluation
 from training.report.markdown import left_out, marked, mean, shortened, side_by_side
 from training.results.acceptance import requirements
+from training.results.states import StatesFit
 
 
 def show_rejected(console: Console, rejected: Counter[str]) -> None:
@@ -109,6 +110,15 @@ def show_abstaining(console: Console, abstaining: Abstaining) -> None:
     no_activity = ", ".join(f"{kind} {share:.0%}" for kind, share in abstaining.no_activity.items())
     console.print(
         f"recommended labels.min_confidence {abstaining.min_confidence:.2f}; no activity, yet accepted: {no_activity}",
+        highlight=False,
+    )
+
+
+def show_states(console: Console, found: StatesFit) -> None:
+    """How states go on, and how sure that is."""
+    console.print(
+        f"states: stay {found.stay:g} a second, tempering {found.states.tempering:g}; cross entropy {found.loss:.4f} "
+        f"over {found.subjects} subjects; without one of them, {found.unsure} times another choice",
         highlight=False,
     )
 

@@ -18,6 +18,7 @@ from hard.model.figures import (
 )
 from training.report import plots
 from training.results.acceptance import requirements
+from training.results.outcome import LAGS_S
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
@@ -44,6 +45,7 @@ def figures(title: str, found: Figures) -> str:
     """In one line, by label, by place, by subject."""
     worst, place = found.worst_subject, found.worst_place
     by_place = f" Worst place: {place}, macro-F1 {found.macro_f1_by_place[place]:.3f}." if place else ""
+    states = {name: found.beside[name].macro_f1_by_place for name in LAGS_S if name in found.beside}
     return "\n\n".join(
         (
             f"## {title}",
@@ -53,7 +55,7 @@ def figures(title: str, found: Figures) -> str:
             f"{found.macro_f1_by_subject[worst]:.3f}.{by_place}",
             table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in found.f1.items())),
             *([_beside(found)] if found.beside else []),
-            *([_by("place", found.macro_f1_by_place, place)] if place else []),
+            *([_by("place", found.macro_f1_by_place, place, states)] if place else []),
             _by("subject", found.macro_f1_by_subject, worst),
         )
     )
@@ -70,9 +72,18 @@ def _beside(found: Figures) -> str:
     )
 
 
-def _by(what: str, macro_f1: Mapping[str, float], worst: str) -> str:
-    rows = ((f"**{name}** (worst)" if name == worst else name, f"{f1:.3f}") for name, f1 in macro_f1.items())
-    return table((what, "macro-F1"), rows)
+def _by(
+    what: str, macro_f1: Mapping[str, float], worst: str, beside: Mapping[str, Mapping[str, float]] | None = None
+) -> str:
+    others = beside or {}
+    rows = (
+        (
+            f"**{name}** (worst)" if name == worst else name,
+            *(f"{column[name]:.3f}" for column in (macro_f1, *others.values())),
+        )
+        for name in macro_f1
+    )
+    return table((what, "macro-F1", *others), rows)
 
 
 def side_by_side(found: Figures) -> list[list[str]]:

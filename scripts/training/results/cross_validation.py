@@ -7,18 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import structs
 
+from hard.model.bundle import StatesSpec
 from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, FoldsBy, Mean, UnknownActivity
 from hard.records import Float64Array
+from training.results import states
 from training.results.confidence import RULE, abstaining, auroc, recommended
 from training.results.outcome import UNKNOWN, Trial, best_epoch, figures, pooled
 
 
 class FoldsReport(CrossValidation, frozen=True, kw_only=True):
-    """`report.json` of a cross-validation: beside its figures the threshold chosen over all folds, and the `plan`, by
-    which a model's recipe is recognised as the same."""
+    """`report.json` of a cross-validation: beside its figures the threshold chosen over all folds, the `plan`, by which
+    a model's recipe is recognised as the same, and the states fitted to the test subjects of all folds, None where
+    something else is left out."""
 
     abstaining: Abstaining
     plan: dict[str, str]
+    states: StatesSpec | None = None
 
 
 def summary(
@@ -28,11 +32,12 @@ def summary(
     command: str,
     seen_before: Sequence[str],
     plan: dict[str, str],
+    length_s: float,
     by: FoldsBy = "subject",
     left_out: Sequence[str] = (),
 ) -> FoldsReport:
     """The report of `trials`, one a fold; the threshold is chosen on all validation windows together. `left_out` names
-    what each fold leaves out, where that isn't subjects."""
+    what each fold leaves out, where that isn't subjects; `length_s` is that of the windows."""
     tests, validations = ([trial.parts[part] for trial in trials] for part in ("test", "validation"))
     names = left_out or [""] * len(trials)
     folds = tuple(_fold(trial, name) for trial, name in zip(trials, names, strict=True))
@@ -43,6 +48,7 @@ def summary(
         for kind in trials[0].out_of_distribution
         if kind != UNKNOWN
     }
+    losses = np.concatenate([trial.state_losses for trial in trials], axis=1)
     baselines = list(folds[0].baselines)
     return FoldsReport(
         name=name,
@@ -63,6 +69,7 @@ def summary(
         },
         abstaining=abstaining(all_tests.confidence, all_tests.right, threshold, RULE, kinds),
         plan=plan,
+        states=states.choose(losses, tests[0].labels, length_s).states if losses.size and by == "subject" else None,
         by=by,
         unknown={
             name: _unknown(trial.parts["test"].confidence, trial.out_of_distribution[UNKNOWN], threshold)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from hard.model.figures import BaselineFigures, Figures, Losses, Sample, ShortFigures, TrainingMetrics
@@ -28,7 +29,9 @@ Baselines = dict[str, list[Texts]]
 ARRAYS = ("truth", "subject", "place", "dataset", "calibrated", "probabilities", "temperature")
 BEFORE_CALIBRATED, CALIBRATED = "before the mounting was learnt", "once the mounting was learnt"
 UNKNOWN = "the activity left out"  # among input that is no activity, to a model that has not learnt it
-TWO_PASS, BACKWARDS = "two-pass", "in reverse order"  # what stands beside streaming figures
+# What stands beside streaming figures.
+TWO_PASS, BACKWARDS, STATES, STATES_LATER = "two-pass", "in reverse order", "states", "states, 2 s later"
+LAGS_S = {STATES: 0.0, STATES_LATER: 2.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,10 +126,11 @@ class _About(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Outcomes by part ("train", "validation", "test") as the daemon would label, and `beside` TWO_PASS and BACKWARDS
-    of the last part; the epochs of its training, the longest prompt in tokens, the confidence (N,) with which each kind
-    of input that is no activity was labelled, the loss on the test windows (None where none were tested, or where it
-    isn't finite), and a sample of each label."""
+    """Outcomes by part ("train", "validation", "test") as the daemon would label, and `beside` TWO_PASS, BACKWARDS and
+    the states of the last part; the epochs of its training, the longest prompt in tokens, the confidence (N,) with
+    which each kind of input that is no activity was labelled, the loss on the test windows (None where none were
+    tested, or where it isn't finite), a sample of each label, and of the last part's people the `state_losses` (G, S)
+    of `training.results.states`, empty where the split isn't by subject."""
 
     parts: dict[str, Outcome]
     history: tuple[Epoch, ...]
@@ -135,6 +139,7 @@ class Trial:
     test_loss: float | None = None
     samples: tuple[Sample, ...] = ()
     beside: dict[str, Outcome] = field(default_factory=dict)
+    state_losses: Float64Array = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
     def last(self) -> str:
@@ -143,9 +148,8 @@ class Trial:
 
     def save(self, path: Path) -> None:
         """Writes it as one .npz, with all that isn't an array as JSON in its `about`."""
-        arrays: dict[str, Any] = {
-            f"out_of_distribution/{kind}": found for kind, found in self.out_of_distribution.items()
-        }
+        arrays: dict[str, Any] = {"state_losses": self.state_losses}
+        arrays |= {f"out_of_distribution/{kind}": found for kind, found in self.out_of_distribution.items()}
         parts = {}
         for part, outcome in (self.parts | self.beside).items():
             arrays |= {f"{part}/{name}": getattr(outcome, name) for name in ARRAYS}
@@ -173,8 +177,9 @@ class Trial:
             }
             kinds = [name for name in arrays.files if name.startswith("out_of_distribution/")]
             found = {name.partition("/")[2]: arrays[name] for name in kinds}
-        beside = {name: parts.pop(name) for name in (TWO_PASS, BACKWARDS) if name in parts}
-        return cls(parts, about.history, about.prompt_tokens, found, about.test_loss, about.samples, beside)
+            losses = arrays["state_losses"]
+        beside = {name: parts.pop(name) for name in (TWO_PASS, BACKWARDS, *LAGS_S) if name in parts}
+        return cls(parts, about.history, about.prompt_tokens, found, about.test_loss, about.samples, beside, losses)
 
 
 def outcome_of(
@@ -222,28 +227,26 @@ def figures(outcome: Outcome, beside: Mapping[str, Outcome] | None = None) -> Fi
     if BACKWARDS in others:
         others[f"{BACKWARDS}, {CALIBRATED}"] = others[BACKWARDS].at(others[BACKWARDS].calibrated)
     result = outcome.score
-    by_subject, by_place = _macro_f1_by(outcome, outcome.subject), _macro_f1_by(outcome, outcome.place)
+    by_subject = _macro_f1_by(outcome, outcome.subject)
     return Figures(
-        windows=len(outcome),
-        accuracy=round(float(outcome.right.mean()), 4),
-        macro_f1=round(result.macro_f1, 4),
+        **structs.asdict(_in_short(outcome)),
         f1={label: round(f1, 4) for label, f1 in zip(result.truths, result.f1, strict=True)},
         macro_f1_by_subject=by_subject,
         worst_subject=min(by_subject, key=by_subject.__getitem__),
-        macro_f1_by_place={place or NOT_STATED: f1 for place, f1 in by_place.items()} if outcome.place.any() else {},
         beside={name: _in_short(other) for name, other in others.items() if other.of_one_label.any()},
-        calibration_error=round(calibration_error(outcome.confidence, outcome.right), 4),
         calibration_error_before=round(calibration_error(outcome.uncalibrated(), outcome.right), 4),
         baselines={name: baseline_figures(outcome, name) for name in outcome.baselines},
     )
 
 
 def _in_short(outcome: Outcome) -> ShortFigures:
+    by_place = _macro_f1_by(outcome, outcome.place) if outcome.place.any() else {}
     return ShortFigures(
         windows=len(outcome),
         accuracy=round(float(outcome.right.mean()), 4),
         macro_f1=round(outcome.score.macro_f1, 4),
         calibration_error=round(calibration_error(outcome.confidence, outcome.right), 4),
+        macro_f1_by_place={place or NOT_STATED: f1 for place, f1 in by_place.items()},
     )
 
 

@@ -76,6 +76,8 @@ def test_the_end_of_a_fine_tune_shows_figures_threshold_and_requirements() -> No
 def test_folds_are_shown_with_their_mean_and_the_verdicts() -> None:
     trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2), trial(("5",), 0.97, 3)]
     shown = io.StringIO()
-    show_folds(Console(file=shown, width=160), summary(trials, name="x", command="x", seen_before=(), plan={}))
+    show_folds(
+        Console(file=shown, width=160), summary(trials, name="x", command="x", seen_before=(), plan={}, length_s=4.0)
+    )
     assert "coin: above, macro-F1 +0." in shown.getvalue()
     assert "all test windows together: accuracy 0." in shown.getvalue()

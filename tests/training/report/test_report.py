@@ -28,7 +28,7 @@ def run(name: str, *arguments: str | Path) -> str:
 
 def test_the_report_of_folds_has_figures_baselines_and_abstaining(tmp_path: Path) -> None:
     trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2), trial(("5",), 0.97, 3)]
-    made = summary(trials, name="tiny", command="finetune.py x --folds 3", seen_before=("3",), plan={})
+    made = summary(trials, name="tiny", command="finetune.py x --folds 3", seen_before=("3",), plan={}, length_s=4.0)
     report.write_folds(tmp_path, made, trials)
     assert msgspec.json.decode((tmp_path / report.REPORT).read_bytes(), type=FoldsReport) == made
     page = (tmp_path / report.PAGE).read_text()
@@ -49,9 +49,11 @@ def test_the_report_of_folds_has_figures_baselines_and_abstaining(tmp_path: Path
 
 def test_a_bundle_takes_over_the_figures_of_its_cross_validation() -> None:
     trials = [trial(("1", "2"), 0.95, 1), trial(("3", "4"), 0.9, 2)]
-    crossed = summary(trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"})
+    crossed = summary(trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"}, length_s=4.0)
     places = ("chest", "wrist")
-    by_place = summary(trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"}, by="place", left_out=places)
+    by_place = summary(
+        trials, name="tiny", command="x", seen_before=(), plan={"lr": "1"}, length_s=4.0, by="place", left_out=places
+    )
     own = trial(("5",), 0.97, 3)
     metrics = report.bundle_metrics(own, [crossed, by_place])
     assert metrics.cross_validation is not None

@@ -11,6 +11,8 @@ from training.results.outcome import (
     BACKWARDS,
     BEFORE_CALIBRATED,
     CALIBRATED,
+    STATES,
+    STATES_LATER,
     TWO_PASS,
     Trial,
     best_epoch,
@@ -114,8 +116,10 @@ def test_beside_stand_windows_before_and_once_calibrated_two_passes_and_the_reve
         CALIBRATED,
         TWO_PASS,
         BACKWARDS,
+        STATES,
+        STATES_LATER,
         f"{BACKWARDS}, {CALIBRATED}",
     ]
-    assert [short.windows for short in found.beside.values()] == [20, 80, 100, 100, 80]
+    assert [short.windows for short in found.beside.values()] == [20, 80, 100, 100, 100, 100, 80]
     assert found.beside[TWO_PASS].macro_f1 == round(made.beside[TWO_PASS].score.macro_f1, 4)
     assert list(metrics_of(made).parts["validation"].beside) == [BEFORE_CALIBRATED, CALIBRATED]

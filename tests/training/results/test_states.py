@@ -1,4 +1,4 @@
-"""How a state filter goes on and weighs windows is fitted to predictions whose truth is known."""
+"""How a state filter goes on and weighs windows is fitted to predictions whose truth is known; states are judged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from training.results.states import SHARES, STAYS, fit, scored
+from training.results.states import SHARES, STAYS, StatesFit, choose, losses, outcome_of_states
 
 from hard.recordings.recordings import LabelledWindow
 from hard.records import Prediction, Window
@@ -30,15 +30,19 @@ def recording(
     return made
 
 
+def fit(labelled: list[tuple[LabelledWindow, Prediction]]) -> StatesFit:
+    return choose(losses(labelled, LABELS, 1.0), LABELS, 4.0)
+
+
 def test_lasting_activities_are_told_apart_from_quick_ones() -> None:
     lasting = recording("3", ["Walking"] * 300, right=0.6)
     quick = recording("3", (["Walking"] * 8 + ["Sitting"] * 8) * 20, right=0.97)
-    assert fit(lasting, LABELS, 1.0).stay > fit(quick, LABELS, 1.0).stay
+    assert fit(lasting).stay > fit(quick).stay
 
 
 def test_the_fit_is_one_of_the_grid_and_its_loss_a_mean_over_subjects() -> None:
     labelled = [*recording("3", ["Walking"] * 50, 0.9), *recording("9", ["Sitting"] * 50, 0.9, seed=1)]
-    found = fit(labelled, LABELS, 1.0)
+    found = fit(labelled)
     assert found.stay in STAYS
     assert found.states.tempering * 4 in SHARES
     assert found.states.transition[0] == (found.stay, pytest.approx(1 - found.stay))
@@ -48,8 +52,21 @@ def test_the_fit_is_one_of_the_grid_and_its_loss_a_mean_over_subjects() -> None:
 
 def test_windows_without_one_truth_do_not_count() -> None:
     labelled = recording("3", ["Walking", None, "Cycling"], 1.0)
-    assert fit(labelled, LABELS, 1.0).loss == pytest.approx(-np.log(0.9))
-    assert scored([(one, prediction.label) for one, prediction in labelled]) == (
-        ["Walking", "Cycling"],
-        ["Walking", "Sitting"],
-    )
+    assert fit(labelled).loss == pytest.approx(-np.log(0.9))
+
+
+def test_the_folds_people_together_choose_as_one() -> None:
+    first, second = recording("3", ["Walking"] * 50, 0.9), recording("9", ["Sitting"] * 50, 0.7, seed=1)
+    apart = [losses(labelled, LABELS, 1.0) for labelled in (first, second)]
+    assert choose(np.concatenate(apart, axis=1), LABELS, 4.0) == fit([*first, *second])
+
+
+def test_states_of_windows_of_a_known_truth_are_judged_at_once_and_later() -> None:
+    labelled = recording("3", ["Walking"] * 30 + [None] * 3 + ["Sitting"] * 30, right=0.8)
+    states = fit(labelled).states
+    labels = np.mean([prediction.label == one.truth for one, prediction in labelled if one.truth])
+    at_once, later = (outcome_of_states(labelled, LABELS, states, 1.0, lag_s) for lag_s in (0.0, 2.0))
+    assert at_once.truth.tolist() == later.truth.tolist() == ["Walking"] * 30 + ["Sitting"] * 30
+    assert at_once.right.mean() > labels
+    assert not np.array_equal(at_once.confidence, later.confidence)
+    assert (at_once.confidence >= 0.5).all()
