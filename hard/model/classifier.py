@@ -14,7 +14,7 @@ import numpy as np
 
 from hard.model.bundle import GRAPHS, TOKENIZER, WEIGHTS, Bundle, BundleError, Manifest, Precision
 from hard.model.encoder import Encoder
-from hard.model.labels import label_tree
+from hard.model.labels import Scores, label_tree
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
 from hard.motion.gain import gains, normalised
@@ -26,8 +26,8 @@ Backend = Literal["onnx", "torch"]
 class Scorer(Protocol):
     """What a backend offers. Each call is independent, so a scorer may be used by several threads."""
 
-    def score(self, ids: Ids, mask: Ids) -> Float32Array:
-        """Log probabilities (B, K) of the labels for token `ids` and attention `mask` (B, L)."""
+    def score(self, ids: Ids, mask: Ids) -> Scores:
+        """The scores of the labels for token `ids` and attention `mask` (B, L), and the pooled encoder output."""
         ...
 
 
@@ -71,7 +71,7 @@ class Classifier:
                 self._scorer = OnnxScorer(bundle.path / weights[0], threads)
             zeros, mounting = np.zeros((1, bundle.manifest.window.points, 3), np.float32), bundle.default_mounting()
             features = extract(zeros, mounting.up[None], mounting.forward[None], self._rate_hz, self._feature_names)
-            scores = self._scorer.score(*self.tokens(features))
+            scores, _ = self._scorer.score(*self.tokens(features))
         except ModuleNotFoundError as error:
             advice = "pip install 'hard-daemon[train]'"
             raise BundleError(f"backend {backend!r} needs the package {error.name}: {advice}") from error
@@ -92,7 +92,7 @@ class Classifier:
             return []
         with lock or nullcontext():
             ids, mask = self.tokens(self.features(windows))
-        scores = self._scorer.score(ids, mask) / self._temperature
+        scores = self._scorer.score(ids, mask).labels / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         if not np.isfinite(probabilities).all():

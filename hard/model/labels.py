@@ -1,4 +1,5 @@
-"""The label set as a prefix tree of tokens: where the decoder must be run, and which tokens can follow.
+"""The label set as a prefix tree of tokens: where the decoder must be run, and which tokens can follow; and what a
+scorer gives for it.
 
 Knows no weights.
 """
@@ -7,6 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from hard.records import Float32Array
+
+
+class Scores(NamedTuple):
+    """Log probabilities (B, K) of the labels, and the mean of the encoder's output over a prompt's tokens (B, D); None
+    by a graph that was written without it."""
+
+    labels: Float32Array
+    pooled: Float32Array | None
 
 
 @dataclass(frozen=True, slots=True)

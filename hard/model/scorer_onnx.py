@@ -1,15 +1,17 @@
-"""Token ids → label log probabilities by the bundle's compiled graph, on ONNX Runtime. Knows no text and no labels."""
+"""Token ids → label log probabilities and pooled encoder output, by the bundle's compiled graph on ONNX Runtime. Knows
+no text and no labels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from hard.model.labels import Scores
 from hard.model.tokens import Ids
-from hard.records import Float32Array
 
 CHUNK_WINDOWS = 16  # scored at a time: the results between two nodes of the graph then stay in the processor's cache
 MIN_CHUNK_WINDOWS = 4  # for fewer, starting a thread costs more than it gains
@@ -29,17 +31,23 @@ class OnnxScorer:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._masked = any(i.name == "mask" for i in self._session.get_inputs())
 
-    def score(self, ids: Ids, mask: Ids) -> Float32Array:
-        """Log probabilities (B, K) of the labels for `ids` and `mask` (B, L)."""
+    def score(self, ids: Ids, mask: Ids) -> Scores:
+        """The scores of the labels for `ids` and `mask` (B, L), and the pooled encoder output."""
         size = min(CHUNK_WINDOWS, max(MIN_CHUNK_WINDOWS, -(-len(ids) // self._threads)))
         if len(ids) <= size:
             return self._run(ids, mask)
         chunks = [slice(i, i + size) for i in range(0, len(ids), size)]
         if self._threads == 1:
-            return np.concatenate([self._run(ids[chunk], mask[chunk]) for chunk in chunks])
+            return _joined([self._run(ids[chunk], mask[chunk]) for chunk in chunks])
         with ThreadPoolExecutor(min(self._threads, len(chunks))) as pool:
-            return np.concatenate(list(pool.map(lambda chunk: self._run(ids[chunk], mask[chunk]), chunks)))
+            return _joined(list(pool.map(lambda chunk: self._run(ids[chunk], mask[chunk]), chunks)))
 
-    def _run(self, ids: Ids, mask: Ids) -> Float32Array:
+    def _run(self, ids: Ids, mask: Ids) -> Scores:
         feed = {"ids": ids, "mask": mask} if self._masked else {"ids": ids}
-        return np.asarray(self._session.run(None, feed)[0])
+        labels, *rest = self._session.run(None, feed)
+        return Scores(labels, rest[0] if rest else None)
+
+
+def _joined(parts: Sequence[Scores]) -> Scores:
+    labels, pooled = zip(*parts, strict=True)
+    return Scores(np.concatenate(labels), None if pooled[0] is None else np.concatenate(pooled))

@@ -1,4 +1,4 @@
-"""Token ids → label log probabilities by transformers' own T5.
+"""Token ids → label log probabilities and pooled encoder output by transformers' own T5.
 
 It scores any checkpoint folder, and tests compare the other backend with it. The only module of `hard` that imports
 torch and transformers.
@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from transformers import T5ForConditionalGeneration
 
-from hard.model.labels import LabelTree
+from hard.model.labels import LabelTree, Scores
 from hard.model.tokens import PAD_ID, Ids
-from hard.records import Float32Array
 
 
 class TorchScorer:
@@ -26,19 +25,27 @@ class TorchScorer:
         self._model: Any = T5ForConditionalGeneration.from_pretrained(path, dtype=torch.float32).eval()
         self._tree = tree
 
-    def score(self, ids: Ids, mask: Ids) -> Float32Array:
-        """Log probabilities (B, K) of the labels for `ids` and `mask` (B, L)."""
+    def score(self, ids: Ids, mask: Ids) -> Scores:
+        """The scores of the labels for `ids` and `mask` (B, L), and the pooled encoder output."""
         with torch.inference_mode():
-            scores = label_scores(self._model, self._tree, torch.from_numpy(ids), torch.from_numpy(mask))
-        return np.asarray(scores.float().numpy())
+            given = torch.from_numpy(ids), torch.from_numpy(mask)
+            encoded = self._model.get_encoder()(input_ids=given[0], attention_mask=given[1])
+            scores = label_scores(self._model, self._tree, *given, encoded)
+            real = given[1].unsqueeze(-1)
+            pooled = (encoded.last_hidden_state * real).sum(dim=1) / real.sum(dim=1)
+        return Scores(np.asarray(scores.float().numpy()), np.asarray(pooled.float().numpy()))
 
 
-def label_scores(model: Any, tree: LabelTree, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def label_scores(
+    model: Any, tree: LabelTree, ids: torch.Tensor, mask: torch.Tensor, encoded: Any = None
+) -> torch.Tensor:
     """Log probabilities (B, K) of the labels in `tree` by a `T5ForConditionalGeneration`, for `ids` and `mask` (B, L).
+    `encoded` is the output of its encoder, where it is known.
 
     Training calls it too.
     """
-    encoded = model.get_encoder()(input_ids=ids, attention_mask=mask)
+    if encoded is None:
+        encoded = model.get_encoder()(input_ids=ids, attention_mask=mask)
     start = model.config.decoder_start_token_id if model.config.decoder_start_token_id is not None else PAD_ID
     steps = []
     for branch in tree.branches:

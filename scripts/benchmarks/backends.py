@@ -134,7 +134,7 @@ def _plain(subject: Subject, folder: Path, threads: int) -> Backend:
 
 def _ours(graph: Path, threads: int) -> Backend:
     scorer = OnnxScorer(graph, threads)
-    return lambda ids: np.exp(scorer.score(ids, np.ones_like(ids)))
+    return lambda ids: np.exp(scorer.score(ids, np.ones_like(ids)).labels)
 
 
 def _longest(subject: Subject) -> int:

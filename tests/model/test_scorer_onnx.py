@@ -24,14 +24,14 @@ def prompts(rows: int) -> tuple[Ids, Ids]:
 @pytest.mark.parametrize("rows", [1, MIN_CHUNK_WINDOWS, CHUNK_WINDOWS, CHUNK_WINDOWS + 1, 3 * CHUNK_WINDOWS + 5])
 def test_chunks_and_threads_change_no_score(rows: int, threads: int) -> None:
     ids, mask = prompts(rows)
-    scores = OnnxScorer(GRAPH, threads).score(ids, mask)
+    scores = OnnxScorer(GRAPH, threads).score(ids, mask).labels
     one = OnnxScorer(GRAPH)
-    single = np.concatenate([one.score(ids[i : i + 1], mask[i : i + 1]) for i in range(rows)])
+    single = np.concatenate([one.score(ids[i : i + 1], mask[i : i + 1]).labels for i in range(rows)])
     assert scores.shape == (rows, len(BUNDLE.manifest.labels))
     np.testing.assert_allclose(scores, single, atol=1e-4)
 
 
 def test_scores_are_log_probabilities() -> None:
-    scores = OnnxScorer(GRAPH).score(*prompts(8))
+    scores = OnnxScorer(GRAPH).score(*prompts(8)).labels
     assert scores.dtype == np.float32
     np.testing.assert_allclose(np.exp(scores.astype(float)).sum(axis=1), 1, atol=1e-4)

@@ -35,7 +35,7 @@ def compare(folder: Path, labels: tuple[str, ...], shown: Examples, exact: Float
     """What int8 costs and gains on the `shown` examples, whose scores by fp32 are `exact` (N, K)."""
     graphs = [OnnxScorer(folder / bundle.GRAPHS[precision]) for precision in ("fp32", "int8")]
     rough = np.concatenate(
-        [graphs[1].score(shown.ids[i : i + 256], shown.mask[i : i + 256]) for i in range(0, len(shown), 256)]
+        [graphs[1].score(shown.ids[i : i + 256], shown.mask[i : i + 256]).labels for i in range(0, len(shown), 256)]
     )
     truth = [labels[k] for k in shown.label]
     given = [[labels[k] for k in scores.argmax(axis=1)] for scores in (exact, rough)]

@@ -23,7 +23,7 @@ class Graph:
     """Collects nodes. With `ranges`, the least and greatest input of each product in their order, products are int8.
 
     The ranges are fixed, not measured anew in each run: so a row doesn't depend on the others in its batch. With
-    `watch`, the ranges are outputs of the graph beside the last, two scalars a product.
+    `watch`, the ranges are outputs of the graph behind the others, two scalars a product.
     """
 
     def __init__(self, ranges: Sequence[Range] | None = None, *, watch: bool = False) -> None:
@@ -70,10 +70,14 @@ class Graph:
             "MatMulIntegerToFloat", values, steps, of_values, self.constant(scale), zero, domain=OWN
         )  # fmt: skip
 
-    def model(self, inputs: Mapping[str, Sequence[str | int]], output: str, width: int) -> onnx.ModelProto:
-        """The model with int64 `inputs` of the given shapes and `scores` (B, width), which is `output`."""
-        self._nodes.append(helper.make_node("Identity", [output], ["scores"], "scores"))
-        outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["B", width])]
+    def model(
+        self, inputs: Mapping[str, Sequence[str | int]], results: Mapping[str, tuple[str, int]]
+    ) -> onnx.ModelProto:
+        """The model with int64 `inputs` of the given shapes. `results` names its outputs (B, width): tensor, width."""
+        outputs = []
+        for name, (tensor, width) in results.items():
+            self._nodes.append(helper.make_node("Identity", [tensor], [name], name))
+            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", width]))
         for x in self._products if self._watch else ():
             for kind in ("ReduceMin", "ReduceMax"):
                 name = self.one(kind, x, keepdims=0)

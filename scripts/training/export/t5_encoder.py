@@ -1,4 +1,4 @@
-"""A T5's encoder, written into a graph: token ids to rows (B, L, D). Knows no label.
+"""A T5's encoder, written into a graph: token ids to rows (B, L, D), and to their mean. Knows no label.
 
 With a fixed prompt length position bias is a constant and there is no mask.
 """
@@ -24,6 +24,18 @@ def encode(layers: Layers, model: Any, length: int | None, padding: str | None) 
         x, y = layers.add_and_norm(x, g.product(layers.attend(q, k, v, bias), matrix(own.o)))
         x, y = layers.add_and_norm(x, layers.feed_forward(y, block.layer[1], g.product))
     return y
+
+
+def pool(layers: Layers, model: Any, encoded: str, real: str | None) -> str:
+    """The mean (B, D) of the encoder's output over a prompt's tokens: of those where `real` (B, L) is 1, or of all. The
+    weight of the last norm, which `encode` leaves out, is in it."""
+    g, over_tokens = layers.graph, layers.graph.shape(1)
+    weight = g.constant(array(model.encoder.final_layer_norm.weight))
+    if real is None:
+        return g.one("Mul", g.one("ReduceMean", encoded, over_tokens, keepdims=0), weight)
+    counted = g.one("Mul", encoded, g.one("Unsqueeze", real, g.shape(2)))
+    total = g.one("ReduceSum", counted, over_tokens, keepdims=0)
+    return g.one("Mul", g.one("Div", total, g.one("ReduceSum", real, over_tokens, keepdims=1)), weight)
 
 
 def _positions(layers: Layers, model: Any, length: int | None, padding: str | None) -> str:

@@ -26,7 +26,7 @@ def test_the_cost_of_int8_is_measured_against_fp32(tmp_path: Path) -> None:
     exact, apart = export.compare(model, tree, fp32, examples)
     assert apart < 1e-4
     cost = int8.compare(tmp_path, LABELS, examples, exact)
-    rough = OnnxScorer(tmp_path / bundle.GRAPHS["int8"]).score(ids, np.ones_like(ids))
+    rough = OnnxScorer(tmp_path / bundle.GRAPHS["int8"]).score(ids, np.ones_like(ids)).labels
     assert cost.greatest_difference == pytest.approx(np.abs(np.exp(rough) - np.exp(exact)).max(), abs=1e-4)
     assert 0 < cost.greatest_difference < 0.2
     assert cost.speed > 0

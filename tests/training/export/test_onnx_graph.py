@@ -11,7 +11,7 @@ def product(ranges: list[Range] | None, *, watch: bool = False) -> list[np.ndarr
     graph = Graph(ranges, watch=watch)
     rows = graph.one("Gather", graph.constant(np.eye(4)), "ids")
     made = graph.product(rows, np.arange(12, dtype=np.float32).reshape(4, 3) / 7)
-    model = graph.model({"ids": ("B",)}, made, 3)
+    model = graph.model({"ids": ("B",)}, {"scores": (made, 3)})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {"ids": np.array([2, 0])})
 

@@ -18,7 +18,7 @@ def test_a_label_s_score_is_the_sum_of_its_tokens_log_probabilities() -> None:
     graph = Graph()
     layers = Layers(graph, model.config)
     scores = T5Decoder(layers, model, tree, None).decode(encode(layers, model, 10, None))
-    made = graph.model({"ids": ("B", 10)}, scores, 3)
+    made = graph.model({"ids": ("B", 10)}, {"scores": (scores, 3)})
     session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     ids = prompts(4, 10)
     expected = label_scores(model, tree, torch.from_numpy(ids), torch.ones(4, 10, dtype=torch.int64)).detach().numpy()

@@ -20,7 +20,7 @@ def test_its_rows_are_those_of_transformers_before_the_last_norm_s_weight(length
         padding = graph.one("Mul", missing, graph.constant(np.float32(MASKED)))
     rows = encode(Layers(graph, model.config), model, length, padding)
     inputs = ("ids",) if length else ("ids", "mask")
-    made = graph.model(dict.fromkeys(inputs, ("B", "L")), rows, model.config.d_model)
+    made = graph.model(dict.fromkeys(inputs, ("B", "L")), {"rows": (rows, model.config.d_model)})
     session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     ids = prompts(3, 12)
     mask = np.ones_like(ids)

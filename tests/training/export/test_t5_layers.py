@@ -24,7 +24,7 @@ def test_the_feed_forward_layer_agrees_plain_and_gated() -> None:
         x = graph.one("Gather", graph.constant(array(model.shared.weight)), "ids")
         made = layers.feed_forward(layers.norm(x), layer, graph.product)
         session = onnxruntime.InferenceSession(
-            graph.model({"ids": (1, 4)}, made, 32).SerializeToString(), providers=["CPUExecutionProvider"]
+            graph.model({"ids": (1, 4)}, {"made": (made, 32)}).SerializeToString(), providers=["CPUExecutionProvider"]
         )
         ids = np.array([[3, 5, 7, 1]])
         rows = model.shared.weight[torch.from_numpy(ids)]
