@@ -38,7 +38,7 @@ class Samples:
     """Accelerations `xyz` (N, 3) in m/s² of one device at `time` (N,) in device Unix s.
 
     `time` is None when the device sends none: then the last sample gets the time of arrival, and `rate_hz` spaces the
-    others.
+    others. `place` is where the device is worn, one of units.PLACES, or None where nothing is stated.
     """
 
     device: str
@@ -47,6 +47,7 @@ class Samples:
     received_at: float
     received_wall: float
     rate_hz: float | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,7 @@ class Window:
     `coverage` is the share of grid points with a sample close enough on both sides. `up` (3,) is the unit vector that
     points up while the wearer stands, `forward` (3,) the one that points where the wearer faces; `calibrated` says that
     both were learnt from this device. `gait_amplitude_ms2` is the deviation of the vertical acceleration while this
-    wearer walks, 0 where it is not known.
+    wearer walks, 0 where it is not known. `place` is where the device was said to be worn, as in its last `Samples`.
     """
 
     device: str
@@ -73,6 +74,7 @@ class Window:
     degraded: bool = False
     replayed: bool = False
     gait_amplitude_ms2: float = 0.0
+    place: str | None = None
 
     @property
     def window_id(self) -> str:

@@ -24,3 +24,14 @@ def ms2_per(unit: str) -> float:
     if not 0 < scale < inf:
         raise ValueError(f"{unit} is not above zero")
     return scale
+
+
+def stated_place(name: str) -> str | None:
+    """`place_of` a name; None where that is any."""
+    place = place_of(name)
+    return None if place == "any" else place
+
+
+def is_place(name: str) -> bool:
+    """Whether `name` speaks of one of PLACES, any included."""
+    return any(word in PLACES for word in name.lower().split())

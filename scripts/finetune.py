@@ -64,6 +64,9 @@ def _add_model(group: Group) -> None:
     group.add_argument("--prompt", choices=("compact", "seed"), help="(compact)")
     group.add_argument("--features", type=names, help="of a compact prompt: comma-separated names")
     group.add_argument("--levels", type=int, help="levels of each feature (16)")
+    group.add_argument(
+        "--context", type=names, help="what a compact prompt begins with: place, where it is known (none)"
+    )
     group.add_argument("--length-s", type=float, help="window length in s (4)")
     group.add_argument("--rate", type=float, dest="rate_hz", help="window rate in Hz (20)")
     group.add_argument("--hop", type=float, dest="hop_s", help="from one window to the next in s (1)")

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from hard.settings import IngestSection
-from hard.units import G_MS2, PLACES, TIME_UNITS, UNITS, place_of
+from hard.units import G_MS2, PLACES, TIME_UNITS, UNITS, is_place, place_of, stated_place
 
 
 def test_units_of_acceleration_are_in_ms2() -> None:
@@ -33,3 +33,10 @@ def test_the_settings_offer_these_units(field: str, units: dict[str, float]) -> 
 def test_a_place_is_known_by_its_last_word_that_is_one(name: str, place: str) -> None:
     assert place_of(name) == place
     assert place in PLACES
+    assert (stated_place(name) or "any") == place
+    assert is_place(name) == (place != "any")
+
+
+def test_any_is_a_place_that_states_none() -> None:
+    assert is_place("any")
+    assert stated_place("any") is None

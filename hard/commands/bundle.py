@@ -50,6 +50,7 @@ def _overview(bundle: Bundle) -> str:
         if manifest.gait_amplitude_ms2
         else "as it comes",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
+        "context words": ", ".join(prompt.context) or "none",
         "temperature": f"{manifest.temperature:g}",
         "states": _states(bundle),
         "served in": manifest.precision + (f"; int8: {_int8_figures(manifest.int8)}" if manifest.int8 else ""),

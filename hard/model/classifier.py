@@ -15,6 +15,7 @@ import numpy as np
 from hard.model.bundle import GRAPHS, TOKENIZER, WEIGHTS, Bundle, BundleError, Manifest, Precision
 from hard.model.encoder import Encoder
 from hard.model.labels import Scores, label_tree
+from hard.model.prompts import Words, context_of
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
 from hard.motion.gain import gains, normalised
@@ -91,7 +92,7 @@ class Classifier:
         if not windows:
             return []
         with lock or nullcontext():
-            ids, mask = self.tokens(self.features(windows))
+            ids, mask = self.tokens(self.features(windows), self._context(windows))
         scores = self._scorer.score(ids, mask).labels / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
@@ -111,11 +112,12 @@ class Classifier:
 
     def prompts(self, windows: Sequence[Window]) -> list[str]:
         """The prompts of `windows`, for people."""
-        return self._encoder.render(self.features(windows))
+        return self._encoder.render(self.features(windows), self._context(windows))
 
-    def tokens(self, features: Float32Array) -> tuple[Ids, Ids]:
-        """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
-        return self._encoder.tokens(features)
+    def tokens(self, features: Float32Array, context: Words | None = None) -> tuple[Ids, Ids]:
+        """Token ids and mask (B, L) for `features` (B, F) and the words of `context` (B, C), by default the unknown
+        ones: equal to tokenizing the rendered prompts."""
+        return self._encoder.tokens(features, context)
 
     def features(self, windows: Sequence[Window]) -> Float32Array:
         """The features (B, F) that the prompts are written from, in the bundle's order."""
@@ -123,6 +125,10 @@ class Classifier:
         if self._gait_amplitude_ms2:
             xyz = normalised(xyz, gains([window.gait_amplitude_ms2 for window in windows], self._gait_amplitude_ms2))
         return extract(xyz, up, forward, self._rate_hz, self._feature_names)
+
+    def _context(self, windows: Sequence[Window]) -> Words:
+        """What the prompts say of `windows` beside features, as indices of words (B, C)."""
+        return context_of(self.bundle.manifest.prompt.context, [window.place for window in windows])
 
 
 def load(

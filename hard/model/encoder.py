@@ -1,4 +1,4 @@
-"""Features (B, F) → token ids (B, L), by a bundle's prompt style and tokenizer.
+"""Features (B, F) and words of context (B, C) → token ids (B, L), by a bundle's prompt style and tokenizer.
 
 Training and serving both use it. Knows no window and no weights.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style
+from hard.model.prompts import CompactPrompt, PromptSpec, Words, prompt_style
 from hard.model.tokens import Ids, WordTokenizer
 from hard.records import Float32Array
 
@@ -24,7 +24,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._style = prompt_style(spec)
         tokenizer.check(self._style.render(np.zeros((1, len(spec.features)), np.float32))[0])
-        self._table = tokenizer.table(self._style.vocabulary) if isinstance(self._style, CompactPrompt) else None
+        self._table = tokenizer.table(self._style.every_word) if isinstance(self._style, CompactPrompt) else None
         self.level_counts = np.zeros(len(self.expected_shares), np.int64)
         self.length = None if self._table is None else len(self._table) + len(tokenizer.end)
 
@@ -33,18 +33,20 @@ class Encoder:
         """The share of each level (L,) on the windows that the edges were learnt from."""
         return self._style.expected_shares if isinstance(self._style, CompactPrompt) else ()
 
-    def render(self, features: Float32Array) -> list[str]:
-        """The prompts of `features` (B, F)."""
-        return self._style.render(features)
+    def render(self, features: Float32Array, context: Words | None = None) -> list[str]:
+        """The prompts of `features` (B, F) and of the indices of words of `context` (B, C), by default unknown ones."""
+        return self._style.render(features, context)
 
-    def tokens(self, features: Float32Array) -> tuple[Ids, Ids]:
-        """Token ids and mask (B, L) for `features` (B, F): equal to tokenizing the rendered prompts."""
+    def tokens(self, features: Float32Array, context: Words | None = None) -> tuple[Ids, Ids]:
+        """Token ids and mask (B, L) for `features` (B, F) and `context` (B, C): equal to tokenizing the rendered
+        prompts."""
         if not isinstance(self._style, CompactPrompt):
             return self._tokenizer.batch(self._style.render(features))
         levels = self._style.levels(features)
         self.level_counts += np.bincount(levels.ravel(), minlength=len(self.level_counts))
+        words = self._style.words(levels, context)
         if self._table is None:
-            return self._tokenizer.batch(self._style.write(levels))
-        ids = self._table[np.arange(levels.shape[1]), levels]
+            return self._tokenizer.batch(self._style.write(words))
+        ids = self._table[np.arange(words.shape[1]), words]
         ids = np.concatenate((ids, np.tile(np.asarray(self._tokenizer.end, dtype=np.int64), (len(ids), 1))), axis=1)
         return ids, np.ones_like(ids)

@@ -25,11 +25,13 @@ def read(base: str) -> Bundle | None:
 
 
 def fixed(base: Bundle) -> dict[str, Any]:
-    """What no option may change, by its name: prompt, features (none named for the seed prompt) and window."""
+    """What no option may change, by its name: prompt, features (none named for the seed prompt), context and
+    window."""
     prompt, window = base.manifest.prompt, base.manifest.window
     return {
         "prompt": prompt.style,
         "features": () if prompt.style == "seed" else prompt.features,
+        "context": prompt.context,
         "length_s": window.length_s,
         "rate_hz": window.rate_hz,
     }

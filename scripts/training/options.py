@@ -47,6 +47,7 @@ class Choices:
     prompt: str = "compact"
     features: tuple[str, ...] = ()
     levels: int = 16
+    context: tuple[str, ...] = ()
     name: str = ""
     holdout: tuple[str, ...] = ()
     split: str = "subject"

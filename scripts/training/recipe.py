@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hard.model.bundle import Bundle
-from hard.model.prompts import SEED_FEATURES
+from hard.model.prompts import CONTEXT, SEED_FEATURES
 from hard.motion.features import names
 from training import base_bundle
 from training.errors import RefusedError
@@ -77,6 +77,8 @@ def finalise(options: Options) -> Recipe:
     prompt, asked = choices["prompt"], choices["features"]
     if prompt == "seed" and asked:
         raise RefusedError("the seed prompt has its own six features: leave --features out or choose --prompt compact")
+    if unknown := [kind for kind in choices["context"] if kind not in CONTEXT or prompt == "seed"]:
+        raise RefusedError(f"--context: the {prompt} prompt has no context {unknown[0]!r}")
     choices["features"] = _checked_features(SEED_FEATURES if prompt == "seed" else asked or COMPACT_FEATURES)
     _check_split(options)
     choices["name"] = choices["name"] or (

@@ -11,7 +11,7 @@ from support.sentencepiece_models import save_pieces
 
 from hard.model import bundle
 from hard.model.encoder import Encoder
-from hard.model.prompts import SEED_FEATURES, PromptSpec
+from hard.model.prompts import SEED_FEATURES, PromptSpec, context_of
 from hard.model.tokens import WordTokenizer
 from hard.records import Float32Array
 
@@ -43,6 +43,13 @@ def test_ids_from_the_table_equal_the_tokenizer_over_the_prompts(tokenizer: Word
     assert ids.tolist() == [tokenizer.encode(prompt) for prompt in encoder.render(values)]
     assert ids.shape == (30, encoder.length)
     assert mask.all()
+
+
+def test_words_of_context_are_tokens_and_no_levels(character_tokenizer: WordTokenizer) -> None:
+    encoder = Encoder(character_tokenizer, PromptSpec("compact", 1, ("y.std",), ((0.0,),), ("place",)))
+    ids, _ = encoder.tokens(np.array([[-1.0]], np.float32), context_of(("place",), ["waist"]))
+    assert ids.tolist() == [character_tokenizer.encode("place:waist y.std:00")]
+    assert encoder.level_counts.tolist() == [1, 0]
 
 
 def test_levels_are_counted_where_prompts_are_tokenized_and_not_where_they_are_only_rendered(

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hard.model.prompts import SEED_FEATURES, CompactPrompt, PromptSpec, SeedPrompt, prompt_style, quantile_edges
+from hard.model.prompts import (
+    SEED_FEATURES,
+    CompactPrompt,
+    PromptSpec,
+    SeedPrompt,
+    context_of,
+    prompt_style,
+    quantile_edges,
+)
 
 COMPACT = PromptSpec("compact", 1, ("y.std", "tilt.cos"), ((0.5, 1.0, 2.0), (0.0,)))
 
@@ -30,6 +38,24 @@ def test_compact_writes_one_word_a_feature() -> None:
     ]
 
 
+def test_words_of_context_come_first_and_are_unknown_unless_stated() -> None:
+    spec = PromptSpec("compact", 1, COMPACT.features, COMPACT.edges, ("place",))
+    features = np.array([[0.4, -1.0], [0.7, 3.0]], dtype=np.float32)
+    assert prompt_style(spec).render(features) == ["place:any y.std:00 tilt.cos:00", "place:any y.std:01 tilt.cos:01"]
+    stated = context_of(spec.context, ["wrist", None])
+    assert prompt_style(spec).render(features, stated)[0] == "place:wrist y.std:00 tilt.cos:00"
+    assert prompt_style(spec).render(features, stated)[1].startswith("place:any ")
+    assert prompt_style(COMPACT).render(features, context_of((), ["wrist", None])) == prompt_style(COMPACT).render(
+        features
+    )
+
+
+@pytest.mark.parametrize(("style", "kind"), [("compact", "weather"), ("seed", "place")])
+def test_context_that_a_style_does_not_know_is_refused(style: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"prompt style '{style}' has no context '{kind}'"):
+        prompt_style(PromptSpec(style, 1, SEED_FEATURES, ((0.0,),) * 6, (kind,)))
+
+
 def test_a_value_on_an_edge_belongs_above_it() -> None:
     levels = CompactPrompt(COMPACT.features, COMPACT.edges).levels(
         np.array([[0.5, 0.0], [1.0, -1e-7], [2.0, 0.0], [0.49999997, 0.0]], dtype=np.float32)
@@ -39,9 +65,9 @@ def test_a_value_on_an_edge_belongs_above_it() -> None:
 
 @given(arrays(np.float32, (5, 2), elements=st.floats(-1e6, 1e6, width=32)))
 def test_every_word_is_in_the_vocabulary(features: np.ndarray) -> None:
-    style = CompactPrompt(COMPACT.features, COMPACT.edges)
+    style = CompactPrompt(COMPACT.features, COMPACT.edges, ("place",))
     for prompt in style.render(features):
-        for word, words in zip(prompt.split(" "), style.vocabulary, strict=True):
+        for word, words in zip(prompt.split(" "), style.every_word, strict=True):
             assert word in words
 
 

@@ -116,7 +116,20 @@ def test_two_places_a_merged_label_and_one_to_leave_out(recording: Path, tmp_pat
     out = tmp_path / "both"
     labels = ("--labels", "Walking|Jogging=Moving", "--drop", "Lying")
     places = ("--place", "watch.txt=left wrist", "--place", "six.txt=pocket")
-    quick = ("--holdout", "5,w5", "--validation", "2", *QUICK[4:], *FEW, "--lr", "0.01", "--epoch-windows", "900")
+    quick = (
+        "--holdout",
+        "5,w5",
+        "--validation",
+        "2",
+        *QUICK[4:],
+        *FEW,
+        "--lr",
+        "0.01",
+        "--epoch-windows",
+        "900",
+        "--context",
+        "place",
+    )
     done = script("finetune.py", recording, other, "--out", out, *labels, *places, *quick)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "900 drawn an epoch" in done.stdout
@@ -127,7 +140,11 @@ def test_two_places_a_merged_label_and_one_to_leave_out(recording: Path, tmp_pat
     assert test.macro_f1_by_place.keys() == test.beside["states"].macro_f1_by_place.keys() == {"pocket", "left wrist"}
     assert test.windows == 3 * 22 + 2 * 22
     assert test.accuracy > 0.8
-    assert "| place | macro-F1 | states | states, 2 s later |" in (out / "README.md").read_text()
+    assert manifest.prompt.context == ("place",)
+    assert test.beside["with the place stated"].windows == test.windows
+    assert (
+        "| place | macro-F1 | with the place stated | states | states, 2 s later |" in (out / "README.md").read_text()
+    )
     assert "| **left wrist** (worst) |" in (page := (out / "README.md").read_text()) or "| **pocket** (worst) |" in page
 
 

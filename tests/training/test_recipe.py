@@ -53,6 +53,7 @@ def test_a_choice_that_is_given_stays() -> None:
         ({"features": ("v.std",)}, "features"),
         ({"prompt": "seed"}, "prompt"),
         ({"levels": 8}, "levels"),
+        ({"context": ("place",)}, "context"),
     ],
 )
 def test_what_contradicts_the_bundle_is_refused(options: dict[str, object], name: str) -> None:
@@ -64,6 +65,8 @@ def test_what_contradicts_the_bundle_is_refused(options: dict[str, object], name
     ("options", "sentence"),
     [
         ({"prompt": "seed", "features": ("v.std",)}, "leave --features out"),
+        ({"prompt": "seed", "context": ("place",)}, "the seed prompt has no context 'place'"),
+        ({"context": ("weather",)}, "the compact prompt has no context 'weather'"),
         ({"features": ("v.std", "v.std")}, "named twice"),
         ({"features": ("no.such",)}, "there is no feature 'no.such'"),
         ({"split": "random", "holdout": ("3",)}, "parts windows, not people: leave --holdout out"),

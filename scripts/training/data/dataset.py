@@ -37,12 +37,14 @@ class SplitWindows:
 
 
 class Variant(NamedTuple):
-    """Windows to learn from: `xyz` (N, T, 3) in m/s², their mounting, `truth` (N,) and `weight` (N,)."""
+    """Windows to learn from: `xyz` (N, T, 3) in m/s², their mounting, `truth` (N,), `weight` (N,) and `place` (N), of
+    PLACES or None."""
 
     xyz: Float32Array
     mounting: Mountings
     truth: NDArray[np.str_]
     weight: Float64Array
+    place: list[str | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +73,7 @@ class Dataset:
         for copy in range(1 + recipe.copies):
             windows = (stretches if copy else learnt).mixed(recipe.streaming, rng)
             xyz = augment.augment(windows.xyz, points, rng) if copy else windows.xyz
-            yield Variant(xyz, windows.mounting, windows.truth, windows.weights)
+            yield Variant(xyz, windows.mounting, windows.truth, windows.weights, windows.stated_place)
 
     def all_learnt(self, recipe: Recipe) -> Dataset:
         """The same, with the validation subjects among those to learn from, and none to validate on."""

@@ -24,7 +24,7 @@ from hard.recordings.default_rules import default_devices
 from hard.recordings.recordings import LabelledWindow, Recording
 from hard.recordings.tables import NoGravityError, NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.records import Float32Array, Float64Array, Window
-from hard.units import place_of
+from hard.units import stated_place
 from training.errors import RefusedError
 from training.options import Source
 
@@ -105,6 +105,17 @@ class LabelledWindows:
         return replace(self, windows=tuple(known if early else learnt for early, known, learnt in pairs))
 
     @property
+    def stated_place(self) -> list[str | None]:
+        """The place (N) of PLACES that each window's own names."""
+        return [stated_place(place) for place in self.place.tolist()]
+
+    @property
+    def placed(self) -> LabelledWindows:
+        """The same windows, each with its stated place: else the model hears none."""
+        pairs = zip(self.windows, self.stated_place, strict=True)
+        return replace(self, windows=tuple(replace(window, place=place) for window, place in pairs))
+
+    @property
     def calibrated(self) -> NDArray[np.bool_]:
         """Whether the mounting of each window (N,) was learnt from its device."""
         return np.array([window.calibrated for window in self.windows], dtype=bool)
@@ -121,7 +132,7 @@ class LabelledWindows:
     def weights(self) -> Float64Array:
         """How often each window (N,) is to be learnt from: 1/√n of the n that share data set, place and truth, so that
         hours in one pocket don't drown minutes at a wrist."""
-        groups = list(zip(self.dataset.tolist(), map(place_of, self.place.tolist()), self.truth.tolist(), strict=True))
+        groups = list(zip(self.dataset.tolist(), self.stated_place, self.truth.tolist(), strict=True))
         count = Counter(groups)
         return np.array([1 / math.sqrt(count[group]) for group in groups])
 

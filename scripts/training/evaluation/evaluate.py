@@ -33,7 +33,7 @@ from training.options import Source
 from training.recipe import Recipe
 from training.results import states
 from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, recommended
-from training.results.outcome import BACKWARDS, LAGS_S, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
+from training.results.outcome import BACKWARDS, LAGS_S, PLACED, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
 from training.results.states import Labelled, StatesFit
 
 BATCH = 256
@@ -149,7 +149,8 @@ def _again(
 ) -> tuple[dict[str, Outcome], Float64Array]:
     """What stands beside the figures of `parts`, and their people's losses (G, S) under the choices of states."""
     groups = [name for part in parts for name in dataset.split.groups()[part]]
-    windows = {TWO_PASS: dataset.labelled.of(groups).two_pass, BACKWARDS: dataset.backwards.of(groups)}
+    judged = dataset.labelled.of(groups)
+    windows = {TWO_PASS: judged.two_pass, BACKWARDS: dataset.backwards.of(groups), **_placed(judged, classifier)}
     found = {name: _outcome_on(labelled, classifier) for name, labelled in windows.items() if len(labelled)}
     if not len(sequences := dataset.sequences.of(groups)):
         return found, np.empty((0, 0))
@@ -199,7 +200,8 @@ def evaluate(
     labelled = sequences.at(np.flatnonzero(sequences.truth != ""))
     _check_labels(labelled, classifier.labels)
     outcome = _outcome_on(labelled, classifier)
-    again = {TWO_PASS: labelled.two_pass, BACKWARDS: loading.windows_of(loading.reversed_order(runs), grid)}
+    reverse = loading.windows_of(loading.reversed_order(runs), grid)
+    again = {TWO_PASS: labelled.two_pass, BACKWARDS: reverse, **_placed(labelled, classifier)}
     others = perturbations.perturbed(runs) if perturbed else ()
     found = {
         name: _outcome_on(loading.windows_of(changed, grid), classifier).score.macro_f1 for name, changed in others
@@ -222,6 +224,12 @@ def evaluate(
         out_of_distribution=out_of_distribution.confidences(classifier),
         macro_f1={AS_RECORDED: outcome.score.macro_f1, **found},
     )
+
+
+def _placed(labelled: LabelledWindows, classifier: Classifier) -> dict[str, LabelledWindows]:
+    """The windows with their place stated, where the bundle has a word for it and they have one."""
+    has_word = "place" in classifier.bundle.manifest.prompt.context
+    return {PLACED: labelled.placed} if has_word and any(labelled.stated_place) else {}
 
 
 def _states(labelled: Sequence[Labelled], bundle: Bundle, hop_s: float) -> dict[str, Outcome]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from hard.model import bundle
 from hard.model.encoder import Encoder
 from hard.model.labels import LabelTree
-from hard.model.prompts import CompactPrompt, PromptSpec, prompt_style, quantile_edges
+from hard.model.prompts import CompactPrompt, PromptSpec, Words, context_of, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
 from hard.records import Float32Array
+from hard.units import PLACES
 from training.data import negatives
 from training.data.dataset import Dataset
 from training.data.examples import DrawnExamples, Examples, features_of
@@ -29,6 +30,7 @@ from training.options import SCRATCH
 from training.recipe import EPOCH_WINDOWS, Recipe
 
 CHECKED = 300  # prompts whose ids must be transformers' own
+CONTEXT_DROPPED = 0.5  # share of examples to learn from whose words of context are unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +52,7 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
     base = recipe.base_bundle
     if base is None:
         edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
-        spec = PromptSpec(recipe.prompt, 1, recipe.features, edges)
+        spec = PromptSpec(recipe.prompt, 1, recipe.features, edges, recipe.context)
     else:
         spec = base.manifest.prompt
     try:
@@ -58,8 +60,8 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
     except ValueError as error:
         raise RefusedError(f"{error}: leave such a feature out of --features") from error
     if recipe.base == SCRATCH:
-        vocabulary = style.vocabulary if isinstance(style, CompactPrompt) else []
-        made = train_tokenizer(style.render(features), [w for words in vocabulary for w in words], dataset.labels)
+        every, vocabulary = (style.every_word, style.vocabulary) if isinstance(style, CompactPrompt) else ([], [])
+        made = train_tokenizer(style.render(features), [w for words in every for w in words], dataset.labels)
         model = initial.scratch(made, vocabulary)
     else:
         model, made = initial.pretrained(recipe.base)
@@ -72,7 +74,8 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
         words_of = WordTokenizer(str(folder / bundle.TOKENIZER))
         encoder = Encoder(words_of, spec)
         sample = features[np.linspace(0, len(features) - 1, min(CHECKED, len(features))).astype(int)]
-        check_ids(words_of, made, [*style.render(sample), *dataset.labels])
+        context = context_of(spec.context, [PLACES[i % len(PLACES)] for i in range(len(sample))])
+        check_ids(words_of, made, [*style.render(sample, context), *dataset.labels])
     except ValueError as error:
         raise RefusedError(f"--base {recipe.base}: {error}") from error
     label_tokens = [words_of.encode(label) for label in dataset.labels]
@@ -82,10 +85,12 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
 def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, features: Float32Array) -> DrawnExamples:
     """The training windows, whose `features` (N, F) are known, their augmented copies, and windows that are no activity
     with random labels, drawn as often as the rest."""
-    columns, truth, weights = [features], [], []
+    columns, context, truth, weights = [features], [], [], []
+    rng = np.random.default_rng([recipe.seed, 2])
     for copy, variant in enumerate(dataset.variants(recipe)):
         if copy:
             columns.append(features_of(variant.xyz, variant.mounting, recipe.rate_hz, recipe.features))
+        context.append(_some_dropped(context_of(setup.spec.context, variant.place), setup.spec.context, rng))
         truth.append(variant.truth)
         weights.append(variant.weight)
     if count := round(recipe.outliers * sum(map(len, truth))):
@@ -94,24 +99,31 @@ def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, featu
         rows = rng.integers(len(learnt), size=count)
         xyz = negatives.windows(count, points, recipe.rate_hz, rng)
         columns.append(features_of(xyz, learnt.mounting.of(rows), recipe.rate_hz, recipe.features))
+        context.append(context_of(setup.spec.context, [None] * count))
         truth.append(rng.choice(dataset.labels, count))
         weights.append(np.full(count, np.concatenate(weights).mean()))
-    examples = _examples((np.concatenate(columns), np.concatenate(truth)), recipe, dataset, setup)
+    tokens = setup.encoder.tokens(np.concatenate(columns), np.concatenate(context))
+    examples = _examples(tokens, np.concatenate(truth), recipe, dataset, setup)
     drawn = recipe.epoch_windows or min(len(examples), EPOCH_WINDOWS)
     return DrawnExamples(examples, np.concatenate(weights), drawn, word_dropout=recipe.word_dropout, seed=recipe.seed)
 
 
 def examples_of(recipe: Recipe, dataset: Dataset, setup: ModelSetup, windows: LabelledWindows) -> Examples:
-    """`windows` as they are, no word dropped: to validate or test on."""
+    """`windows` as they are, no word dropped, the context unknown: to validate or test on."""
     features = features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
-    return _examples((features, windows.truth), recipe, dataset, setup)
+    return _examples(setup.encoder.tokens(features), windows.truth, recipe, dataset, setup)
+
+
+def _some_dropped(context: Words, kinds: Sequence[str], rng: np.random.Generator) -> Words:
+    """`context` (N, C) with CONTEXT_DROPPED of the rows' words unknown: the model must work without them."""
+    unknown = context_of(kinds, [None] * len(context))
+    return np.where(rng.random((len(context), 1)) < CONTEXT_DROPPED, unknown, context)
 
 
 def _examples(
-    columns: tuple[Float32Array, NDArray[np.str_]], recipe: Recipe, dataset: Dataset, setup: ModelSetup
+    tokens: tuple[Ids, Ids], truth: NDArray[np.str_], recipe: Recipe, dataset: Dataset, setup: ModelSetup
 ) -> Examples:
-    features, truth = columns
-    ids, mask = setup.encoder.tokens(features)
+    ids, mask = tokens
     check_prompt_length(ids.shape[1], recipe.max_tokens)
     label, either = indices(truth.tolist(), dataset.labels)
     return Examples(ids, mask, label, setup.label_tokens, either=either)

@@ -18,7 +18,7 @@ from hard.model.figures import (
 )
 from training.report import plots
 from training.results.acceptance import requirements
-from training.results.outcome import LAGS_S
+from training.results.outcome import LAGS_S, PLACED
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
@@ -45,7 +45,7 @@ def figures(title: str, found: Figures) -> str:
     """In one line, by label, by place, by subject."""
     worst, place = found.worst_subject, found.worst_place
     by_place = f" Worst place: {place}, macro-F1 {found.macro_f1_by_place[place]:.3f}." if place else ""
-    states = {name: found.beside[name].macro_f1_by_place for name in LAGS_S if name in found.beside}
+    beside = {name: found.beside[name].macro_f1_by_place for name in (PLACED, *LAGS_S) if name in found.beside}
     return "\n\n".join(
         (
             f"## {title}",
@@ -55,7 +55,7 @@ def figures(title: str, found: Figures) -> str:
             f"{found.macro_f1_by_subject[worst]:.3f}.{by_place}",
             table(("label", "F1"), ((label, f"{f1:.3f}") for label, f1 in found.f1.items())),
             *([_beside(found)] if found.beside else []),
-            *([_by("place", found.macro_f1_by_place, place, states)] if place else []),
+            *([_by("place", found.macro_f1_by_place, place, beside)] if place else []),
             _by("subject", found.macro_f1_by_subject, worst),
         )
     )

@@ -93,7 +93,7 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "Base": f"`{training.base}`",
         "Data": training.data,
         "Prompt": f"`{prompt.style}` version {prompt.version}, {len(prompt.features)} features, "
-        f"{training.metrics.prompt_tokens} tokens",
+        f"{training.metrics.prompt_tokens} tokens; words of context: {', '.join(prompt.context) or 'none'}",
         "Precision": training.precision,
         "Epochs": f"{training.epochs:g}",
         "Seed": training.seed,

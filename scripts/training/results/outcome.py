@@ -31,6 +31,7 @@ BEFORE_CALIBRATED, CALIBRATED = "before the mounting was learnt", "once the moun
 UNKNOWN = "the activity left out"  # among input that is no activity, to a model that has not learnt it
 # What stands beside streaming figures.
 TWO_PASS, BACKWARDS, STATES, STATES_LATER = "two-pass", "in reverse order", "states", "states, 2 s later"
+PLACED = "with the place stated"  # to the model, which hears none otherwise
 LAGS_S = {STATES: 0.0, STATES_LATER: 2.0}
 
 
@@ -178,7 +179,7 @@ class Trial:
             kinds = [name for name in arrays.files if name.startswith("out_of_distribution/")]
             found = {name.partition("/")[2]: arrays[name] for name in kinds}
             losses = arrays["state_losses"]
-        beside = {name: parts.pop(name) for name in (TWO_PASS, BACKWARDS, *LAGS_S) if name in parts}
+        beside = {name: parts.pop(name) for name in (TWO_PASS, BACKWARDS, PLACED, *LAGS_S) if name in parts}
         return cls(parts, about.history, about.prompt_tokens, found, about.test_loss, about.samples, beside, losses)
 
 

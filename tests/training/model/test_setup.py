@@ -8,7 +8,7 @@ import pytest
 from training.data import dataset, loading
 from training.errors import RefusedError
 from training.model.setup import examples_of, indices, set_up, training_examples
-from training.options import Options
+from training.options import Options, Source
 from training.recipe import finalise
 
 from hard.model import bundle
@@ -38,6 +38,25 @@ def test_from_scratch_every_word_is_a_token_and_copies_and_outliers_join_the_win
     assert len(examples_of(recipe, made, setup, learnt)) == len(learnt)
     with pytest.raises(RefusedError, match="a prompt has 4 tokens, over the limit of 3"):
         examples_of(replace(recipe, max_tokens=3), made, setup, learnt)
+
+
+def test_the_place_is_a_word_that_half_of_the_examples_lack(recording: Path, tmp_path: Path) -> None:
+    recipe = finalise(
+        Options(
+            data=(recording,), out=tmp_path / "m", features=FEATURES, levels=8, copies=0, outliers=0.0,
+            context=("place",), source=Source(place="right wrist"),
+        )
+    )  # fmt: skip
+    runs, _ = loading.load(recipe.data, recipe.source)
+    made = dataset.prepare(recipe, runs, dataset.split_windows(recipe, runs))
+    setup, features = set_up(recipe, made, tmp_path)
+    assert setup.encoder.length == 1 + len(FEATURES) + 1
+    wrist, unknown = (setup.tokenizer.convert_tokens_to_ids(f"▁place:{place}") for place in ("wrist", "any"))
+    first = training_examples(recipe, made, setup, features).examples.ids[:, 0]
+    assert set(first.tolist()) == {wrist, unknown}
+    assert (first == wrist).mean() == pytest.approx(0.5, abs=0.1)
+    learnt = made.labelled.of(made.split.train)
+    assert (examples_of(recipe, made, setup, learnt).ids[:, 0] == unknown).all()
 
 
 def test_a_truth_that_is_no_label_is_refused() -> None:
