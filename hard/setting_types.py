@@ -40,6 +40,11 @@ def sendable(text: str) -> str:
 
 def resolvable(host: str) -> str:
     """`host` where a resolver takes it; on others `socket` raises UnicodeError. Raises ValueError."""
+    name, colon, port = host.rpartition(":")
+    if host.startswith("["):
+        raise ValueError(f"must be without brackets and port: {host[1:].partition(']')[0]}")
+    if colon and port.isdecimal() and ":" not in name:
+        raise ValueError(f"must be without a port: host = {name!r}, port = {port}")
     try:
         host.encode("idna")
     except UnicodeError as error:
@@ -60,6 +65,13 @@ def threshold(value: object) -> float | Literal["bundle"]:
     if not 0 <= share <= 1:
         raise ValueError("must be a number from 0 to 1, or bundle")
     return share
+
+
+def socket_path(path: str) -> str:
+    """`path` where it can be one of a Unix socket (unix(7): at most 107 bytes). Raises ValueError."""
+    if not path.startswith("/") or len(os.fsencode(path)) > 107:
+        raise ValueError("must be the absolute path of a socket, of at most 107 bytes, where transport is unix")
+    return path
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]

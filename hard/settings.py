@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -38,7 +39,9 @@ from hard.setting_types import (
     Share,
     Threshold,
     is_text,
+    resolvable,
     sendable,
+    socket_path,
 )
 
 ENVIRONMENT = "HARD_"
@@ -77,8 +80,10 @@ class Section(BaseModel):
 class MqttSection(Section):
     """The broker, and the session with it."""
 
-    host: Annotated[Host, Field(min_length=1)] = "localhost"
+    transport: Literal["tcp", "websockets", "unix"] = "tcp"
+    host: Annotated[str, Field(min_length=1)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    path: Annotated[MqttText, Field(pattern="^/[^ ]*$")] = "/mqtt"
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     client_id: Annotated[MqttText, Field(max_length=128)] = ""
     username: MqttText = ""
@@ -94,8 +99,17 @@ class MqttSection(Section):
     max_inflight: Annotated[int, Field(ge=1, le=32_767)] = 1000  # half of MQTT's packet ids
     max_outbox: Annotated[int, Field(ge=1)] = 20_000
 
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, host: str, info: ValidationInfo) -> str:
+        return socket_path(host) if info.data.get("transport") == "unix" else resolvable(host)
+
     @model_validator(mode="after")
     def _belongs_together(self) -> MqttSection:
+        if self.tls and self.transport == "unix":
+            raise ValueError("a Unix socket has no tls")
+        if self.path != "/mqtt" and self.transport != "websockets":
+            raise ValueError("path needs transport = websockets")
         if self.password.get_secret_value() and self.password_file:
             raise ValueError("password and password_file can't both be set")
         if (self.password.get_secret_value() or self.password_file) and not self.username:

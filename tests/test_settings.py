@@ -85,6 +85,13 @@ def test_a_bad_setting_is_named(override: str, message: str) -> None:
         ("mqtt.host=" + "a" * 64, "mqtt.host: must be"),
         ("mqtt.host=a b", "mqtt.host: must be"),
         ("mqtt.host=mqtt://broker", "mqtt.host: must be"),
+        ("mqtt.host=127.0.0.1:1883", "mqtt.host: must be without a port: host = '127.0.0.1', port = 1883"),
+        ("mqtt.host=broker.local:1883", "mqtt.host: must be without a port"),
+        ("mqtt.host=[::1]", "mqtt.host: must be without brackets and port: ::1"),
+        ("mqtt.host=[::1]:1883", "mqtt.host: must be without brackets and port: ::1"),
+        ("mqtt.transport=udp", "mqtt.transport: input should be 'tcp', 'websockets' or 'unix'"),
+        ("mqtt.path=/ws", "mqtt: path needs transport = websockets"),
+        ("mqtt.transport=unix", "mqtt.host: must be the absolute path of a socket"),
         ("metrics.host=a..b", "metrics.host: must be"),
         ("mqtt.username=" + "ü" * 32_768, "mqtt.username: must be at most 65535 bytes"),
         ("mqtt.username=\udcff", "mqtt.username: must be text without control characters"),
@@ -103,6 +110,15 @@ def test_what_a_broker_or_the_system_would_choke_on_is_refused(override: str, me
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}") as caught:
         load(None, [override])
     assert "\n" not in str(caught.value)
+
+
+def test_a_transport_has_its_own_host_and_path() -> None:
+    assert load(None, ["mqtt.transport=unix", "mqtt.host=/run/m.sock"]).mqtt.host == "/run/m.sock"
+    assert load(None, ["mqtt.transport=websockets", "mqtt.path=/ws"]).mqtt.path == "/ws"
+    with pytest.raises(SettingsError, match="a Unix socket has no tls"):
+        load(None, ["mqtt.transport=unix", "mqtt.host=/run/m.sock", "mqtt.tls=true"])
+    with pytest.raises(SettingsError, match="must be the absolute path of a socket, of at most 107 bytes"):
+        load(None, ["mqtt.transport=unix", "mqtt.host=/" + "a" * 107])
 
 
 @pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "10.0.0.1", "gateway_7", "b.example.", "bücher.example"])

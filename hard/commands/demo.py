@@ -219,8 +219,10 @@ class WearersThread:
 
 def _daemon(broker: DemoBroker, folder: Path) -> DaemonProcess:
     settings = {
+        "mqtt.transport": broker.address.transport,
         "mqtt.host": broker.address.host,
         "mqtt.port": broker.address.port,
+        "mqtt.path": broker.address.path,
         "mqtt.tls": str(broker.address.tls is not None).lower(),
         "mqtt.client_id": broker.instance,
         "instance": broker.instance,

@@ -252,7 +252,10 @@ def session_options(settings: Settings) -> SessionOptions:
     mqtt = settings.mqtt
     tls = tls_context(mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if mqtt.tls else None
     return SessionOptions(
-        BrokerAddress(mqtt.host, mqtt.port, mqtt.username or None, settings.password(), tls), settings.client_id,
+        BrokerAddress(
+            mqtt.host, mqtt.port, mqtt.username or None, settings.password(), tls, mqtt.transport, mqtt.path
+        ),
+        settings.client_id,
         protocol=mqtt.protocol, keepalive_s=mqtt.keepalive_s, reconnect_max_s=mqtt.reconnect_max_s,
         session_expiry_s=mqtt.session_expiry_s, max_inflight=mqtt.max_inflight, max_outbox=mqtt.max_outbox,
         max_incoming=settings.ingest.max_queued_messages,

@@ -1,42 +1,64 @@
-"""Where a broker is and how to log in there: host, port, user and password, TLS."""
+"""Where a broker is and how to log in there: transport, host, port, user and password, TLS."""
 
 from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from hard.errors import UsageError
 
+Transport = Literal["tcp", "websockets", "unix"]
+WEBSOCKET_PATH = "/mqtt"
+SCHEMES: dict[str, tuple[Transport, int]] = {  # of URLs, with the default port
+    "mqtt": ("tcp", 1883), "mqtts": ("tcp", 8883), "ws": ("websockets", 80), "wss": ("websockets", 443),
+    "unix": ("unix", 1883),
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """A TCP address with what a client shows there; `tls` is None for a plain connection."""
+    """An address with what a client shows there; `tls` is None for a plain connection. `path` is for WebSockets; of a
+    Unix socket `host` is the path, and `port` says nothing."""
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
+    transport: Transport = "tcp"
+    path: str = WEBSOCKET_PATH
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        if self.transport == "unix":
+            return self.host
+        return f"{self.host}:{self.port}" + self.path * (self.transport == "websockets")
 
 
 def parse_address(url: str) -> BrokerAddress:
-    """Reads `mqtt://[user[:password]@]host[:port]` or `mqtts://…`. Raises UsageError, without the password in it."""
+    """Reads `mqtt://[user[:password]@]host[:port]`, `mqtts://…`, `ws://host[:port][/path]`, `wss://…` or `unix:/path`.
+    Raises UsageError, without the password in it."""
     try:
-        parts = urlsplit(url if "//" in url else f"mqtt://{url}")
+        parts = urlsplit(url if "//" in url or url.startswith("unix:") else f"mqtt://{url}")
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == 0 or parts.path not in ("", "/"):
-        raise UsageError("a broker is written mqtt://[user[:password]@]host[:port], or mqtts:// for TLS")
-    tls = parts.scheme == "mqtts"
+    transport, default_port = SCHEMES.get(parts.scheme, ("tcp", 0))
+    own_path = parts.path if parts.path != "/" else ""
+    if not default_port or port == 0 or (transport == "tcp" and own_path) or not (own_path or parts.hostname):
+        raise UsageError(
+            "a broker is written mqtt://[user[:password]@]host[:port], or mqtts:// for TLS, ws://host[:port][/path] or "
+            "wss:// for WebSockets, unix:/path for a socket on this machine"
+        )
     username, password = (unquote(part) if part is not None else None for part in (parts.username, parts.password))
-    port = port or (8883 if tls else 1883)
-    return BrokerAddress(parts.hostname, port, username, password, tls_context() if tls else None)
+    tls = tls_context() if parts.scheme in ("mqtts", "wss") else None
+    if transport == "unix":
+        return BrokerAddress(own_path, default_port, transport=transport)
+    return BrokerAddress(
+        parts.hostname or "", port or default_port, username, password, tls, transport, own_path or WEBSOCKET_PATH
+    )
 
 
 def tls_context(

@@ -11,6 +11,17 @@ import socket
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
+from hard.mqtt.broker_address import BrokerAddress
+
+
+def log_in(client: paho.Client, address: BrokerAddress) -> None:
+    """Tells a `client`, made for the address's transport, what it needs to connect there."""
+    if address.username:
+        client.username_pw_set(address.username, address.password)
+    if address.tls:
+        client.tls_set_context(address.tls)
+    client.ws_set_options(path=address.path)
+
 
 class WakeSocket:
     """The end of paho's pair of sockets that wakes its thread: it sends one byte until `reset` is called."""

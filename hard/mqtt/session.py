@@ -28,7 +28,7 @@ from hard.mqtt.acks import Acks
 from hard.mqtt.backoff import Backoff
 from hard.mqtt.broker_address import BrokerAddress
 from hard.mqtt.outbox import Outbox, Outgoing
-from hard.mqtt.paho_client import Client
+from hard.mqtt.paho_client import Client, log_in
 from hard.records import Message
 
 log = logging.getLogger(__name__)
@@ -150,12 +150,10 @@ class Session:
             client_id=options.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             clean_session=None if five else False,
+            transport=options.address.transport,
             manual_ack=True,
         )
-        if options.address.username:
-            client.username_pw_set(options.address.username, options.address.password)
-        if options.address.tls:
-            client.tls_set_context(options.address.tls)
+        log_in(client, options.address)
         client.max_inflight_messages_set(
             0
         )  # no limit in paho, whose costs time for each message in flight: the outbox has one

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from hard.errors import CommandError
 from hard.mqtt.broker_address import BrokerAddress
+from hard.mqtt.paho_client import log_in
 
 CONNECT_S = 10.0
 STALLED_S = 30.0  # a broker that acknowledges nothing for so long is given up
@@ -41,7 +42,9 @@ class SimpleClient:
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue(MAX_RECEIVED)
         self.published = self.acknowledged = 0
         self.session_present = False
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=clean_session)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id, clean_session=clean_session, transport=address.transport
+        )
         self._acknowledgement = threading.Condition()
         self._ready = threading.Event()
         self._refusal: str | None = None
@@ -50,10 +53,7 @@ class SimpleClient:
         client, address = self._client, self.address
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
         client.on_publish, client.on_message = self._on_publish, self._on_message
-        if address.username is not None:
-            client.username_pw_set(address.username, address.password)
-        if address.tls:
-            client.tls_set_context(address.tls)
+        log_in(client, address)
         try:
             client.connect(address.host, address.port, keepalive=30)
         except (OSError, ValueError) as error:

@@ -104,7 +104,7 @@ def test_paths_of_the_compose_file_exist_and_its_secrets_and_volumes_are_declare
 
 def test_only_the_broker_is_open_to_the_network() -> None:
     ports = {name: service.get("ports", []) for name, service in SERVICES.items()}
-    assert ports.pop("mosquitto") == ["8883:8883"]
+    assert ports.pop("mosquitto") == ["8883:8883", "8884:8884"]
     assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
 
 
@@ -155,7 +155,9 @@ def test_hard_is_healthy_behind_the_broker_of_the_compose_file(guarded: Mosquitt
     (folder / "inner" / "conf.d").mkdir(parents=True)
     deployed = (ROOT / "deploy/mosquitto/hard.conf").read_text().replace("/etc/mosquitto/", f"{folder}/")
     (folder / "inner/conf.d/hard.conf").write_text(
-        deployed.replace("listener 8883", f"listener {tls_port} 127.0.0.1")
+        deployed.replace("listener 8883", f"listener {tls_port} 127.0.0.1").replace(
+            "listener 8884", f"listener {free_port()} 127.0.0.1"
+        )
     )  # fmt: skip
     listener_conf = (FOLDER / "mosquitto.conf").read_text().replace("/etc/mosquitto/", f"{folder}/inner/")
     # tests/support/mosquitto.py writes these two, for a free port and a folder of the test's own.

@@ -14,7 +14,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from support.daemon import batch, daemon
-from support.guarded import DEPLOY, ROLES, Client, passwords
+from support.guarded import DEPLOY, ROLES, Client, passwords, websocket_port
 from support.listener import eventually
 from support.mosquitto import Mosquitto
 
@@ -74,16 +74,18 @@ def test_a_client_needs_tls_and_a_password(guarded: Mosquitto) -> None:
         pass  # another authority's clients don't trust it
 
 
-def test_hard_labels_through_it(guarded: Mosquitto) -> None:
+@pytest.mark.parametrize("transport", ["tcp", "websockets"])
+def test_hard_labels_through_it(guarded: Mosquitto, transport: str) -> None:
+    port = guarded.port if transport == "tcp" else websocket_port(guarded)
     (guarded.folder / "password").write_text("hard-secret\n")
     overrides = (
         "mqtt.tls=true", "mqtt.username=hard", f"mqtt.password_file={guarded.folder}/password",
-        f"mqtt.ca_file={guarded.folder}/certs/ca.pem",
+        f"mqtt.ca_file={guarded.folder}/certs/ca.pem", f"mqtt.transport={transport}",
     )  # fmt: skip
     with (
         Client(guarded, "reader") as reader,
         Client(guarded, "belt-7") as sensor,
-        daemon(guarded.port, *overrides) as running,
+        daemon(port, *overrides) as running,
     ):
         reader.subscribe("hard/#")
         running.ready()

@@ -107,8 +107,11 @@ def test_the_flow_in_node_red_says_which_device_is_active(
         assert "[error]" not in node_red.log
 
 
-@pytest.mark.parametrize("version", ["4", "5"])
-def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path, tmp_path: Path, version: str) -> None:
+@pytest.mark.parametrize(("version", "scheme"), [("4", "mqtt"), ("5", "mqtt"), ("4", "ws")])
+def test_mqtt_js_reads_the_label_topics(
+    mosquitto: Mosquitto, node_folder: Path, tmp_path: Path, version: str, scheme: str
+) -> None:
+    url = mosquitto.with_websockets() if scheme == "ws" else mosquitto.url  # as a browser does
     # Node looks for modules beside the script, not in the working directory.
     script = shutil.copy(Path(__file__).parents[1] / "support" / "subscriber.mjs", node_folder / "subscriber.mjs")
 
@@ -118,7 +121,7 @@ def test_mqtt_js_reads_the_label_topics(mosquitto: Mosquitto, node_folder: Path,
 
     with (
         daemon(mosquitto.port) as running,
-        node(script, mosquitto.url, version, folder=node_folder, log_file=tmp_path / "node.log") as subscriber,
+        node(script, url, version, folder=node_folder, log_file=tmp_path / "node.log") as subscriber,
     ):
         running.ready()
         with wearer(mosquitto, "Sitting", tmp_path):

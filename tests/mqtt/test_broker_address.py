@@ -22,12 +22,17 @@ from hard.mqtt.broker_address import BrokerAddress, parse_address, tls_context
         ("mqtt://[::1]:99", BrokerAddress("::1", 99)),
         ("mqtt://anna:p%40ss%3A@host", BrokerAddress("host", 1883, username="anna", password="p@ss:")),
         ("mqtt://anna@host", BrokerAddress("host", 1883, username="anna")),
+        ("ws://host:9001", BrokerAddress("host", 9001, transport="websockets", path="/mqtt")),
+        ("ws://host/broker/ws", BrokerAddress("host", 80, transport="websockets", path="/broker/ws")),
+        ("wss://anna@host", BrokerAddress("host", 443, username="anna", transport="websockets")),
+        ("unix:/run/mosquitto.sock", BrokerAddress("/run/mosquitto.sock", 1883, transport="unix")),
+        ("unix:///run/mosquitto.sock", BrokerAddress("/run/mosquitto.sock", 1883, transport="unix")),
     ],
 )
 def test_reads_an_address(url: str, expected: BrokerAddress) -> None:
     found = parse_address(url)
     assert replace(found, tls=None) == expected
-    assert (found.tls is not None) == url.startswith("mqtts://")
+    assert (found.tls is not None) == url.startswith(("mqtts://", "wss://"))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,8 @@ def test_reads_an_address(url: str, expected: BrokerAddress) -> None:
         "mqtt://host:70000",
         "mqtt://host/topic",
         "mqtt://[::1",
+        "ws://",
+        "unix:",
     ],
 )
 def test_refuses_what_is_no_address_without_repeating_it(url: str) -> None:
@@ -51,6 +58,11 @@ def test_refuses_what_is_no_address_without_repeating_it(url: str) -> None:
 def test_a_password_is_not_shown() -> None:
     where = parse_address("mqtt://anna:secret@host")
     assert "secret" not in repr(where) + str(where)
+
+
+def test_an_address_is_shown_as_its_transport_has_it() -> None:
+    shown = [str(parse_address(url)) for url in ("mqtt://h", "ws://h:9001/a", "unix:/run/m.sock")]
+    assert shown == ["h:1883", "h:9001/a", "/run/m.sock"]
 
 
 def test_tls_takes_the_files_that_the_settings_name(tmp_path: Path) -> None:

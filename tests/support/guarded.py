@@ -11,6 +11,7 @@ import paho.mqtt.client as paho
 import trustme
 from paho.mqtt.enums import CallbackAPIVersion
 
+from hard.commands.processes import free_port
 from support.listener import eventually
 from support.mosquitto import Mosquitto
 
@@ -19,10 +20,17 @@ ROLES = ("belt-7", "wrist-1", "hard", "reader")
 
 
 def settings(folder: Path) -> list[str]:
-    """hard.conf with its files in `folder`. Without its listener: the rest belongs to the one that tests start with."""
-    lines = (DEPLOY / "hard.conf").read_text().replace("/etc/mosquitto/", f"{folder}/").splitlines()
-    assert "listener 8883" in lines
-    return [line for line in lines if line and not line.startswith(("#", "listener"))]
+    """hard.conf with its files in `folder` and WebSockets on a free port. Without its first listener: what follows
+    belongs to the one that tests start with."""
+    text = (DEPLOY / "hard.conf").read_text().replace("/etc/mosquitto/", f"{folder}/")
+    assert "\nlistener 8883\n" in text
+    lines = text.replace("listener 8884", f"listener {free_port()} 127.0.0.1").splitlines()
+    return [line for line in lines if line and not line.startswith("#") and line != "listener 8883"]
+
+
+def websocket_port(broker: Mosquitto) -> int:
+    """Where a broker with these settings speaks WebSockets."""
+    return next(int(line.split()[1]) for line in broker.config if line.startswith("listener"))
 
 
 def passwords(file: Path, *names: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from hard.commands.processes import MosquittoProcess
+from hard.commands.processes import MosquittoProcess, free_port
 
 
 class Mosquitto(MosquittoProcess):
@@ -23,6 +23,13 @@ class Mosquitto(MosquittoProcess):
         self.stop()
         self.config += lines
         self.start()
+
+    def with_websockets(self) -> str:
+        """Starts again with a WebSocket listener beside the other; its URL."""
+        port = free_port()
+        self.reconfigure(f"listener {port} {self.host}", "protocol websockets")
+        self.wait_for_port(port)
+        return f"ws://{self.host}:{port}/mqtt"
 
     def stop(self, *, kill: bool = False) -> None:
         """Ends the broker, by SIGKILL where `kill`; does nothing where it is stopped already."""
