@@ -22,6 +22,7 @@ from support.listener import eventually
 from support.mosquitto import Mosquitto
 
 from hard import __version__, cli, settings
+from hard.commands.processes import free_port
 
 FOLDER = ROOT / "deploy" / "container"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
