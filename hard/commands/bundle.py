@@ -53,6 +53,7 @@ def _overview(bundle: Bundle) -> str:
         "context words": ", ".join(prompt.context) or "none",
         "temperature": f"{manifest.temperature:g}",
         "states": _states(bundle),
+        "least rate": f"{bundle.least_rate_hz:g} Hz" if bundle.least_rate_hz else "not measured",
         "served in": manifest.precision + (f"; int8: {_int8_figures(manifest.int8)}" if manifest.int8 else ""),
         "made by": training.command,
         "base": training.base,

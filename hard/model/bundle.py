@@ -105,7 +105,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `precision` is that of the compiled scorer that is served by default; `int8` holds the figures behind this choice.
     `up`, `forward` and `gait_amplitude_ms2` are the default mounting, the mean of the training subjects; where the
     amplitude is 0, windows aren't normalised. `parents` name the labels that are together one coarser activity, by
-    default those of PARENTS; without `states` those of `even_states` hold.
+    default those of PARENTS; without `states` those of `even_states` hold. `least_rate_hz` is the least sample rate at
+    which the labels were measured to be as good as at any, None where it wasn't measured.
     """
 
     format: int
@@ -123,6 +124,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gait_amplitude_ms2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     parents: dict[str, tuple[str, ...]] | None = None
     states: StatesSpec | None = None
+    least_rate_hz: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,11 @@ class Bundle:
         """Name and digest, for a label's payload: two bundles of one name differ in it."""
         digest = self.manifest.files.get(WEIGHTS[1], "")
         return f"{self.manifest.name}-{digest[:8]}"
+
+    @property
+    def least_rate_hz(self) -> float | None:
+        """The least sample rate at which its labels were measured to be as good as at any; None where not measured."""
+        return self.manifest.least_rate_hz
 
     def parents(self) -> dict[str, tuple[str, ...]]:
         """The labels of each parent; only parents of at least two of the bundle's labels."""

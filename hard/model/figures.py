@@ -149,6 +149,7 @@ class TrainingMetrics(Record, frozen=True, omit_defaults=True):
     epoch: float | None = None
     cross_validation: CrossValidation | None = None
     left_out: tuple[CrossValidation, ...] = ()  # by data set, place or activity
+    macro_f1_by_rate: tuple[tuple[float, float], ...] = ()  # sample rate in Hz, macro-F1 of the same people's streams
 
     @property
     def parts(self) -> dict[str, Figures]:

@@ -25,7 +25,8 @@ from training.data import loading
 from training.data.dataset import Dataset
 from training.data.examples import DrawnExamples, Examples
 from training.errors import RefusedError, StoppedError
-from training.evaluation.evaluate import fit_states, judge
+from training.evaluation.evaluate import fit_states, judge, macro_f1_by_rate
+from training.evaluation.perturbations import least_rate
 from training.export import export, int8
 from training.loop.guards import choose_precision
 from training.loop.trained import Trained
@@ -46,7 +47,7 @@ PACKAGES = ("torch", "transformers", "sentencepiece", "numpy", "onnx", "onnxrunt
 @dataclass(frozen=True, slots=True, eq=False)
 class FinetuneRun:
     """Where a fine-tune works: `kept` outlives an interruption, `made` takes bundles. `begun` is of time.monotonic;
-    `reports` are the cross-validations that the recipe takes over."""
+    `reports` are the cross-validations that the recipe takes over; `is_fold` says that it is part of one."""
 
     recipe: Recipe
     console: Console
@@ -56,6 +57,7 @@ class FinetuneRun:
     kept: Path
     made: Path
     begun: float
+    is_fold: bool = False
 
     @property
     def crossed(self) -> FoldsReport | None:
@@ -96,7 +98,9 @@ def run(recipe: Recipe, console: Console, keep: Path | None = None) -> bundle.Bu
         dataset = _prepare(recipe, console)
         console.print(f"precision {precision}: {reason}")
         with tempfile.TemporaryDirectory(prefix="hard-finetune-") as folder:
-            this_run = FinetuneRun(recipe, console, reports, precision, reason, kept, Path(folder), begun)
+            this_run = FinetuneRun(
+                recipe, console, reports, precision, reason, kept, Path(folder), begun, keep is not None
+            )
             made, trial = make(this_run, dataset)
             if keep is not None:
                 trial.save(keep)
@@ -127,6 +131,7 @@ def make(this_run: FinetuneRun, dataset: Dataset) -> tuple[Path, Trial]:
     trial = _judge(this_run, dataset, fitted, sealed, on=on, beside=beside)
     acceptance.check(trial, "validation")
     trial = replace(trial, history=fitted.trained.history)
+    by_rate = _by_rate(this_run, dataset, trial.last, sealed)
     if recipe.refit:
         this_run.console.print("once more, from the validation subjects too", highlight=False)
         everyone = dataset.all_learnt(recipe)
@@ -140,7 +145,8 @@ def make(this_run: FinetuneRun, dataset: Dataset) -> tuple[Path, Trial]:
             trial = replace(again, parts=both, history=trial.history)
         else:  # samples of people whom the model has seen show nothing
             trial = replace(trial, parts=both, out_of_distribution=again.out_of_distribution)
-    metrics = bundle_metrics(trial, this_run.reports.values())
+    metrics = structs.replace(bundle_metrics(trial, this_run.reports.values()), macro_f1_by_rate=by_rate)
+    sealed = replace(sealed, manifest=structs.replace(sealed.manifest, least_rate_hz=least_rate(by_rate)))
     show_metrics(this_run.console, metrics)
     crossed = next((folder for folder, report in this_run.reports.items() if report.by == "subject"), None)
     write_bundle(sealed, trial, metrics, dataset.split, crossed)
@@ -276,6 +282,17 @@ def _states(this_run: FinetuneRun, dataset: Dataset, made: bundle.Bundle) -> Sta
     found = fit_states(made, sequences, recipe.hop_s)
     show_states(this_run.console, found)
     return found.states
+
+
+def _by_rate(
+    this_run: FinetuneRun, dataset: Dataset, part: str, sealed: bundle.Bundle
+) -> tuple[tuple[float, float], ...]:
+    """macro-F1 of the people of `part` by sample rate; empty in a fold, and where the split isn't by subject."""
+    people = dataset.split.groups()[part]
+    runs = [run for run in dataset.judged if run.subject in people]
+    if this_run.is_fold or not runs:
+        return ()
+    return macro_f1_by_rate(sealed, runs, this_run.recipe.hop_s)
 
 
 def _epochs(crossed: FoldsReport | None, first: Fitted) -> float:

@@ -73,6 +73,11 @@ def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
     assert manifest.name == "tiny"
     assert manifest.training.subjects["test"] == ["5", "6"]
     assert manifest.states is not None
+    by_rate = dict(manifest.training.metrics.macro_f1_by_rate)
+    assert manifest.least_rate_hz
+    assert by_rate[manifest.least_rate_hz] >= max(by_rate.values()) - 0.02
+    assert by_rate[6.0] == 0.0  # too far apart for a window
+    assert f"The least rate at which it is good: **{manifest.least_rate_hz:g} Hz**." in (out / "README.md").read_text()
     assert "states: stay " in done.stdout
     assert manifest.training.metrics.parts["test"].beside["states, 2 s later"].windows == 3 * 22 * 2
     assert manifest.training.command.startswith("python scripts/finetune.py ")

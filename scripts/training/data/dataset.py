@@ -53,7 +53,8 @@ class Dataset:
     copies; the `default_mounting` stands in where a device has shown none. `sequences` are all windows of those who are
     judged, in order, also those of several activities, whose truth is "", and `backwards` theirs from each device's
     recordings in reverse order; both where the split is by subject. `unknown` are those of the test subjects of an
-    activity that is left out; `without_gravity` names the data sets that hold none."""
+    activity that is left out; `without_gravity` names the data sets that hold none. `judged` are the recordings of
+    those who are judged, where the split is by subject."""
 
     labelled: LabelledWindows
     stretches: LabelledWindows
@@ -64,6 +65,7 @@ class Dataset:
     backwards: LabelledWindows
     unknown: LabelledWindows
     without_gravity: tuple[str, ...]
+    judged: tuple[Recording, ...]
 
     def variants(self, recipe: Recipe) -> Iterator[Variant]:
         """The windows to learn from as they are, then each augmented copy of them, always the same."""
@@ -131,7 +133,9 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
         part.with_default_mounting(default)
         for part in (labelled, stretches, sequences, backwards, windows.unknown.of(parts.test))
     )
-    return Dataset(labelled, stretches, windows.labels, parts, default, sequences, backwards, unknown, without_gravity)
+    return Dataset(
+        labelled, stretches, windows.labels, parts, default, sequences, backwards, unknown, without_gravity, tuple(runs)
+    )
 
 
 def hours_of(runs: list[Recording]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from hard.model.bundle import Bundle
 from hard.model.classifier import Backend, Classifier, load
 from hard.model.figures import Sample
 from hard.recordings.default_rules import bundle_devices
-from hard.recordings.recordings import LabelledWindow
+from hard.recordings.recordings import LabelledWindow, Recording
 from hard.records import Float64Array, Prediction
 from training.base_bundle import BEFORE
 from training.data import loading
@@ -78,6 +78,21 @@ def fit_states(sealed: Bundle, sequences: LabelledWindows, hop_s: float) -> Stat
     """The states under which the truths of `sequences` are likeliest; of people whom the bundle has not learnt from."""
     losses = states.losses(in_sequence(Classifier(sealed), sequences), sealed.manifest.labels, hop_s)
     return states.choose(losses, sealed.manifest.labels, sealed.manifest.window.length_s)
+
+
+def macro_f1_by_rate(sealed: Bundle, runs: Sequence[Recording], hop_s: float) -> tuple[tuple[float, float], ...]:
+    """macro-F1 of the labels of `runs` as devices of each of RATES_HZ would have given them; 0 where these give no
+    window. Of people whom the bundle has not learnt from."""
+    classifier, grid = Classifier(sealed), bundle_devices(sealed, hop_s).grid
+    found = []
+    for rate_hz in perturbations.RATES_HZ:
+        try:
+            labelled = loading.windows_of(perturbations.sampled_at(runs, rate_hz), grid)
+        except RefusedError:  # none of them closes a window
+            found.append((rate_hz, 0.0))
+            continue
+        found.append((rate_hz, round(_outcome_on(labelled, classifier).score.macro_f1, 4)))
+    return tuple(found)
 
 
 def in_sequence(classifier: Classifier, sequences: LabelledWindows) -> list[Labelled]:

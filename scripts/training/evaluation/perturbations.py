@@ -16,12 +16,31 @@ from hard.units import G_MS2
 from training.data.augment import rotations
 
 Change = Callable[[Recording, np.random.Generator], Recording]
+RATES_HZ = (50.0, 25.0, 20.0, 15.0, 12.5, 10.0, 6.0)  # from the highest on
+MOST_LOST = 0.02  # of macro-F1, at the least rate
 
 
 def perturbed(runs: Sequence[Recording]) -> Iterator[tuple[str, list[Recording]]]:
     """Each change's name and `runs` under it. What it draws is drawn once a subject, always the same."""
     for name, change in CHANGES.items():
         yield name, [change(run, np.random.default_rng(list(run.subject.encode()))) for run in runs]
+
+
+def sampled_at(runs: Sequence[Recording], rate_hz: float) -> list[Recording]:
+    """`runs` as devices that sample at `rate_hz` would have given them; slower ones stay as they are."""
+    change, rng = _picked(rate_hz), np.random.default_rng(0)
+    faster = (len(run.time) > 1 and (len(run.time) - 1) / (run.time[-1] - run.time[0]) > 1.05 * rate_hz for run in runs)
+    return [change(run, rng) if is_faster else run for run, is_faster in zip(runs, faster, strict=True)]
+
+
+def least_rate(macro_f1: Sequence[tuple[float, float]]) -> float | None:
+    """The least of the rates from which on all higher ones lose at most MOST_LOST against the best; the rates fall."""
+    best, found = max((reached for _, reached in macro_f1), default=0.0), None
+    for rate_hz, reached in macro_f1:
+        if reached < best - MOST_LOST:
+            break
+        found = rate_hz
+    return found
 
 
 def _turned(run: Recording, rng: np.random.Generator) -> Recording:

@@ -130,6 +130,9 @@ def show_metrics(console: Console, metrics: TrainingMetrics) -> None:
             show_figures(console, metrics.parts[part])
     if metrics.abstaining is not None:
         show_abstaining(console, metrics.abstaining)
+    if metrics.macro_f1_by_rate:
+        by_rate = ", ".join(f"{rate_hz:g} Hz: {reached:.3f}" for rate_hz, reached in metrics.macro_f1_by_rate)
+        console.print(f"macro-F1 by sample rate {by_rate}", highlight=False)
     table = Table("every fine-tune must show", "this one", "met")
     for requirement in requirements(metrics):
         table.add_row(*requirement)

@@ -134,6 +134,18 @@ def perturbations(macro_f1: Mapping[str, float], title: str) -> str:
     return f"## {title}\n\n" + table(("the same recordings", "macro-F1"), rows)
 
 
+def rates(macro_f1: Sequence[tuple[float, float]], least_rate_hz: float | None) -> str:
+    """macro-F1 by sample rate; empty where it wasn't measured."""
+    if not macro_f1:
+        return ""
+    rows = ((f"{rate_hz:g} Hz", f"{reached:.3f}") for rate_hz, reached in macro_f1)
+    least = f"The least rate at which it is good: **{least_rate_hz:g} Hz**." if least_rate_hz else "It is good at none."
+    return (
+        "## Sample rates\n\nThe same people's recordings as slower devices would have given them, labelled as the "
+        f"daemon would. {least}\n\n" + table(("sample rate", "macro-F1"), rows)
+    )
+
+
 JUDGED: dict[FoldsBy, str] = {
     "subject": "every subject is judged once, by a model that has never seen them.",
     "dataset": "every data set is judged by a model that has learnt from the others alone.",

@@ -76,6 +76,7 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
     if metrics.train is not None:
         title = markdown.marked("Figures, train", mark_of(training, "train"))
         parts += [markdown.figures(title, metrics.train), ON_TRAIN]
+    parts.append(markdown.rates(metrics.macro_f1_by_rate, manifest.least_rate_hz))
     parts.append(markdown.acceptance(metrics))
     if metrics.cross_validation is not None:
         parts += _crossed(metrics.cross_validation)
@@ -93,7 +94,9 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "Base": f"`{training.base}`",
         "Data": training.data,
         "Prompt": f"`{prompt.style}` version {prompt.version}, {len(prompt.features)} features, "
-        f"{training.metrics.prompt_tokens} tokens; words of context: {', '.join(prompt.context) or 'none'}",
+        f"{training.metrics.prompt_tokens} tokens"
+        + f"; begins with {', '.join(prompt.context)}"
+        * bool(prompt.context),
         "Precision": training.precision,
         "Epochs": f"{training.epochs:g}",
         "Seed": training.seed,

@@ -1,7 +1,7 @@
 """Changes to recordings: each does what its name says and leaves the truth with its samples."""
 
 import numpy as np
-from training.evaluation.perturbations import CHANGES, perturbed
+from training.evaluation.perturbations import CHANGES, least_rate, perturbed, sampled_at
 
 from hard.recordings.recordings import Recording
 
@@ -35,3 +35,15 @@ def test_polling_takes_the_newest_sample() -> None:
     assert np.allclose(np.diff(polled.time), 0.05)
     for time, xyz in zip(polled.time, polled.xyz, strict=True):
         assert np.array_equal(xyz, XYZ[time + 1e-6 >= TIME][-1])
+
+
+def test_a_slower_device_gives_fewer_samples_and_a_faster_one_nothing_new() -> None:
+    (slow,) = sampled_at([RUN], 12.5)
+    assert np.allclose(np.diff(slow.time), 0.08)
+    assert sampled_at([RUN], 50.0)[0] is sampled_at([RUN], 60.0)[0] is RUN
+
+
+def test_the_least_rate_is_the_last_before_one_that_costs_too_much() -> None:
+    assert least_rate(((50.0, 0.93), (25.0, 0.94), (20.0, 0.925), (12.5, 0.91), (10.0, 0.93))) == 20.0
+    assert least_rate(((50.0, 0.91), (25.0, 0.94))) is None
+    assert least_rate(()) is None

@@ -63,3 +63,12 @@ def test_the_kind_of_split_decides_what_the_card_says_of_it(
     assert marks == [
         {"subject": "", "time": " (same people, later)", "random": " (LEAKY, windows split at random)"}[split]
     ]
+
+
+def test_the_card_has_what_the_prompt_begins_with_and_the_least_rate(manifest: Manifest) -> None:
+    prompt = structs.replace(manifest.prompt, context=("place",))
+    metrics = structs.replace(manifest.training.metrics, macro_f1_by_rate=((25.0, 0.93), (6.0, 0.5)))
+    training = structs.replace(manifest.training, metrics=metrics)
+    page = model_card.model_card(structs.replace(manifest, prompt=prompt, training=training, least_rate_hz=25.0))
+    for piece in ("tokens; begins with place |", "is good: **25 Hz**", "| 6 Hz | 0.500 |"):
+        assert piece in page
