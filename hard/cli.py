@@ -95,12 +95,14 @@ def _health(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="the verdict and the whole health record")
 
 
-def _broker(command: argparse.ArgumentParser, default: str | None, note: str) -> None:
+def _broker(command: argparse.ArgumentParser, note: str = LOCAL_BROKER) -> None:
     command.add_argument(
         "--broker",
-        default=default,
         metavar="URL",
-        help=f"mqtt://[user[:password]@]host[:port], or mqtts:// for TLS ({note})",
+        help=f"mqtt://[user[:password]@]host[:port], mqtts:// for TLS, ws://, wss:// or unix:/path ({note})",
+    )
+    command.add_argument(
+        "--config", type=Path, metavar="PATH", help="a daemon's settings: its broker, user, password file and CA"
     )
 
 
@@ -130,24 +132,24 @@ def _recording(command: argparse.ArgumentParser) -> None:
 
 def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seconds", type=positive, metavar="N", help="end N s after the first label (until Ctrl-C)")
-    _broker(command, None, "one of its own")
+    _broker(command, "one of its own")
     command.add_argument("--devices", type=count, default=6, metavar="N", help="simulated wearers (6)")
     command.add_argument("--seed", type=seed, default=0, help="of the simulated wearers (0)")
 
 
 def _simulate(command: argparse.ArgumentParser) -> None:
-    _broker(command, LOCAL_BROKER, LOCAL_BROKER)
+    _broker(command)
     command.add_argument("--devices", type=count, default=1, metavar="N", help="wearers, named sim-1, sim-2, … (1)")
     command.add_argument("--seconds", type=positive, metavar="S", help="how long (until Ctrl-C)")
     command.add_argument("--rate", type=sample_rate, default=50.0, metavar="HZ", help="samples a second (50)")
     command.add_argument("--seed", type=seed, default=0, help="the same seed gives the same wearers (0)")
-    command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
+    command.add_argument("--topic", type=sensor_topic, help=f"(the daemon's, else {SENSOR_TOPIC})")
     command.add_argument("--one-activity", metavar="NAME", help="all wearers do this all the time")
 
 
 def _replay(command: argparse.ArgumentParser) -> None:
     _recording(command)
-    _broker(command, LOCAL_BROKER, LOCAL_BROKER)
+    _broker(command)
     command.add_argument(
         "--speed",
         type=speed,
@@ -155,7 +157,7 @@ def _replay(command: argparse.ArgumentParser) -> None:
         metavar="X",
         help="times real time; 0 is as fast as the broker acknowledges (1)",
     )
-    command.add_argument("--topic", type=sensor_topic, default=SENSOR_TOPIC, help=f"({SENSOR_TOPIC})")
+    command.add_argument("--topic", type=sensor_topic, help=f"(the daemon's, else {SENSOR_TOPIC})")
 
 
 def _label(command: argparse.ArgumentParser) -> None:
@@ -195,8 +197,8 @@ def _label(command: argparse.ArgumentParser) -> None:
 
 
 def _watch(command: argparse.ArgumentParser) -> None:
-    _broker(command, LOCAL_BROKER, LOCAL_BROKER)
-    command.add_argument("--prefix", default="hard", help="of the label topics (hard)")
+    _broker(command)
+    command.add_argument("--prefix", help="of the label topics (the daemon's, else hard)")
     command.add_argument("--seconds", type=positive, metavar="N", help="how long (until Ctrl-C)")
 
 

@@ -27,11 +27,12 @@ import numpy as np
 from rich.table import Table
 
 from hard.commands.arguments import SENSOR_TOPIC
+from hard.commands.connection import address_of, settings_of
 from hard.commands.live import Screen, ShownLabel, cell, columns, next_message, read_label, screen
 from hard.commands.processes import DaemonProcess, EmbeddedBroker
 from hard.commands.wearers import Wearers
 from hard.errors import CommandError
-from hard.mqtt.broker_address import BrokerAddress, parse_address
+from hard.mqtt.broker_address import BrokerAddress
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
@@ -43,11 +44,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class DemoBroker:
-    """The broker, whether it is `shared` with others, and the daemon's instance name there."""
+    """The broker, whether it is `shared` with others, the daemon's instance name there, and its certificates."""
 
     address: BrokerAddress
     instance: str
     shared: bool
+    files: dict[str, str]  # settings of certificates
 
     @property
     def sensor_topic(self) -> str:
@@ -115,13 +117,14 @@ def main(args: argparse.Namespace) -> int:
     with UninterruptedExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hard-demo-")))
         components: list[Component] = []
-        if args.broker is None:
+        if args.broker is None and args.config is None:
             embedded = stack.enter_context(EmbeddedBroker(folder))
             components.append(embedded)
             address = embedded.address
         else:
-            address = parse_address(args.broker)
-        broker = DemoBroker(address, f"hard-demo-{secrets.token_hex(4)}", shared=args.broker is not None)
+            address = address_of(args)
+        shared = args.broker is not None or args.config is not None
+        broker = DemoBroker(address, f"hard-demo-{secrets.token_hex(4)}", shared, _files_of(args))
         client = stack.enter_context(SimpleClient(address, (LABELS,)))
         wearers = Wearers(args.devices, name="demo", seed=args.seed)
         where = f"; labels on hard/demo-1/activity, …-{args.devices}/…" * broker.shared
@@ -217,6 +220,13 @@ class WearersThread:
             self._failure = failure
 
 
+def _files_of(args: argparse.Namespace) -> dict[str, str]:
+    """The settings that name certificates, as `--config` has them."""
+    settings = None if args.broker else settings_of(args)
+    named = settings.mqtt.model_dump(include={"ca_file", "cert_file", "key_file"}) if settings else {}
+    return {f"mqtt.{name}": str(path) for name, path in named.items() if path}
+
+
 def _daemon(broker: DemoBroker, folder: Path) -> DaemonProcess:
     settings = {
         "mqtt.transport": broker.address.transport,
@@ -227,6 +237,7 @@ def _daemon(broker: DemoBroker, folder: Path) -> DaemonProcess:
         "mqtt.client_id": broker.instance,
         "instance": broker.instance,
         "ingest.topics": json.dumps([broker.sensor_topic]),
+        **broker.files,
         "metrics.port": 0,
         "state.dir": folder / "state",
     }

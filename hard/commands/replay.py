@@ -20,12 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hard.commands.connection import address_of, topic_of
 from hard.commands.label import print_rejected, read_recording
 from hard.commands.progress import progress
 from hard.errors import UsageError
 from hard.formats import native_json
 from hard.formats.topics import is_device_name
-from hard.mqtt.broker_address import parse_address
 from hard.mqtt.simple_client import SimpleClient
 from hard.recordings.recordings import Recording
 from hard.records import Float64Array
@@ -52,16 +52,17 @@ def main(args: argparse.Namespace) -> int:
     for run in runs:
         if not is_device_name(run.device):
             raise UsageError(f"{args.file}: {run.device!r} can't be a device: it is not one level of a topic")
+    topic = topic_of(args)
     samples = sum(len(run.time) for run in runs)
     sent = 0
-    with SimpleClient(parse_address(args.broker)) as client, progress("replaying", samples, prints=False) as advance:
+    with SimpleClient(address_of(args)) as client, progress("replaying", samples, prints=False) as advance:
         begin, begin_wall = time.monotonic(), time.time()
         with contextlib.suppress(KeyboardInterrupt):
             for message in schedule(runs, begin_wall):
                 if args.speed:
                     time.sleep(max(0.0, begin + message.due_s / args.speed - time.monotonic()))
                 client.publish(
-                    args.topic.replace("{device}", message.device),
+                    topic.replace("{device}", message.device),
                     native_json.write(message.time, message.xyz, message.rate_hz),
                 )
                 sent += len(message.time)

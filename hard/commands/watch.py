@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from hard.commands.connection import address_of, settings_of
 from hard.commands.live import ShownLabel, cell, columns, next_message, printable, read_label, read_state, screen
 from hard.errors import UsageError
-from hard.mqtt.broker_address import parse_address
 from hard.mqtt.simple_client import SimpleClient
 
 MAX_DEVICES = 1000  # beyond, the device that sent longest ago is dropped
@@ -71,14 +71,15 @@ class Board:
 
 def main(args: argparse.Namespace) -> int:
     """Shows labels until the time is over or Ctrl-C."""
-    prefix = args.prefix.rstrip("/")
+    settings = settings_of(args)
+    prefix = (args.prefix or (settings.publish.prefix if settings else "hard")).rstrip("/")
     if not prefix or set(prefix) & set("+#\0"):
         raise UsageError("--prefix is a topic without wildcards")
     board = Board()
     until = time.monotonic() + args.seconds if args.seconds else float("inf")
     topics = (f"{prefix}/+/activity", f"{prefix}/+/state")
     with (
-        SimpleClient(parse_address(args.broker), topics) as client,
+        SimpleClient(address_of(args), topics) as client,
         contextlib.suppress(KeyboardInterrupt),
         screen(board.table) as shown,
     ):

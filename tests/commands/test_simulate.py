@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def options(mosquitto: Mosquitto, **changes: object) -> Namespace:
     defaults = {"devices": 1, "seconds": None, "rate": 50.0, "seed": 0, "one_activity": None}
-    return Namespace(broker=mosquitto.url, topic="there/{device}/raw", **{**defaults, **changes})
+    return Namespace(broker=mosquitto.url, config=None, topic="there/{device}/raw", **{**defaults, **changes})
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def test_each_label_is_a_line(mosquitto: Mosquitto) -> None:
 
 
 def test_it_says_when_no_label_came(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(Namespace(broker=mosquitto.url, prefix="elsewhere", seconds=0.5)) == 0
+    assert main(Namespace(broker=mosquitto.url, config=None, prefix="elsewhere", seconds=0.5)) == 0
     assert capsys.readouterr().err == "hard: no label on elsewhere/+/activity\n"
 
 
