@@ -177,6 +177,9 @@ def _label(command: argparse.ArgumentParser) -> None:
         help="below it, accepted is false (bundle: what the bundle recommends)",
     )
     command.add_argument(
+        "--min-familiar", type=threshold, metavar="P", help="the same for how familiar a window is (bundle)"
+    )
+    command.add_argument(
         "--states", action="store_true", help="print the changes of state that the daemon would publish"
     )
     command.add_argument("--smoothing", choices=("filter", "majority"), help="of states (filter)")

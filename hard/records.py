@@ -83,12 +83,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """A window's `probabilities` (K,) over the labels of the bundle, the most probable `label` and its `confidence`."""
+    """A window's `probabilities` (K,) over the labels of the bundle, the most probable `label` and its `confidence`.
+
+    `familiar` is the share of known windows that resemble what the model learnt from less than this one; None by a
+    bundle that can't say it.
+    """
 
     window: Window
     label: str
     confidence: float
     probabilities: Float64Array
+    familiar: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

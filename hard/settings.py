@@ -161,6 +161,7 @@ class LabelsSection(Section):
     hop_s: Positive = 1.0
     min_coverage: Share = 0.8
     min_confidence: Threshold = "bundle"
+    min_familiar: Threshold = "bundle"
     smoothing: Literal["filter", "majority"] = "filter"
     lag_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     smooth_windows: Annotated[int, Field(ge=1, le=1000)] = 5

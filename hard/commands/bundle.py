@@ -65,10 +65,21 @@ def _overview(bundle: Bundle) -> str:
         "precision": training.precision,
         "versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
         **_figures(training),
+        **_recommended(bundle),
     }
     gap = max(map(len, rows)) + 2
     ends = {"made by": " \\"}  # so that a copied command stays one command
     return "\n".join(f"{name.ljust(gap)}{_wrapped(value, gap, ends.get(name, ''))}" for name, value in rows.items())
+
+
+def _recommended(bundle: Bundle) -> dict[str, str]:
+    recommended = {}
+    if bundle.manifest.training.metrics.abstaining:
+        recommended["labels.min_confidence"] = bundle.min_confidence("bundle")
+    if bundle.manifest.familiarity:
+        recommended["labels.min_familiar"] = bundle.min_familiar("bundle")
+    text = ", ".join(f"{name} {value:g}" for name, value in recommended.items())
+    return {"recommended": text} if text else {}
 
 
 def _states(bundle: Bundle) -> str:
@@ -94,14 +105,11 @@ def _figures(training: Training) -> dict[str, str]:
         **metrics.parts,
         **({"cross-validation": crossed.pooled} if (crossed := metrics.cross_validation) else {}),
     }
-    rows = {
+    return {
         f"figures, {name}": f"macro-F1 {figures.macro_f1:.3f}, accuracy {figures.accuracy:.3f} "
         f"on {figures.windows} windows{marks.get(name, '')}"
         for name, figures in scored.items()
     }
-    if metrics.abstaining:
-        rows["recommended"] = f"labels.min_confidence {metrics.abstaining.min_confidence:g}"
-    return rows
 
 
 def _int8_figures(int8: Int8) -> str:

@@ -121,7 +121,12 @@ def label(
 def _print_labels(labelled: Labelled, classifier: Classifier, section: LabelsSection) -> Iterator[Named]:
     """Prints a line a window; gives the window and its label."""
     bundle = classifier.bundle
-    acceptance = Acceptance(classifier.labels, bundle.parents(), bundle.min_confidence(section.min_confidence))
+    acceptance = Acceptance(
+        classifier.labels,
+        bundle.parents(),
+        bundle.min_confidence(section.min_confidence),
+        bundle.min_familiar(section.min_familiar),
+    )
     for one, prediction in labelled:
         _print(as_object(one, prediction, acceptance))
         yield one, prediction.label
@@ -157,6 +162,7 @@ def as_object(one: LabelledWindow, prediction: Prediction, acceptance: Acceptanc
         "window_id": window.window_id,
         "label": prediction.label,
         "confidence": round(prediction.confidence, 6),
+        "familiar": None if prediction.familiar is None else round(prediction.familiar, 6),
         "accepted": acceptance.accepts(prediction),
         "parent": acceptance.parent(prediction),
         "probabilities": dict(zip(acceptance.labels, np.round(prediction.probabilities, 6).tolist(), strict=True)),
@@ -197,7 +203,8 @@ def print_rejected(file: str, rejected: Counter[str]) -> None:
 def _section(args: argparse.Namespace) -> LabelsSection:
     """The settings of labels, as the options ask; the others have their defaults."""
     asked = {
-        "hop_s": args.hop, "min_confidence": args.min_confidence, "smoothing": args.smoothing, "lag_s": args.lag,
+        "hop_s": args.hop, "min_confidence": args.min_confidence, "min_familiar": args.min_familiar,
+        "smoothing": args.smoothing, "lag_s": args.lag,
     }  # fmt: skip
     return LabelsSection(**{name: value for name, value in asked.items() if value is not None})
 

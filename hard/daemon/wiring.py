@@ -202,7 +202,10 @@ def make_smoother(labels: LabelsSection, bundle: Bundle) -> Smoother:
 
 def make_acceptance(labels: LabelsSection, bundle: Bundle) -> Acceptance:
     """Which of the bundle's labels are accepted, as the settings ask or the bundle recommends."""
-    return Acceptance(bundle.manifest.labels, bundle.parents(), bundle.min_confidence(labels.min_confidence))
+    return Acceptance(
+        bundle.manifest.labels, bundle.parents(), bundle.min_confidence(labels.min_confidence),
+        bundle.min_familiar(labels.min_familiar),
+    )  # fmt: skip
 
 
 def make_discovery(settings: Settings, classifier: Classifier, session: Session) -> Discovery | None:

@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 
 from hard.errors import HardError
+from hard.model import familiarity
+from hard.model.familiarity import FamiliaritySpec
 from hard.model.figures import TrainingMetrics
 from hard.model.prompts import PromptSpec, prompt_style
 from hard.motion import features
@@ -106,7 +108,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `up`, `forward` and `gait_amplitude_ms2` are the default mounting, the mean of the training subjects; where the
     amplitude is 0, windows aren't normalised. `parents` name the labels that are together one coarser activity, by
     default those of PARENTS; without `states` those of `even_states` hold. `least_rate_hz` is the least sample rate at
-    which the labels were measured to be as good as at any, None where it wasn't measured.
+    which the labels were measured to be as good as at any, None where it wasn't measured. Without `familiarity` nothing
+    says how familiar a window is.
     """
 
     format: int
@@ -125,6 +128,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parents: dict[str, tuple[str, ...]] | None = None
     states: StatesSpec | None = None
     least_rate_hz: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    familiarity: FamiliaritySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,13 @@ class Bundle:
             return wanted
         found = self.manifest.training.metrics.abstaining
         return found.min_confidence if found else 0.0
+
+    def min_familiar(self, wanted: float | Literal["bundle"]) -> float:
+        """`wanted`, or the threshold that this bundle recommends; 0 where it has none."""
+        if wanted != "bundle":
+            return wanted
+        spec = self.manifest.familiarity
+        return spec.min_familiar if spec else 0.0
 
     def states(self) -> StatesSpec:
         """The transition matrix and tempering of the bundle, or the default."""
@@ -281,7 +292,9 @@ def _check(path: Path, manifest: Manifest) -> None:
         problem = "lists a file outside its folder"
     else:
         try:
-            problem = _states_problem(manifest)
+            problem = _states_problem(manifest) or (
+                familiarity.problem(manifest.familiarity, len(manifest.labels)) if manifest.familiarity else None
+            )
             prompt_style(manifest.prompt)
             grid_points(manifest.window.length_s, manifest.window.rate_hz)
         except ValueError as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from hard.model.bundle import GRAPHS, TOKENIZER, WEIGHTS, Bundle, BundleError, Manifest, Precision
 from hard.model.encoder import Encoder
+from hard.model.familiarity import Familiarity
 from hard.model.labels import Scores, label_tree
 from hard.model.prompts import Words, context_of
 from hard.model.tokens import Ids, WordTokenizer
@@ -72,7 +73,7 @@ class Classifier:
                 self._scorer = OnnxScorer(bundle.path / weights[0], threads)
             zeros, mounting = np.zeros((1, bundle.manifest.window.points, 3), np.float32), bundle.default_mounting()
             features = extract(zeros, mounting.up[None], mounting.forward[None], self._rate_hz, self._feature_names)
-            scores, _ = self._scorer.score(*self.tokens(features))
+            scores, pooled = self._scorer.score(*self.tokens(features))
         except ModuleNotFoundError as error:
             advice = "pip install 'hard-daemon[train]'"
             raise BundleError(f"backend {backend!r} needs the package {error.name}: {advice}") from error
@@ -82,6 +83,7 @@ class Classifier:
         if scores.shape != (1, len(self.labels)):
             k = len(self.labels)
             raise BundleError(f"{bundle.path}: the scorer gives scores of shape {scores.shape[1:]} for {k} labels")
+        self._familiarity = _familiarity(bundle, pooled)
 
     def classify(self, windows: Sequence[Window], lock: AbstractContextManager[None] | None = None) -> list[Prediction]:
         """One prediction a window, in order; any number of windows is one batch. An empty batch gives none.
@@ -93,15 +95,19 @@ class Classifier:
             return []
         with lock or nullcontext():
             ids, mask = self.tokens(self.features(windows), self._context(windows))
-        scores = self._scorer.score(ids, mask).labels / self._temperature
+        scores, pooled = self._scorer.score(ids, mask)
+        scores = scores / self._temperature
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True), dtype=np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         if not np.isfinite(probabilities).all():
             raise FloatingPointError("the scorer gave a probability that is not finite")
         best = probabilities.argmax(axis=1)
+        familiar: list[float] | list[None] = [None] * len(windows)
+        if self._familiarity and pooled is not None:
+            familiar = self._familiarity.of(pooled, best).tolist()
         return [
-            Prediction(window, self.labels[k], float(row[k]), row)
-            for window, row, k in zip(windows, probabilities, best.tolist(), strict=True)
+            Prediction(window, self.labels[k], float(row[k]), row, share)
+            for window, row, k, share in zip(windows, probabilities, best.tolist(), familiar, strict=True)
         ]
 
     @property
@@ -154,6 +160,18 @@ def _weight_files(manifest: Manifest, backend: Backend, precision: Precision | N
     if precision and graph not in manifest.files:
         raise BundleError(f"the bundle {manifest.name!r} has no {graph}, so it can't serve {precision}")
     return (graph,)
+
+
+def _familiarity(bundle: Bundle, pooled: Float32Array | None) -> Familiarity | None:
+    """What says how familiar a window is; None where the bundle has none, or its graph gives no `pooled` output. Raises
+    BundleError where the two don't fit."""
+    spec = bundle.manifest.familiarity
+    if spec is None or pooled is None:
+        return None
+    try:
+        return Familiarity(spec, pooled.shape[1])
+    except ValueError as error:
+        raise BundleError(f"{bundle.path}: the familiarity doesn't fit the scorer: {error}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -39,6 +39,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, *SECONDS[:-1])
 BATCH_WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+FAMILIAR = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 STAGES = ("decode", "assemble", "journal", "queue", "infer", "publish")
 # For each kind of thing counted: what came in (TOTALS, BEFORE), and what is still on its way (GAUGES): metric name,
 # field of the counters, documentation. The other fields are outcomes.
@@ -102,7 +103,8 @@ class Metrics:
         # These would be a second series a counter, which the text format calls a gauge. It holds for the whole process.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.stage = {name: Histogram(STAGE_SECONDS) for name in STAGES}
-        self.latency, self.batch, self.confidence = Histogram(SECONDS), Histogram(BATCH_WINDOWS), Histogram(CONFIDENCE)
+        self.latency, self.batch = Histogram(SECONDS), Histogram(BATCH_WINDOWS)
+        self.confidence, self.familiar = Histogram(CONFIDENCE), Histogram(FAMILIAR)
         self._labels = Counter("hard_labels", "Labels given", ["label", "accepted"], registry=registry)
         self._given: dict[tuple[str, bool], Counter] = {}
         for label, accepted in product(labels, (True, False)):
@@ -120,6 +122,8 @@ class Metrics:
         """Counts one label."""
         (self._given.get((prediction.label, accepted)) or self._count(prediction.label, accepted)).inc()
         self.confidence.observe(prediction.confidence)
+        if prediction.familiar is not None:
+            self.familiar.observe(prediction.familiar)
         if prediction.window.degraded:
             self._degraded.inc()
         if not prediction.window.calibrated:
@@ -147,6 +151,7 @@ class HistogramCollector(Collector):
              metrics.latency),
             ("hard_batch_windows", "Windows labelled in one batch", metrics.batch),
             ("hard_confidence", "Confidence of labels", metrics.confidence),
+            ("hard_familiar", "How familiar windows are", metrics.familiar),
         ):  # fmt: skip
             buckets, total = histogram.buckets()
             yield HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=total)

@@ -10,21 +10,27 @@ from hard.records import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A label is accepted from a probability of `min_confidence` on. `parents` names those of the `labels` (K,) that
-    together are one coarser activity."""
+    """A label is accepted from a probability of `min_confidence` on, where its window is familiar by `min_familiar` at
+    least or nothing says how familiar it is. `parents` names those of the `labels` (K,) that together are one coarser
+    activity."""
 
     labels: tuple[str, ...]
     parents: Mapping[str, Sequence[str]]
     min_confidence: float
+    min_familiar: float = 0.0
 
     def accepts(self, prediction: Prediction) -> bool:
         """Whether the label of `prediction` is accepted."""
-        return prediction.confidence >= self.min_confidence
+        return prediction.confidence >= self.min_confidence and self.is_familiar(prediction)
+
+    def is_familiar(self, prediction: Prediction) -> bool:
+        """Whether the window resembles what the model learnt from closely enough."""
+        return prediction.familiar is None or prediction.familiar >= self.min_familiar
 
     def parent(self, prediction: Prediction) -> str | None:
-        """The parent that stands for the label of `prediction`: None where the label is accepted, and where no parent's
-        labels reach the threshold together."""
-        if self.accepts(prediction):
+        """The parent that stands for the label of `prediction`: None where the label is accepted, where no parent's
+        labels reach the threshold together, and where the window is not familiar enough."""
+        if self.accepts(prediction) or not self.is_familiar(prediction):
             return None
         parent, total = self.best_parent(prediction.probabilities.tolist())
         return parent if total >= self.min_confidence else None

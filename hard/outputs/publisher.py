@@ -37,6 +37,7 @@ class ActivityPayload(msgspec.Struct):
     device: str
     label: str
     confidence: float
+    familiar: float | None
     accepted: bool
     parent: str | None
     probabilities: dict[str, float]
@@ -246,6 +247,7 @@ class Publisher:
                     device=window.device,
                     label=prediction.label,
                     confidence=round(prediction.confidence, 5),
+                    familiar=None if prediction.familiar is None else round(prediction.familiar, 4),
                     accepted=accepted,
                     parent=parent,
                     probabilities=dict(zip(batch.labels, prediction.probabilities.round(5).tolist(), strict=True)),

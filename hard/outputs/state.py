@@ -104,8 +104,8 @@ class StateFilter:
 
     def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
         """A window of too little confidence counts like any other: two labels of half the probability each say that it
-        is none of the others. One that is not accepted in spite of its confidence says nothing, and what is known
-        fades: then a state needs LEAST_FADED at least."""
+        is none of the others. One that is not familiar enough, or not accepted in spite of its confidence, says
+        nothing, and what is known fades: then a state needs LEAST_FADED at least."""
         window = prediction.window
         if memory and memory.steps and abs(window.start - memory.start) < SAME_START_S:
             return StateUpdate(memory, (), ())  # the same window again
@@ -117,7 +117,8 @@ class StateFilter:
             steps, pending = (), 0
         length_s, last = window.end - window.start, steps[-1] if steps else None
         exponent = min(1.0, self._tempering * (min(length_s, window.start - last.start) if last else length_s))
-        if not accepted and self._acceptance.accepts(prediction):
+        confident = prediction.confidence >= self._acceptance.min_confidence
+        if not accepted and (confident or not self._acceptance.is_familiar(prediction)):
             exponent = 0.0
         evidence = tuple([max(p, LEAST_PROBABILITY) ** exponent for p in prediction.probabilities.tolist()])
         belief = _normalised(map(mul, self._predict(last, window.start), evidence) if last else evidence)

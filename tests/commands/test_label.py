@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.familiar import familiar_bundle
 
 from hard import cli
 from hard.model.classifier import load
@@ -54,7 +55,7 @@ def test_one_object_a_window(recording: Path, capfdbinary: pytest.CaptureFixture
     assert [line["start"] for line in lines[:37]] == pytest.approx(np.arange(100, 137))
     for line in lines:
         assert set(line) - {"truth"} == {
-            *("subject", "place", "start", "end", "window_id", "label", "confidence", "accepted", "parent"),
+            *("subject", "place", "start", "end", "window_id", "label", "confidence", "familiar", "accepted", "parent"),
             "probabilities",
         }  # fmt: skip
         assert line["end"] - line["start"] == pytest.approx(4)
@@ -107,6 +108,18 @@ def test_a_subject_s_places_are_labelled_apart(tmp_path: Path, capfdbinary: pyte
     lines, _ = label(capfdbinary, path)
     assert {(line["subject"], line["place"]) for line in lines} == {("1", "wrist"), ("1", "left knee")}
     assert {line["window_id"].partition(":")[0] for line in lines} == {"1@wrist", "1@left-knee"}
+
+
+def test_min_familiar_decides_too(recording: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    made = familiar_bundle(tmp_path / "bundle", min_familiar=0.5)
+    options = ("--bundle", str(made.path), "--min-confidence", "0")
+    lines, _ = label(capfdbinary, recording, *options)
+    shares = [line["familiar"] for line in lines]
+    assert [line["accepted"] for line in lines] == [share >= 0.5 for share in shares]
+    middle = sorted(shares)[len(shares) // 2]
+    lines, _ = label(capfdbinary, recording, *options, "--min-familiar", str(middle))
+    assert {line["accepted"] for line in lines} == {False, True}
+    assert all(line["accepted"] == (line["familiar"] >= middle) for line in lines)
 
 
 def test_score_goes_to_stderr(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from hard.model import bundle
 from hard.model.bundle import BundleError, Manifest, StatesSpec, Training, WindowSpec
+from hard.model.familiarity import FamiliaritySpec, packed
 from hard.model.figures import TrainingMetrics
 from hard.model.prompts import PromptSpec
 
@@ -99,6 +101,41 @@ def test_states_and_parents_are_those_of_the_manifest_or_the_default_ones(folder
 def test_states_and_parents_that_cannot_be_are_refused(folder: Path, fields: dict[str, Any], sentence: str) -> None:
     change(folder, **fields)
     assert_refused(folder, sentence)
+
+
+def familiarity(**changes: Any) -> FamiliaritySpec:
+    """Of pooled outputs of two numbers, one label and one hidden unit."""
+    parts = {"whitening": np.eye(2), "means": np.zeros((1, 2)), "hidden": np.ones((4, 1)), "output": np.ones(1)}
+    arrays = {name: packed(array.astype(np.float32)) for name, array in parts.items()}
+    return FamiliaritySpec(**{"min_familiar": 0.03, "quantiles": ((0.0, 1.0),) * 2, **arrays, **changes})
+
+
+def test_the_familiarity_is_read_as_it_was_written_and_recommends_a_threshold(folder: Path) -> None:
+    assert bundle.read(folder).min_familiar("bundle") == 0.0
+    bundle.write(folder, msgspec.structs.replace(MANIFEST, familiarity=familiarity()))
+    read = bundle.read(folder)
+    assert read.manifest.familiarity == familiarity()
+    assert (read.min_familiar("bundle"), read.min_familiar(0.2)) == (0.03, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"quantiles": ((0.0, 1.0), (1.0, 0.0))}, "quantiles don't rise"),
+        ({"quantiles": ((0.0, 1.0), (0.0, float("inf")))}, "quantiles don't rise"),
+        ({"quantiles": ((0.0,), (0.0,))}, "not at least two for each of 2 labels"),
+        ({"quantiles": ((0.0, 1.0),)}, "not at least two for each of 2 labels"),
+        ({"quantiles": ((0.0, 1.0), (0.0, 0.5, 1.0))}, "not at least two for each of 2 labels"),
+        ({"min_familiar": 1.5}, "min_familiar that is not from 0 to 1"),
+        ({"hidden": packed(np.ones((5, 1), np.float32))}, "arrays don't fit"),
+        ({"means": b""}, "arrays don't fit"),
+        ({"output": packed(np.full(1, np.nan, np.float32))}, "arrays don't fit"),
+        ({"whitening": b"abc"}, "arrays don't fit"),
+    ],
+)
+def test_a_familiarity_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        bundle.write(folder, msgspec.structs.replace(MANIFEST, familiarity=familiarity(**changes)))
 
 
 def test_checksums_include_files_in_subfolders(folder: Path) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from support.familiar import familiar_bundle
 
 from hard.model import bundle
-from hard.model.bundle import BundleError, Manifest
+from hard.model.bundle import Bundle, BundleError, Manifest
 from hard.model.classifier import Backend, Classifier, load
+from hard.model.familiarity import FamiliaritySpec, packed
 from hard.records import Window
 
 BACKENDS: list[Backend] = ["onnx", "torch"]
@@ -130,6 +132,38 @@ def test_a_higher_temperature_lowers_confidence_and_keeps_the_labels() -> None:
     cool, soft = load(PATH).classify(batch), Classifier(bundle.Bundle(PATH, warm)).classify(batch)
     assert [p.label for p in cool] == [p.label for p in soft]
     assert all(a.confidence >= b.confidence for a, b in zip(cool, soft, strict=True))
+
+
+@pytest.fixture(scope="module")
+def familiar(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return familiar_bundle(tmp_path_factory.mktemp("familiar") / "bundle")
+
+
+def test_both_backends_say_how_familiar_a_window_is(familiar: Bundle) -> None:
+    batch = windows(50)
+    shares = [[p.familiar for p in load(familiar.path, backend).classify(batch)] for backend in BACKENDS]
+    np.testing.assert_allclose(*shares, atol=1e-3)
+    assert min(shares[0]) < 0.5 < max(shares[0])
+    assert load(familiar.path).classify(batch[3:4])[0].familiar == pytest.approx(shares[0][3], abs=1e-3)
+
+
+def test_a_bundle_without_familiarity_or_pooled_output_cannot_say_it(familiar: Bundle, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    bare = Bundle(familiar.path, msgspec.structs.replace(familiar.manifest, familiarity=None))
+    assert Classifier(bare).classify(windows(1))[0].familiar is None
+    shutil.copytree(familiar.path, tmp_path / "one")
+    graph = onnx.load(familiar.path / "model.onnx")
+    del graph.graph.output[1]
+    onnx.save(graph, tmp_path / "one" / "model.onnx")
+    bundle.write(tmp_path / "one", familiar.manifest)
+    assert load(tmp_path / "one").classify(windows(1))[0].familiar is None
+
+
+def test_a_familiarity_of_another_width_is_refused(familiar: Bundle) -> None:
+    arrays = {name: packed(np.ones(n)) for name, n in (("whitening", 4), ("means", 2), ("hidden", 4), ("output", 1))}
+    spec = FamiliaritySpec(min_familiar=0.0, quantiles=((0.0, 1.0),) * 6, **arrays)
+    with pytest.raises(BundleError, match="the familiarity doesn't fit the scorer"):
+        Classifier(Bundle(familiar.path, msgspec.structs.replace(familiar.manifest, familiarity=spec)))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_every_reason_of_rejection_is_counted_from_zero() -> None:
 
 def test_a_label_is_counted_with_all_that_is_known_of_it() -> None:
     registry, seen = metrics()
-    seen.labelled(prediction("Walking", 0.9), True)
+    seen.labelled(prediction("Walking", 0.9, familiar=0.02), True)
     seen.labelled(prediction("Walking", 0.4, degraded=True, calibrated=False), False)
     value = registry.get_sample_value
     assert value("hard_labels_total", {"label": "Walking", "accepted": "true"}) == 1
@@ -46,6 +46,8 @@ def test_a_label_is_counted_with_all_that_is_known_of_it() -> None:
     assert value("hard_uncalibrated_labels_total") == 1
     assert value("hard_confidence_bucket", {"le": "0.4"}) == 1
     assert value("hard_confidence_count") == 2
+    assert value("hard_familiar_bucket", {"le": "0.01"}) == 0
+    assert value("hard_familiar_bucket", {"le": "0.02"}) == value("hard_familiar_count") == 1
 
 
 def test_what_the_model_learnt_stands_beside_what_it_meets() -> None:

@@ -12,11 +12,11 @@ LABELS = ("Walking", "Upstairs", "Sitting", "Standing")
 PARENTS = {"on foot": LABELS[:2], "still": LABELS[2:]}
 
 
-def prediction(*probabilities: float) -> Prediction:
+def prediction(*probabilities: float, familiar: float | None = None) -> Prediction:
     up = np.array([0, 1, 0], np.float32)
     window = Window("d", 0.0, 4.0, np.zeros((80, 3), np.float32), 1.0, up, up, True, 0.0, 0.0, 0.0)
     best = int(np.argmax(probabilities))
-    return Prediction(window, LABELS[best], probabilities[best], np.array(probabilities))
+    return Prediction(window, LABELS[best], probabilities[best], np.array(probabilities), familiar)
 
 
 def test_a_label_is_accepted_from_the_threshold_on() -> None:
@@ -38,6 +38,15 @@ def test_the_parent_is_the_one_whose_labels_reach_the_threshold_together(
     probabilities: tuple[float, ...], parent: str | None
 ) -> None:
     assert Acceptance(LABELS, PARENTS, 0.8).parent(prediction(*probabilities)) == parent
+
+
+def test_an_unfamiliar_window_has_neither_an_accepted_label_nor_a_parent() -> None:
+    acceptance = Acceptance(LABELS, PARENTS, 0.8, 0.05)
+    assert acceptance.accepts(prediction(0.9, 0.1, 0, 0, familiar=0.05))
+    assert not acceptance.accepts(prediction(0.9, 0.1, 0, 0, familiar=0.04))
+    assert acceptance.accepts(prediction(0.9, 0.1, 0, 0, familiar=None)), "a bundle that can't say"
+    assert acceptance.parent(prediction(0.5, 0.5, 0, 0, familiar=0.05)) == "on foot"
+    assert acceptance.parent(prediction(0.5, 0.5, 0, 0, familiar=0.04)) is None
 
 
 def test_without_parents_there_is_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -157,6 +158,18 @@ def test_a_window_that_is_not_accepted_in_spite_of_its_confidence_says_nothing()
     for start in range(10, 40):
         wearer.window(float(start), surely("Sitting"), accepted=False)
     assert [change.state.label for change in wearer.changes] == ["Walking", "on foot", UNKNOWN]
+
+
+def test_windows_that_are_not_familiar_enough_say_nothing_however_confident() -> None:
+    acceptance = Acceptance(LABELS, {}, 0.8, 0.05)
+    smoother = StateFilter(acceptance, TRANSITION, tempering=TEMPERING, hop_s=1.0, lag_s=0.0)
+    memory: StateMemory | None = None
+    for start, (label, share, familiar) in enumerate([("Walking", 0.98, 0.5)] * 10 + [("Sitting", 0.7, 0.01)] * 30):
+        made = replace(prediction(float(start), surely(label, share)), familiar=familiar)
+        memory = smoother.update(memory, made, accepted=acceptance.accepts(made)).memory
+    assert memory is not None
+    assert memory.state is not None
+    assert memory.state.label == UNKNOWN
 
 
 def test_without_a_threshold_too_it_fades_to_unknown() -> None:

@@ -21,6 +21,7 @@ FIELDS = {
         "device",
         "label",
         "confidence",
+        "familiar",
         "accepted",
         "parent",
         "probabilities",

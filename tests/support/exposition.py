@@ -19,11 +19,13 @@ GAUGES = Gauges(
 )  # fmt: skip
 
 
-def prediction(label: str, confidence: float, *, degraded: bool = False, calibrated: bool = True) -> Prediction:
+def prediction(
+    label: str, confidence: float, *, degraded: bool = False, calibrated: bool = True, familiar: float | None = None
+) -> Prediction:
     still = np.zeros((80, 3), np.float32)
     up = np.array([0, 1, 0], np.float32)
     window = Window("d", 0.0, 4.0, still, 1.0, up, up, calibrated, 0.0, 0.0, 0.0, degraded=degraded)
-    return Prediction(window, label, confidence, np.array([confidence, 1 - confidence]))
+    return Prediction(window, label, confidence, np.array([confidence, 1 - confidence]), familiar)
 
 
 def metrics() -> tuple[CollectorRegistry, Metrics]:
