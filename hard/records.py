@@ -38,7 +38,9 @@ class Samples:
     """Accelerations `xyz` (N, 3) in m/s² of one device at `time` (N,) in device Unix s.
 
     `time` is None when the device sends none: then the last sample gets the time of arrival, and `rate_hz` spaces the
-    others. `place` is where the device is worn, one of units.PLACES, or None where nothing is stated.
+    others. Where it is an `uptime` it counts from the device's boot or start instead. `place` is where the device is
+    worn, one of units.PLACES, or None where nothing is stated. `invalid` are the samples of the message that were left
+    out, by reason.
     """
 
     device: str
@@ -48,6 +50,8 @@ class Samples:
     received_wall: float
     rate_hz: float | None = None
     place: str | None = None
+    uptime: bool = False
+    invalid: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +137,18 @@ class LateStreak:
 
 
 @dataclass(frozen=True, slots=True)
+class UptimeState:
+    """How a device's uptimes become Unix times: the `newest` uptime, the `offset` that is applied to it (gateway
+    monotonic time minus uptime), the `smallest` one since the count began, and by how much the gateway's wall clock is
+    ahead of its monotonic one."""
+
+    newest: float
+    offset: float
+    smallest: float
+    wall_ahead: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClockState:
     """A device's clock between two messages. `last_stamp` is the last time that was given to a sample without one,
     `last_stamp_wall` the gateway's wall time of its message, `step_ratio` the true spacing of samples without time over
@@ -143,6 +159,7 @@ class ClockState:
     last_stamp_wall: float
     step_ratio: float
     late_streak: LateStreak | None
+    uptime: UptimeState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 from unicodedata import category
 
 from pydantic import AfterValidator, Field, PlainValidator
 
+from hard.units import parse_axes
+
+READY_MADE_MAPPINGS = ("sensorspot", "movesense", "edgeimpulse")
+MAPPED = ("x", "y", "z", "t", "device", "samples", "rate", "where")
 LONGEST_BYTES = 65_535  # of a string in MQTT (MQTT 5, 1.5.4)
 
 
@@ -74,6 +80,32 @@ def socket_path(path: str) -> str:
     return path
 
 
+def axes(text: str) -> str:
+    """An order of x, y and z, each with a sign where it is turned round. Raises ValueError."""
+    parse_axes(text)
+    return text
+
+
+def mapping(value: object) -> str | dict[str, object] | None:
+    """A ready-made name, or a table of paths. Raises ValueError."""
+    if value is None or (isinstance(value, str) and value in READY_MADE_MAPPINGS):
+        return value
+    if isinstance(value, str):
+        with suppress(json.JSONDecodeError):
+            value = json.loads(value)
+    if not isinstance(value, dict):
+        names = ", ".join(READY_MADE_MAPPINGS)
+        raise ValueError(f'must be {names}, or a table of paths such as {{x = "$.accel.x", y = …}}')
+    if unknown := [name for name in value if name not in MAPPED]:
+        raise ValueError(f"there is no {unknown[0]!r} in it: its paths are {', '.join(MAPPED)}")
+    if absent := [name for name in "xyz" if not value.get(name)]:
+        raise ValueError(f"needs a path of {', '.join(absent)}")
+    for name, path in value.items():
+        if not isinstance(path, str) and not (name == "where" and isinstance(path, dict)):
+            raise ValueError(f"{name} must be text")
+    return value
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -81,3 +113,5 @@ SecretPath = Annotated[Path, AfterValidator(given_by_systemd)]
 MqttText = Annotated[str, AfterValidator(sendable)]
 Host = Annotated[str, AfterValidator(resolvable)]
 Threshold = Annotated[float | Literal["bundle"], PlainValidator(threshold)]
+AxesOrder = Annotated[str, AfterValidator(axes)]
+MappingPaths = Annotated[str | dict[str, object] | None, PlainValidator(mapping)]

@@ -31,7 +31,9 @@ from pydantic_settings import SettingsError as UnreadableError
 from hard.errors import HardError
 from hard.setting_types import (
     LONGEST_BYTES,
+    AxesOrder,
     Host,
+    MappingPaths,
     MqttText,
     Port,
     Positive,
@@ -75,6 +77,12 @@ class Section(BaseModel):
         if isinstance(value, str | Path) and not is_text(str(value)):
             raise ValueError("must be UTF-8 text without NUL")
         return value
+
+
+Format = Literal["json", "csv", "msgpack", "cbor", "senml", "sensorlogger", "phyphox", "int16", "mapping"]
+Unit = Literal["m/s2", "g"]
+DeviceClock = Literal["unix", "uptime", "arrival"]
+Epoch = Annotated[int, Field(ge=1970, le=2100)]
 
 
 class MqttSection(Section):
@@ -125,9 +133,15 @@ class IngestSection(Section):
     """Incoming messages: topics, payloads, clocks, bounds."""
 
     topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
-    format: Literal["json", "csv"] = "json"
-    unit: Literal["m/s2", "g"] = "m/s2"
+    format: Format = "json"
+    mapping: MappingPaths = None
+    unit: Unit = "m/s2"
+    scale: Positive | None = None
+    axes: AxesOrder = "x,y,z"
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    clock: DeviceClock = "unix"
+    epoch: Epoch = 1970
+    rate_hz: Positive | None = None
     max_gap_s: Positive = 1.0
     reorder_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     max_devices: Annotated[int, Field(ge=1)] = 10_000
@@ -144,8 +158,8 @@ class IngestSection(Section):
         for topic in map(sendable, topics):
             *front, last = levels = topic.split("/")
             others = [level for level in levels if level != "{device}"]
-            if len(others) != len(levels) - 1 or any("{device}" in level for level in others):
-                raise ValueError(f"{topic!r} must have {{device}} as exactly one whole level")
+            if len(others) < len(levels) - 1 or any("{device}" in level for level in others):
+                raise ValueError(f"{topic!r} must have {{device}} as one whole level, or not at all")
             if any(set(level) & set("+#") and level != "+" for level in front) or (
                 set(last) & set("+#") and len(last) > 1
             ):
@@ -153,6 +167,20 @@ class IngestSection(Section):
             if levels[0] == "$share" and (len(levels) < 3 or levels[1] in ("", "+", "{device}")):
                 raise ValueError(f"{topic!r} must be $share/GROUP/TOPIC")
         return topics
+
+
+class DeviceEntry(Section):
+    """An entry of `[[devices]]`: what holds for the devices that `match`, instead of the settings of `ingest`."""
+
+    match: Annotated[str, Field(min_length=1)]
+    format: Format | None = None
+    mapping: MappingPaths = None
+    unit: Unit | None = None
+    clock: DeviceClock | None = None
+    epoch: Epoch | None = None
+    rate_hz: Positive | None = None
+    scale: Positive | None = None
+    axes: AxesOrder | None = None
 
 
 class LabelsSection(Section):
@@ -232,6 +260,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     mqtt: MqttSection = MqttSection()
     ingest: IngestSection = IngestSection()
+    devices: tuple[DeviceEntry, ...] = ()
     labels: LabelsSection = LabelsSection()
     model: ModelSection = ModelSection()
     publish: PublishSection = PublishSection()
@@ -302,7 +331,7 @@ def _parse(overrides: Sequence[str]) -> dict[str, Any]:
         if not equals or len(path) > 2 or not all(path):
             raise SettingsError(f"--set {name}: expected section.name=value")  # a value may be a secret
         value: Any = text
-        if text.startswith("["):
+        if text.startswith(("[", "{")):
             with suppress(json.JSONDecodeError):  # a password may begin so
                 value = json.loads(text)
         section = parsed

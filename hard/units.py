@@ -35,3 +35,12 @@ def stated_place(name: str) -> str | None:
 def is_place(name: str) -> bool:
     """Whether `name` speaks of one of PLACES, any included."""
     return any(word in PLACES for word in name.lower().split())
+
+
+def parse_axes(text: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """`y,-x,z` → for each of x, y and z which of the sender's axes it is, and its sign. Raises ValueError."""
+    parts = [part.strip().lower() for part in text.split(",")]
+    order = tuple("xyz".find(part.lstrip("+-")) for part in parts)
+    if sorted(order) != [0, 1, 2] or any(len(part) > 2 for part in parts):
+        raise ValueError("must name each of x, y and z once, such as y,-x,z")
+    return order, tuple(-1.0 if part[0] == "-" else 1.0 for part in parts)

@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.errors": (),
     "hard.units": (),
     "hard.records": ("numpy",),
-    "hard.setting_types": ("pydantic",),
+    "hard.setting_types": ("pydantic", "hard.units"),
     "hard.settings": ("pydantic", "pydantic_settings", "hard.errors", "hard.units", "hard.setting_types"),
     "hard.simulator": ("numpy", "msgspec", *VALUES),
     "hard.monitoring": ("numpy", "msgspec", "prometheus_client", *VALUES, "hard.settings"),
@@ -33,7 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "hard.recordings": ("numpy", "pyarrow", *VALUES, "hard.settings", "hard.motion", "hard.model.bundle"),
     "hard.journal": ("numpy", "msgspec", *VALUES, "hard.motion.devices"),
-    "hard.formats": ("numpy", "msgspec", *VALUES),
+    "hard.formats": ("numpy", "msgspec", "cbor2", *VALUES),
     "hard.outputs": ("numpy", "msgspec", *VALUES, "hard.mqtt.outbox"),
     "hard.pipeline": (
         "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal",
@@ -58,6 +58,7 @@ ONLY_IN = {
     "transformers": ("hard/model/scorer_torch.py", "scripts/training/", "scripts/benchmarks/"),
     "onnxruntime": ("hard/model/scorer_onnx.py", "scripts/training/", "scripts/benchmarks/"),
     "sentencepiece": ("hard/model/tokens.py", "scripts/training/"),
+    "cbor2": ("hard/formats/cbor.py",),
     "pyarrow": ("hard/recordings/parquet.py", "scripts/training/"),
     "paho": ("hard/mqtt/", "scripts/benchmarks/", "scripts/soak/"),
 }  # fmt: skip

@@ -13,6 +13,7 @@ def main(args: argparse.Namespace) -> int:
     """Prints what `hard run` would use. Raises HardError when it would refuse."""
     settings = load(args.config, args.overrides)
     wiring.session_options(settings)
+    wiring.make_decoder(settings)
     wiring.make_grid(settings, bundle.read(settings.model.bundle))
     print(settings.model_dump_json(indent=2))
     return 0

@@ -20,6 +20,7 @@ from hard import __version__
 from hard.daemon import systemd, wiring
 from hard.daemon.os_signals import Signals
 from hard.daemon.reload import Change, Reloader
+from hard.daemon.sender_settings import make_senders
 from hard.daemon.wiring import Parts
 from hard.monitoring import health, metrics
 from hard.mqtt.outbox import Outgoing
@@ -179,6 +180,7 @@ class Daemon:
         classifier = change.classifier or parts.labeller.classifier
         smoother = wiring.make_smoother(settings.labels, classifier.bundle)
         parts.publisher.change(wiring.make_acceptance(settings.labels, classifier.bundle), smoother)
+        parts.decoder.change(make_senders(settings))
         parts.window_queue.change(wiring.queue_bounds(settings))
         parts.labeller.change(classifier, settings.model.max_batch)
         if parts.discovery:

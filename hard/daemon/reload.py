@@ -12,7 +12,9 @@ from threading import Thread
 import numpy as np
 from pydantic import BaseModel
 
+from hard.daemon.sender_settings import make_senders
 from hard.daemon.wiring import load_bundle
+from hard.errors import UsageError
 from hard.model import bundle
 from hard.model.bundle import Bundle, BundleError
 from hard.model.classifier import Classifier
@@ -20,7 +22,8 @@ from hard.settings import Settings, SettingsError
 
 # What takes effect without a restart.
 LIVE = frozenset({
-    "grace_s", "log_level", "labels.min_confidence", "labels.min_familiar", "labels.smoothing", "labels.lag_s",
+    "grace_s", "log_level", "devices", "labels.min_confidence", "labels.min_familiar", "labels.smoothing",
+    "labels.lag_s",
     "labels.smooth_windows", "model.bundle", "model.precision", "model.max_batch", "model.max_age_s",
     "model.max_pending_per_device", "model.max_pending", "publish.health_every_s",
 })  # fmt: skip
@@ -57,7 +60,7 @@ class Reload:
     def _work(self) -> None:
         try:
             self.change = prepare(self._old, self._serving, self._reread())
-        except (SettingsError, BundleError) as error:
+        except (SettingsError, UsageError, BundleError) as error:
             self.refusal = str(error)
         except Exception as error:  # the daemon must go on, whatever it is
             self.refusal = f"{type(error).__name__}: {error}"
@@ -95,7 +98,9 @@ class Reloader:
 
 
 def prepare(old: Settings, serving: Classifier, new: Settings) -> Change:
-    """What `new` changes. The bundle's folder is read again, for it may hold another bundle now. Raises BundleError."""
+    """What `new` changes. The bundle's folder is read again, for it may hold another bundle now.
+
+    Raises SettingsError, UsageError and BundleError."""
     before, after = flat(old), flat(new)
     changed = [name for name in after if after[name] != before[name]]
     live = tuple(name for name in changed if name in LIVE)
@@ -107,6 +112,7 @@ def prepare(old: Settings, serving: Classifier, new: Settings) -> Change:
             settings = settings.model_copy(update={section: part})
         else:
             settings = settings.model_copy(update={field: after[name]})
+    make_senders(settings)  # raises where an entry can't be used
     classifier = None
     found = bundle.read(settings.model.bundle, only=())
     if found != serving.bundle or "model.precision" in live:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from hard import __version__
 from hard.daemon import systemd
+from hard.daemon.sender_settings import make_senders
 from hard.daemon.watchdog import Watchdog
 from hard.formats.topics import Topics
 from hard.journal.journal import Journal
@@ -55,6 +56,7 @@ class Parts:
     session: Session
     discovery: Discovery | None
     publisher: Publisher
+    decoder: Decoder
     assembler: Assembler
     labeller: Labeller
     assemble_thread: Worker
@@ -69,7 +71,7 @@ def build(settings: Settings) -> Parts:
     accounting, latencies, registry = Accounting(), Latencies(), CollectorRegistry()
     metrics = Metrics(registry, classifier.labels)
     messages: Messages = queue.SimpleQueue()
-    lock = FairLock()
+    lock, decoder = FairLock(), make_decoder(settings)
     devices = make_devices(settings, classifier.bundle)
     journal = make_journal(settings, classifier.bundle)
     outcomes = WindowOutcomes(accounting, journal)
@@ -89,7 +91,7 @@ def build(settings: Settings) -> Parts:
         settings, classifier.bundle, session.outbox.put, callbacks, known=devices.__contains__, discovery=discovery
     )
     assembler = Assembler(
-        messages, decoder=make_decoder(settings), devices=devices, journal=journal, window_queue=window_queue,
+        messages, decoder=decoder, devices=devices, journal=journal, window_queue=window_queue,
         publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
     )  # fmt: skip
     labeller = Labeller(
@@ -106,7 +108,7 @@ def build(settings: Settings) -> Parts:
     )  # fmt: skip
     parts = Parts(
         monotonic(), accounting, latencies, registry, devices, journal, outcomes, window_queue, session, discovery,
-        publisher, assembler, labeller, assemble_thread, label_thread, notifier, watchdog,
+        publisher, decoder, assembler, labeller, assemble_thread, label_thread, notifier, watchdog,
     )  # fmt: skip
     registry.register(
         AccountingCollector(
@@ -162,12 +164,9 @@ def make_grid(settings: Settings, bundle: Bundle) -> Grid:
 
 
 def make_decoder(settings: Settings) -> Decoder:
-    """The decoder of the configured topics, format and units."""
+    """The decoder of the configured topics and senders. Raises SettingsError or UsageError."""
     ingest = settings.ingest
-    return Decoder(
-        ingest.topics, format=ingest.format, unit=ingest.unit, time_unit=ingest.time_unit,
-        max_payload_bytes=ingest.max_payload_bytes, max_rate_hz=ingest.max_rate_hz,
-    )  # fmt: skip
+    return Decoder(make_senders(settings), max_payload_bytes=ingest.max_payload_bytes, max_rate_hz=ingest.max_rate_hz)
 
 
 def queue_bounds(settings: Settings) -> QueueBounds:
@@ -244,7 +243,9 @@ def make_journal(settings: Settings, bundle: Bundle) -> Journal:
     ingest, window, state = settings.ingest, bundle.manifest.window, settings.state
     compatibility: dict[str, object] = {
         "length_s": window.length_s, "rate_hz": window.rate_hz, "hop_s": settings.labels.hop_s,
-        "format": ingest.format, "unit": ingest.unit, "time_unit": ingest.time_unit, "topics": ingest.topics,
+        **ingest.model_dump(include={
+            "format", "mapping", "unit", "scale", "axes", "time_unit", "clock", "epoch", "rate_hz", "topics",
+        }),
     }  # fmt: skip
     name = f"journal-{settings.instance}.db" if settings.instance else "journal.db"
     return Journal(Store(state.dir / name, state.synchronous), state.durability, compatibility)

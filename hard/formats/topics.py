@@ -14,9 +14,14 @@ def is_device_name(text: str) -> bool:
     return 0 < len(text) <= MAX_DEVICE_CHARS and text[0] != "@" and not set(text) & set("+#/\0")
 
 
+def is_payload_name(text: str) -> bool:
+    """Whether `text`, of a payload, can name a device: a device name without white space, fit to be part of a topic."""
+    return is_device_name(text) and text.isprintable() and not any(map(str.isspace, text))
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Incoming topic patterns, each with `{device}` as one level."""
+    """Incoming topic patterns, with `{device}` as one level where the topic names the device."""
 
     patterns: Sequence[str]
 
@@ -25,7 +30,8 @@ class Topics:
         return [pattern.replace("{device}", "+") for pattern in self.patterns]
 
     def regex(self) -> re.Pattern[str]:
-        """Matches a topic; the group that isn't None is the device. A `$share/group/` is not part of a topic."""
+        """Matches a topic; the group that isn't None is the device, and where all are None the payload names it. A
+        `$share/group/` is not part of a topic."""
         return re.compile("|".join(_regex(pattern) for pattern in self.patterns))
 
 

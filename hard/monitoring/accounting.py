@@ -6,6 +6,7 @@ Thread-safe: each call is one step under one lock, so `counters` never gives hal
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from copy import copy
 from threading import Lock
 from typing import Literal
@@ -17,9 +18,11 @@ from hard.records import CounterDelta
 Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_full", "shutdown", "published_before"]
 # Why messages are rejected. Each is counted from zero: Prometheus sees no increase in a counter that begins at one.
 REASONS = (
-    *("json", "csv", "fields", "empty", "not_finite", "rate", "time_unit", "content_type", "topic", "oversized"),
-    "internal",
+    *("json", "csv", "msgpack", "cbor", "int16", "gzip", "fields", "empty", "not_finite", "rate", "time_unit"),
+    *("no_gravity", "other_sensor", "content_type", "topic", "oversized", "internal"),
 )
+OTHER_SENSOR = "other_sensor"  # a message that was decoded, and is of no use
+INVALID = ("not_finite", "time")  # why samples of a message are left out
 
 
 class MessageCounters(msgspec.Struct):
@@ -40,7 +43,8 @@ class MessageCounters(msgspec.Struct):
 class SampleCounters(msgspec.Struct):
     """decoded + restored = accepted + late + duplicate + out_of_range + held; accepted = used + unused + buffered.
 
-    `missing` estimates what devices left out: it is in neither balance.
+    `missing` estimates what devices left out, and `invalid` are those left out of decoded messages: they are in neither
+    balance.
     """
 
     decoded: int = 0
@@ -54,6 +58,7 @@ class SampleCounters(msgspec.Struct):
     unused: int = 0
     buffered: int = 0
     missing: int = 0
+    invalid: int = 0
 
 
 class WindowCounters(msgspec.Struct):
@@ -103,6 +108,7 @@ class Accounting:
         self._lock = Lock()
         self._messages, self._samples, self._windows = MessageCounters(), SampleCounters(), WindowCounters()
         self._reasons: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        self._invalid: Counter[str] = Counter(dict.fromkeys(INVALID, 0))
         self._runs = self._jumps = 0
 
     def received(self) -> None:
@@ -131,21 +137,26 @@ class Accounting:
             self._messages.shed += 1
 
     def rejected(self, reason: str) -> None:
-        """A queued message could not be decoded."""
+        """A queued message can't be used."""
         with self._lock:
             self._messages.queued -= 1
             if reason == "oversized":
                 self._messages.oversized += 1
+            elif reason == OTHER_SENSOR:
+                self._messages.decoded += 1
             else:
                 self._messages.malformed += 1
             self._reasons[reason] += 1
 
-    def decoded(self, delta: CounterDelta) -> None:
-        """A queued message was decoded; `delta` is what became of its samples."""
+    def decoded(self, delta: CounterDelta, invalid: Iterable[tuple[str, int]] = ()) -> None:
+        """A queued message was decoded; `delta` is what became of its samples, and `invalid` were left out."""
         with self._lock:
             self._messages.queued -= 1
             self._messages.decoded += 1
             self._add(delta)
+            for reason, n in invalid:
+                self._samples.invalid += n
+                self._invalid[reason] += n
 
     def changed(self, delta: CounterDelta) -> None:
         """Samples changed without a message: after a silence, an eviction, at the end."""
@@ -173,6 +184,11 @@ class Accounting:
         """Rejected messages by reason."""
         with self._lock:
             return dict(self._reasons)
+
+    def invalid(self) -> dict[str, int]:
+        """Samples left out of messages, by reason."""
+        with self._lock:
+            return dict(self._invalid)
 
     def runs(self) -> tuple[int, int]:
         """Runs begun, and clocks found set back."""

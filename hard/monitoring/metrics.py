@@ -172,6 +172,10 @@ class AccountingCollector(Collector):
         yield _counter(
             "hard_rejected_messages", "Messages that could not be decoded", "reason", self._accounting.reasons()
         )
+        yield _counter(
+            "hard_invalid_samples", "Samples left out of messages that were decoded", "reason",
+            self._accounting.invalid(),
+        )  # fmt: skip
         runs, jumps = self._accounting.runs()
         yield CounterMetricFamily("hard_runs", "Runs of devices begun: first samples, and returns after a gap", runs)
         yield CounterMetricFamily("hard_clock_jumps", "Device clocks found set back", jumps)
@@ -224,7 +228,7 @@ def _flow(name: str, counts: dict[str, int]) -> Iterator[Metric]:
     metric, before, documentation = BEFORE[name]
     yield CounterMetricFamily(metric, documentation, counts[before])
     still = {field for _, field, _ in GAUGES[name]}
-    outcomes = {field: n for field, n in counts.items() if field not in {total, before, *still, *LEFT}}
+    outcomes = {field: n for field, n in counts.items() if field not in {total, before, *still, *LEFT, "invalid"}}
     yield _counter(f"hard_{name}", f"{name.capitalize()} by what became of them", "outcome", outcomes)
     if name == "samples":
         left = {field: counts[field] for field in LEFT}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hard.motion.uptime import UptimeMap
 from hard.records import ClockState, Float64Array, LateStreak, Samples
 
 OFFSET_SMOOTHING = 0.1  # share of the newest message in the reported offset
@@ -26,7 +27,7 @@ PAUSE_S = 1.5
 class Clock:
     """State of one device's clock. `offset_s` is device time minus gateway wall time, smoothed within a run."""
 
-    __slots__ = ("_last_stamp", "_last_stamp_wall", "_late_streak", "_step_ratio", "offset_s")
+    __slots__ = ("_last_stamp", "_last_stamp_wall", "_late_streak", "_step_ratio", "offset_s", "uptime")
 
     def __init__(self) -> None:
         self.offset_s: float | None = None
@@ -34,15 +35,20 @@ class Clock:
         self._last_stamp_wall = 0.0
         self._step_ratio = 1.0
         self._late_streak: LateStreak | None = None
+        self.uptime = UptimeMap()
 
     def state(self) -> ClockState:
         """What `restore` needs."""
-        return ClockState(self.offset_s, self._last_stamp, self._last_stamp_wall, self._step_ratio, self._late_streak)
+        return ClockState(
+            self.offset_s, self._last_stamp, self._last_stamp_wall, self._step_ratio, self._late_streak,
+            self.uptime.state(),
+        )  # fmt: skip
 
     def restore(self, state: ClockState, shift_s: float) -> None:
         """Continues from `state`; the gateway's monotonic clock has moved by `shift_s` since."""
         self.offset_s, self._last_stamp = state.offset_s, state.last_stamp
         self._last_stamp_wall, self._step_ratio = state.last_stamp_wall, state.step_ratio
+        self.uptime.restore(state.uptime, shift_s)
         if streak := state.late_streak:
             self._late_streak = LateStreak(streak.device_start, streak.gateway_start + shift_s, streak.newest)
 
@@ -54,6 +60,8 @@ class Clock:
         faster than its samples were taken is compressed, so that stamps go back only where the gateway's clock does.
         """
         if samples.time is not None:
+            if samples.uptime:
+                return self.uptime.to_unix(samples.time, samples.received_at, samples.received_wall)
             return samples.time
         n, wall = len(samples.xyz), samples.received_wall
         nominal = 1.0 / (samples.rate_hz or nominal_hz)

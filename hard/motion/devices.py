@@ -75,6 +75,8 @@ class Devices:
         if not len(samples.xyz):
             return [], delta
         time, xyz = device.clock.stamp(samples, self.grid.rate_hz, self.grid.max_gap_s), samples.xyz
+        if samples.uptime and device.clock.uptime.restarted:
+            delta += self._end_run(device)
         if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # NaN is not real either
             real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
             time, xyz = time[real], xyz[real]
@@ -90,7 +92,8 @@ class Devices:
         elif device.clock.was_set_back(
             float(time[-1]), samples.received_at, behind_s=device.buffer.late_before - time[-1], paused_s=paused_s
         ):
-            delta += self._flush(device) + device.buffer.end_run() + CounterDelta(jumps=1)
+            delta += self._end_run(device)
+            device.clock.uptime.forget()
         raw_windows, step = self._push_in_order(device, time, xyz)
         device.clock.track_offset(float(time[-1]), samples.received_wall, new_run=step.runs > 0)
         windows = [self._window(samples, device, raw) for raw in raw_windows]
@@ -240,6 +243,10 @@ class Devices:
         windows, delta = device.buffer.push(time[:released], xyz[:released]) if released else ([], CounterDelta())
         # The buffer counts samples as decoded when it gets them; they were decoded when they came.
         return windows, delta + CounterDelta(decoded=n - released, held=len(time) - released - held)
+
+    def _end_run(self, device: Device) -> CounterDelta:
+        """Ends the run of a device whose clock jumped."""
+        return self._flush(device) + device.buffer.end_run() + CounterDelta(jumps=1)
 
     def _flush(self, device: Device) -> CounterDelta:
         """Drops samples still held when their run ends: they were accepted but no window uses them."""

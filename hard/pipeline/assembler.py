@@ -14,7 +14,7 @@ from time import monotonic, time
 
 from hard.formats.raw_samples import PayloadError
 from hard.journal.journal import Journal
-from hard.monitoring.accounting import Accounting
+from hard.monitoring.accounting import OTHER_SENSOR, Accounting
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import RateLimitedLog
 from hard.motion.devices import Devices
@@ -185,18 +185,21 @@ class Assembler:
             decoded = monotonic()
             if self._redeliveries.seen(message):
                 n = len(samples.xyz)
-                self._accounting.decoded(CounterDelta(decoded=n, duplicate=n))
+                self._accounting.decoded(CounterDelta(decoded=n, duplicate=n), samples.invalid)
                 return []
             windows, delta = self._devices.push(samples)
         except PayloadError as error:
             self._accounting.rejected(error.reason)
-            self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
+            if error.reason != OTHER_SENSOR:
+                self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
             return None
         except Exception:  # a defect of ours costs this message, not the daemon
             self._accounting.rejected("internal")
             log.exception("a message on %.80s could not be assembled", message.topic)
             return None
-        self._accounting.decoded(delta)
+        self._accounting.decoded(delta, samples.invalid)
+        for reason, n in samples.invalid:
+            self._limited.warning(reason, "left out %d samples (%s) of a message on %.80s", n, reason, message.topic)
         if resolved is None:
             self._journal.record(message, samples.device, windows)
         else:

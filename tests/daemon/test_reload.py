@@ -21,7 +21,7 @@ from hard.daemon.reload import LIVE, Reload, Reloader, flat, prepare
 from hard.model import bundle
 from hard.model.bundle import Manifest, WindowSpec
 from hard.model.classifier import load
-from hard.settings import LabelsSection, ModelSection, Settings, SettingsError
+from hard.settings import DeviceEntry, LabelsSection, ModelSection, Settings, SettingsError
 
 
 @pytest.fixture
@@ -196,6 +196,15 @@ def test_changes_are_applied_now_or_named_for_the_next_start() -> None:
     assert (change.live, change.restart) == (live, ("labels.hop_s",))
     assert (change.settings.log_level, change.settings.labels.min_confidence) == ("debug", 0.5)
     assert (change.settings.labels.hop_s, change.classifier) == (1.0, None)
+
+
+def test_entries_of_devices_are_live_and_refused_where_they_cannot_be_used() -> None:
+    serving = load()
+    entry = DeviceEntry(match="a", unit="g")
+    change = prepare(Settings(), serving, Settings(devices=(entry,)))
+    assert (change.live, change.restart, change.settings.devices) == (("devices",), (), (entry,))
+    with pytest.raises(SettingsError, match=r"devices.0.format: mapping needs"):
+        prepare(Settings(), serving, Settings(devices=(DeviceEntry(match="a", format="mapping"),)))
 
 
 def test_another_precision_loads_the_bundle_again() -> None:

@@ -54,6 +54,9 @@ def test_the_settings_file_names_every_setting_with_its_default() -> None:
         "key_file",
         "bundle",
         "dir",
+        "mapping",
+        "scale",
+        "rate_hz",
     }
     for name, value in shown.items():
         if name.rpartition(".")[2] not in without:

@@ -45,7 +45,6 @@ def test_fields_that_no_shape_has_are_ignored() -> None:
     ("value", "detail"),
     [
         ({"t": T, "xyz": [[1, 2, 3]]}, "beside xyz"),
-        ({"t0": T, "xyz": [[1, 2, 3]]}, "needs its rate"),
         ({"t0": T, "x": 1, "y": 2, "z": 3}, "t0 without xyz"),
         ({"t": T, "x": 1, "y": 2}, "neither xyz nor x, y and z"),
         ({"t": [T], "x": [1], "y": [2], "z": 3}, "all numbers or all lists"),

@@ -37,6 +37,20 @@ def test_each_step_keeps_the_balance() -> None:
     assert (counters.samples.buffered, counters.windows.in_flight) == (0, 0)
 
 
+def test_samples_left_out_and_messages_of_other_sensors_are_counted_beside_the_balances() -> None:
+    accounting = Accounting()
+    accounting.received()
+    accounting.decoded(CounterDelta(decoded=3, accepted=3), (("not_finite", 2), ("time", 1)))
+    accounting.received()
+    accounting.rejected("other_sensor")
+    counters = accounting.counters()
+    assert counters.discrepancies() == []
+    assert (counters.samples.decoded, counters.samples.invalid) == (3, 3)
+    assert (counters.messages.decoded, counters.messages.malformed) == (2, 0)
+    assert accounting.invalid() == {"not_finite": 2, "time": 1}
+    assert accounting.reasons()["other_sensor"] == 1
+
+
 def test_a_discrepancy_is_a_sentence() -> None:
     accounting = Accounting()
     accounting.received()

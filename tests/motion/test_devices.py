@@ -265,6 +265,41 @@ def test_a_clock_set_back_costs_two_seconds_and_a_new_grid(back_s: float, reorde
     feeder.close()
 
 
+def uptime(seconds: float, boot: float, delay_s: float = 0.0) -> Samples:
+    """A second that ends at an uptime of `seconds`; the device was booted `boot` s after NOW."""
+    time = seconds - np.arange(20)[::-1] / 20
+    at = boot + seconds + delay_s
+    return Samples("d", time, wave(time), received_at=at, received_wall=NOW + at, uptime=True)
+
+
+def test_uptimes_are_mapped_to_arrival() -> None:
+    feeder = Feeder(devices())
+    feeder.push(*(uptime(i + 1, boot=50, delay_s=0.3 * (i % 3 == 0)) for i in range(20)))
+    assert (feeder.delta.runs, feeder.delta.jumps, feeder.delta.late, feeder.delta.duplicate) == (1, 0, 0, 0)
+    assert len(feeder.windows) == 16  # the first message was late by 0.3 s, and the others come up by as much
+    assert feeder.windows[-1].end == pytest.approx(NOW + 70, abs=0.5)
+    assert abs(feeder.windows[-1].clock_offset_s) < 0.2
+
+
+@pytest.mark.parametrize("away_s", [0.5, 3.0, 600.0])
+def test_a_reboot_begins_a_new_run(away_s: float) -> None:
+    feeder = Feeder(devices())
+    feeder.push(*(uptime(i + 1, boot=0) for i in range(60)))
+    feeder.push(*(uptime(i + 1, boot=60 + away_s) for i in range(10)))
+    assert (feeder.delta.runs, feeder.delta.jumps, feeder.delta.late) == (2, 1, 0)
+    assert feeder.windows[-1].end == pytest.approx(NOW + 70 + away_s, abs=0.06)
+    assert len(feeder.windows) == 57 + 7
+    feeder.close()
+
+
+def test_a_small_fall_of_uptimes_that_stays_is_a_reboot_too() -> None:
+    feeder = Feeder(devices())
+    feeder.push(*(uptime(i + 1, boot=0) for i in range(20)))
+    feeder.push(*(uptime(i + 12, boot=12) for i in range(15)))  # it was away for 3 s, and counts from 11 again
+    assert feeder.delta.jumps == 1
+    assert feeder.windows[-1].end == pytest.approx(NOW + 12 + 26, abs=0.06)
+
+
 def test_a_burst_of_old_packets_is_late_and_not_a_clock_set_back() -> None:
     feeder = Feeder(devices())
     for i in range(20):
