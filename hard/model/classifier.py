@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hard.model.bundle import GRAPHS, TOKENIZER, WEIGHTS, Bundle, BundleError, Manifest, Precision
 from hard.model.encoder import Encoder
@@ -20,7 +21,7 @@ from hard.model.prompts import Words, context_of
 from hard.model.tokens import Ids, WordTokenizer
 from hard.motion.features import extract
 from hard.motion.gain import gains, normalised
-from hard.records import Float32Array, Prediction, Window
+from hard.records import Float32Array, Float64Array, Prediction, Window
 
 Backend = Literal["onnx", "torch"]
 
@@ -93,6 +94,27 @@ class Classifier:
         """
         if not windows:
             return []
+        probabilities, best, pooled = self._scored(windows, lock)
+        familiar: list[float] | list[None] = [None] * len(windows)
+        if self._familiarity and pooled is not None:
+            familiar = self._familiarity.of(pooled, best).tolist()
+        return [
+            Prediction(window, self.labels[k], float(row[k]), row, share)
+            for window, row, k, share in zip(windows, probabilities, best.tolist(), familiar, strict=True)
+        ]
+
+    def pooled(self, windows: Sequence[Window]) -> tuple[Float32Array, NDArray[np.intp]]:
+        """The pooled encoder output (B, D) of `windows`, and the index (B,) of each one's label: what a familiarity is
+        fitted to. Raises BundleError where the graph doesn't give it."""
+        _, best, pooled = self._scored(windows, None)
+        if pooled is None:
+            raise BundleError(f"{self.bundle.path}: the scorer gives no pooled output")
+        return pooled, best
+
+    def _scored(
+        self, windows: Sequence[Window], lock: AbstractContextManager[None] | None
+    ) -> tuple[Float64Array, NDArray[np.intp], Float32Array | None]:
+        """Probabilities (B, K), the index (B,) of the greatest, and the pooled output (B, D)."""
         with lock or nullcontext():
             ids, mask = self.tokens(self.features(windows), self._context(windows))
         scores, pooled = self._scorer.score(ids, mask)
@@ -101,14 +123,7 @@ class Classifier:
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         if not np.isfinite(probabilities).all():
             raise FloatingPointError("the scorer gave a probability that is not finite")
-        best = probabilities.argmax(axis=1)
-        familiar: list[float] | list[None] = [None] * len(windows)
-        if self._familiarity and pooled is not None:
-            familiar = self._familiarity.of(pooled, best).tolist()
-        return [
-            Prediction(window, self.labels[k], float(row[k]), row, share)
-            for window, row, k, share in zip(windows, probabilities, best.tolist(), familiar, strict=True)
-        ]
+        return probabilities, probabilities.argmax(axis=1), pooled
 
     @property
     def levels(self) -> dict[str, LevelUse]:

@@ -42,8 +42,8 @@ class Familiarity:
         self._means = _array(spec.means, -1, width)
         self._hidden = _array(spec.hidden, width + 2, -1)
         self._output = _array(spec.output, self._hidden.shape[1])
-        self._quantiles = np.asarray(spec.quantiles)
-        self._shares = np.linspace(0, 1, self._quantiles.shape[1])
+        self._quantiles = spec.quantiles
+        self._shares = np.linspace(0, 1, len(spec.quantiles[0])) if spec.quantiles else np.empty(0)
 
     def of(self, pooled: Float32Array, label: NDArray[np.intp]) -> Float64Array:
         """`familiar` (B,) of pooled outputs (B, D) and the labels (B,) that are given for them: of known windows of new

@@ -26,6 +26,7 @@ from training.data.dataset import Dataset
 from training.data.examples import DrawnExamples, Examples
 from training.errors import RefusedError, StoppedError
 from training.evaluation.evaluate import fit_states, judge, macro_f1_by_rate
+from training.evaluation.familiarity import fit_familiarity
 from training.evaluation.perturbations import least_rate
 from training.export import export, int8
 from training.loop.guards import choose_precision
@@ -201,9 +202,9 @@ def fit(
 
 
 def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.Bundle | None = None) -> bundle.Bundle:
-    """Saves the trained model beside its tokenizer and compiles it, in fp32 and in int8. The temperature and the states
-    are fitted and the cost of int8 is measured on the validation examples; a refit has none and takes all from the
-    `first` bundle. Raises StoppedError."""
+    """Saves the trained model beside its tokenizer and compiles it, in fp32 and in int8. Temperature, states and
+    familiarity are fitted and the cost of int8 is measured on the validation subjects; a refit has none and takes all
+    from the `first` bundle. Raises StoppedError."""
     recipe, setup, folder = this_run.recipe, fitted.setup, fitted.folder
     setup.model.cpu().float().eval().save_pretrained(folder)
     compiled = (setup.model, setup.tree, setup.encoder.length)
@@ -241,18 +242,24 @@ def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.
         ),
     )
     known_states = first.manifest.states if first else _states(this_run, dataset, made)
-    return bundle.write(folder, structs.replace(made.manifest, states=known_states))
+    familiar = fit_familiarity(made, dataset, recipe, first)
+    return bundle.write(folder, structs.replace(made.manifest, states=known_states, familiarity=familiar))
 
 
 def _prepare(recipe: Recipe, console: Console) -> Dataset:
     """Reads the recordings and shows what there is. Raises RefusedError."""
-    runs, rejected = loading.load(recipe.data, recipe.source)
+    runs, rejected = loading.load(recipe.data, recipe.source, drop=False)
     show_rejected(console, rejected)
+    dropped = datasets.dropped_windows(recipe, runs)
+    runs = loading.without(runs, recipe.source.drop)
     windows = datasets.split_windows(recipe, runs)
     show_data(console, runs, windows)
     if recipe.base_bundle is not None:
         show_base(console, recipe.base_bundle, windows)
-    return datasets.prepare(recipe, runs, windows)
+    dataset = datasets.prepare(recipe, runs, windows)
+    if dropped is None:
+        return dataset
+    return replace(dataset, dropped=dropped.with_default_mounting(dataset.default_mounting))
 
 
 def _judge(

@@ -73,6 +73,8 @@ def test_scratch_and_compact(recording: Path, tmp_path: Path) -> None:
     assert manifest.name == "tiny"
     assert manifest.training.subjects["test"] == ["5", "6"]
     assert manifest.states is not None
+    assert manifest.familiarity is not None
+    assert 0 < manifest.familiarity.min_familiar < 0.1
     by_rate = dict(manifest.training.metrics.macro_f1_by_rate)
     assert manifest.least_rate_hz
     assert by_rate[manifest.least_rate_hz] >= max(by_rate.values()) - 0.02

@@ -54,7 +54,8 @@ class Dataset:
     judged, in order, also those of several activities, whose truth is "", and `backwards` theirs from each device's
     recordings in reverse order; both where the split is by subject. `unknown` are those of the test subjects of an
     activity that is left out; `without_gravity` names the data sets that hold none. `judged` are the recordings of
-    those who are judged, where the split is by subject."""
+    those who are judged, where the split is by subject. `dropped` are windows of all subjects of labels that are left
+    out of the recordings: no label is right for them."""
 
     labelled: LabelledWindows
     stretches: LabelledWindows
@@ -66,6 +67,7 @@ class Dataset:
     unknown: LabelledWindows
     without_gravity: tuple[str, ...]
     judged: tuple[Recording, ...]
+    dropped: LabelledWindows | None = None
 
     def variants(self, recipe: Recipe) -> Iterator[Variant]:
         """The windows to learn from as they are, then each augmented copy of them, always the same."""
@@ -136,6 +138,16 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     return Dataset(
         labelled, stretches, windows.labels, parts, default, sequences, backwards, unknown, without_gravity, tuple(runs)
     )
+
+
+def dropped_windows(recipe: Recipe, runs: list[Recording]) -> LabelledWindows | None:
+    """The windows of labels that are to be dropped, in `runs` that still have them; None where the split isn't by
+    subject, and where there are none."""
+    if recipe.split != "subject" or not recipe.source.drop:
+        return None
+    found = loading.windows_of(runs, grid_of(recipe))
+    found = found.at(np.flatnonzero(np.isin(found.truth, recipe.source.drop)))
+    return found if len(found) else None
 
 
 def hours_of(runs: list[Recording]) -> dict[str, float]:

@@ -145,14 +145,14 @@ class LabelledWindows:
         return replace(self, windows=windows, learnt=learnt, gait_amplitude_ms2=default.gait_amplitude_ms2)
 
 
-def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counter[str]]:
+def load(paths: Sequence[Path], source: Source, *, drop: bool = True) -> tuple[list[Recording], Counter[str]]:
     """The runs of all files, of folders every recording in them, and what was rejected or passed over, by reason.
 
     A subject's name means the same person in every file; a file's data set is its name without suffixes unless
     `source.dataset` says otherwise. `source.labels` may pair one label with several names of the recordings, or several
-    labels, with EITHER between, with one; the other names stay. What is in `source.drop` loses its truth: its samples
-    stay, for a device learns from them. Raises RefusedError for a file that can't be read or has no truth, and for a
-    name that no recording has.
+    labels, with EITHER between, with one; the other names stay. What is in `source.drop` loses its truth, unless that
+    is left to `without`: its samples stay, for a device learns from them. Raises RefusedError for a file that can't be
+    read or has no truth, and for a name that no recording has.
     """
     runs: list[Recording] = []
     rejected = Counter({"file of a gyroscope": recordings.count_gyroscope_files(paths)})
@@ -188,7 +188,8 @@ def load(paths: Sequence[Path], source: Source) -> tuple[list[Recording], Counte
         rejected += refused
     if not runs:
         raise RefusedError(f"no file holds a record: {', '.join(+rejected)}")
-    return _renamed(runs, source), +rejected
+    runs = _renamed(runs, source)
+    return without(runs, source.drop) if drop else runs, +rejected
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -253,16 +254,21 @@ def _renamed(runs: Sequence[Recording], source: Source) -> list[Recording]:
     present = {target.get(name, name) for name in present}
     if unknown := [name for name in source.drop if name not in present]:
         raise RefusedError(f"--drop names {unknown[0]!r}, but the recordings have {', '.join(sorted(present))}")
-    if not target and not source.drop:
+    if not target:
         return list(runs)
-
-    def renamed(name: str) -> str:
-        label = target.get(name, name)
-        return "" if label in source.drop else label
-
     return [
-        replace(run, truth=np.array([renamed(str(name)) for name in names])[codes])
+        replace(run, truth=np.array([target.get(str(name), str(name)) for name in names])[codes])
         for run, (names, codes) in zip(runs, named, strict=True)
+    ]
+
+
+def without(runs: Sequence[Recording], labels: Sequence[str]) -> list[Recording]:
+    """The same runs, in which none of `labels` is a truth."""
+    if not labels:
+        return list(runs)
+    return [
+        run if run.truth is None else replace(run, truth=np.where(np.isin(run.truth, labels), "", run.truth))
+        for run in runs
     ]
 
 

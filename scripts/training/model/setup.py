@@ -83,8 +83,8 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
 
 
 def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, features: Float32Array) -> DrawnExamples:
-    """The training windows, whose `features` (N, F) are known, their augmented copies, and windows that are no activity
-    with random labels, drawn as often as the rest."""
+    """The training windows, whose `features` (N, F) are known, their augmented copies, and with random
+    labels windows that are no activity, drawn as often as the rest, and those of dropped labels, as often as these."""
     columns, context, truth, weights = [features], [], [], []
     rng = np.random.default_rng([recipe.seed, 2])
     for copy, variant in enumerate(dataset.variants(recipe)):
@@ -102,6 +102,12 @@ def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, featu
         context.append(context_of(setup.spec.context, [None] * count))
         truth.append(rng.choice(dataset.labels, count))
         weights.append(np.full(count, np.concatenate(weights).mean()))
+    if recipe.outliers and dataset.dropped is not None and len(dropped := dataset.dropped.of(dataset.split.train)):
+        columns.append(features_of(dropped.xyz, dropped.mounting, recipe.rate_hz, recipe.features))
+        context.append(context_of(setup.spec.context, dropped.stated_place))
+        truth.append(np.random.default_rng([recipe.seed, 3]).choice(dataset.labels, len(dropped)))
+        own, rest = dropped.weights, np.concatenate(weights).sum()
+        weights.append(own * (recipe.outliers * rest / own.sum()))
     tokens = setup.encoder.tokens(np.concatenate(columns), np.concatenate(context))
     examples = _examples(tokens, np.concatenate(truth), recipe, dataset, setup)
     drawn = recipe.epoch_windows or min(len(examples), EPOCH_WINDOWS)

@@ -47,6 +47,20 @@ def test_a_refit_learns_from_all_but_the_test_subjects(recording: Path) -> None:
     assert made.default_mounting.gait_amplitude_ms2 > 0
 
 
+def test_windows_of_dropped_labels_are_kept_apart(recording: Path) -> None:
+    asked = recipe(recording, source=Source(drop=("Jogging",)))
+    runs, _ = loading.load(asked.data, asked.source, drop=False)
+    dropped = dataset.dropped_windows(asked, runs)
+    assert dropped is not None
+    assert set(dropped.truth.tolist()) == {"Jogging"}
+    rest = loading.without(runs, asked.source.drop)
+    found = dataset.split_windows(asked, rest)
+    assert found.labels == ("Walking", "Sitting")
+    both = loading.windows_of(loading.load(asked.data, Source())[0], dataset.grid_of(asked))
+    assert len(both) == len(dropped) + len(found.labelled)
+    assert dataset.dropped_windows(recipe(recording), runs) is None
+
+
 def test_data_without_gravity_are_named(recording: Path, tmp_path: Path) -> None:
     def level(line: str) -> str:
         *front, x, y, z = line.rstrip(";").split(",")
