@@ -167,6 +167,12 @@ def _label(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--backend", default="onnx", choices=("onnx", "torch"), help="(onnx)")
     command.add_argument("--hop", type=positive, metavar="S", help="from one window to the next (1)")
+    command.add_argument(
+        "--place",
+        metavar="NAME",
+        default="any",
+        help="where the device was worn, for a bundle that has a word for it (any)",
+    )
     passes = command.add_mutually_exclusive_group()
     passes.add_argument("--streaming", action="store_true", help="learn the mounting as the daemon does (the default)")
     passes.add_argument("--two-pass", action="store_true", help="learn the mounting from the whole recording first")

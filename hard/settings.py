@@ -81,6 +81,7 @@ class Section(BaseModel):
 
 Format = Literal["json", "csv", "msgpack", "cbor", "senml", "sensorlogger", "phyphox", "int16", "mapping"]
 Unit = Literal["m/s2", "g"]
+Place = Annotated[str, Field(max_length=64)]
 DeviceClock = Literal["unix", "uptime", "arrival"]
 Epoch = Annotated[int, Field(ge=1970, le=2100)]
 
@@ -133,6 +134,7 @@ class IngestSection(Section):
     """Incoming messages: topics, payloads, clocks, bounds."""
 
     topics: Annotated[tuple[str, ...], Field(min_length=1)] = ("sensors/{device}/accel",)
+    place: Place = "any"
     format: Format = "json"
     mapping: MappingPaths = None
     unit: Unit = "m/s2"
@@ -173,6 +175,7 @@ class DeviceEntry(Section):
     """An entry of `[[devices]]`: what holds for the devices that `match`, instead of the settings of `ingest`."""
 
     match: Annotated[str, Field(min_length=1)]
+    place: Place | None = None
     format: Format | None = None
     mapping: MappingPaths = None
     unit: Unit | None = None

@@ -29,6 +29,7 @@ from hard.recordings.recordings import LabelledWindow, Recording
 from hard.recordings.tables import NoTimesError
 from hard.records import Prediction
 from hard.settings import IngestSection, LabelsSection
+from hard.units import PLACES, is_place, stated_place
 
 Labelled = Iterable[tuple[LabelledWindow, Prediction]]
 Named = tuple[LabelledWindow, str]  # a window and its label or state
@@ -50,7 +51,9 @@ def main(args: argparse.Namespace) -> int:
     count = 0
     with progress("labelling", _expected(runs, classifier, section.hop_s), prints=True) as advance:
         for one, label_or_state in printed(
-            label(classifier, runs, section.hop_s, streaming=not args.two_pass), classifier, section
+            label(classifier, runs, section.hop_s, streaming=not args.two_pass, place=_place(args.place)),
+            classifier,
+            section,
         ):
             count += 1
             advance(1)
@@ -107,14 +110,22 @@ def median_rate(run: Recording) -> float:
 
 
 def label(
-    classifier: Classifier, runs: Iterable[Recording], hop_s: float, *, streaming: bool = True
+    classifier: Classifier,
+    runs: Iterable[Recording],
+    hop_s: float,
+    *,
+    streaming: bool = True,
+    place: str | None = None,
 ) -> Iterator[tuple[LabelledWindow, Prediction]]:
     """Each window of `runs` at `hop_s`, under the daemon's default rules, with its prediction.
 
     A window's mounting is what the daemon would have known then; without `streaming` what the whole recording shows.
+    `place` is what the model hears, as from `ingest.place`; a recording's own place only tells devices apart.
     """
     devices = bundle_devices(classifier.bundle, hop_s)
-    for batch in _batches(recordings.windows(runs, devices, streaming=streaming)):
+    labelled = recordings.windows(runs, devices, streaming=streaming)
+    placed = (one._replace(window=replace(one.window, place=place)) for one in labelled) if place else labelled
+    for batch in _batches(placed):
         yield from zip(batch, classifier.classify([one.window for one in batch]), strict=True)
 
 
@@ -156,7 +167,7 @@ def as_object(one: LabelledWindow, prediction: Prediction, acceptance: Acceptanc
     known = {} if one.truth is None else {"truth": one.truth}
     return {
         "subject": one.subject,
-        "place": one.place,
+        "place": one.place or window.place,
         "start": round(window.start, 6),
         "end": round(window.end, 6),
         "window_id": window.window_id,
@@ -198,6 +209,13 @@ def print_rejected(file: str, rejected: Counter[str]) -> None:
     counts = ", ".join(f"{n} × {reason}" for reason, n in rejected.most_common() if n)
     if counts:
         print(f"hard: {file}: rejected {counts}", file=sys.stderr)
+
+
+def _place(name: str) -> str | None:
+    """The place that `name` states; a name that HARD doesn't know is any, with a warning."""
+    if not is_place(name):
+        print(f"hard: --place: {name!r} is none of {', '.join(PLACES)}: it counts as any", file=sys.stderr)
+    return stated_place(name)
 
 
 def _section(args: argparse.Namespace) -> LabelsSection:

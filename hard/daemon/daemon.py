@@ -181,6 +181,8 @@ class Daemon:
         smoother = wiring.make_smoother(settings.labels, classifier.bundle)
         parts.publisher.change(wiring.make_acceptance(settings.labels, classifier.bundle), smoother)
         parts.decoder.change(make_senders(settings))
+        if {"devices", "ingest.place"} & set(change.live):
+            wiring.warn_of_places(settings)
         parts.window_queue.change(wiring.queue_bounds(settings))
         parts.labeller.change(classifier, settings.model.max_batch)
         if parts.discovery:

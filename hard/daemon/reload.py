@@ -22,10 +22,9 @@ from hard.settings import Settings, SettingsError
 
 # What takes effect without a restart.
 LIVE = frozenset({
-    "grace_s", "log_level", "devices", "labels.min_confidence", "labels.min_familiar", "labels.smoothing",
-    "labels.lag_s",
-    "labels.smooth_windows", "model.bundle", "model.precision", "model.max_batch", "model.max_age_s",
-    "model.max_pending_per_device", "model.max_pending", "publish.health_every_s",
+    "grace_s", "log_level", "devices", "ingest.place", "labels.min_confidence", "labels.min_familiar",
+    "labels.smoothing", "labels.lag_s", "labels.smooth_windows", "model.bundle", "model.precision", "model.max_batch",
+    "model.max_age_s", "model.max_pending_per_device", "model.max_pending", "publish.health_every_s",
 })  # fmt: skip
 SAME_AXES_COS = 0.9  # 26°: default mountings further apart have other axes, or mean another placement
 

@@ -11,7 +11,7 @@ from hard.formats.mapping import compile_mapping
 from hard.formats.ready_made import READY_MADE
 from hard.pipeline.sender_rules import Axes, SenderRules, Senders
 from hard.settings import DeviceEntry, IngestSection, Settings, SettingsError
-from hard.units import TIME_UNITS, UNITS, parse_axes
+from hard.units import PLACES, TIME_UNITS, UNITS, is_place, parse_axes, stated_place
 
 
 def make_senders(settings: Settings) -> Senders:
@@ -20,6 +20,17 @@ def make_senders(settings: Settings) -> Senders:
     default = _rules(ingest, DeviceEntry(match="*"), "ingest")
     entries = [(entry.match, _rules(ingest, entry, f"devices.{i}")) for i, entry in enumerate(settings.devices)]
     return Senders(ingest.topics, default, entries)
+
+
+def unknown_places(settings: Settings) -> list[str]:
+    """A sentence for each place that HARD doesn't know: it counts as any."""
+    stated = {"ingest.place": settings.ingest.place}
+    stated |= {f"devices.{i}.place": entry.place for i, entry in enumerate(settings.devices) if entry.place is not None}
+    return [
+        f"{name}: {place!r} is none of {', '.join(PLACES)}: it counts as any"
+        for name, place in stated.items()
+        if not is_place(place)
+    ]
 
 
 def _rules(ingest: IngestSection, entry: DeviceEntry, name: str) -> SenderRules:
@@ -37,7 +48,7 @@ def _rules(ingest: IngestSection, entry: DeviceEntry, name: str) -> SenderRules:
     return SenderRules(
         format_, read, mapped, chosen["scale"] or UNITS[chosen["unit"]], chosen["scale"] is not None, ingest.time_unit,
         TIME_UNITS[ingest.time_unit], chosen["clock"], datetime(chosen["epoch"], 1, 1, tzinfo=UTC).timestamp(),
-        chosen["rate_hz"], _axes(chosen["axes"]),
+        chosen["rate_hz"], _axes(chosen["axes"]), stated_place(chosen["place"]),
     )  # fmt: skip
 
 

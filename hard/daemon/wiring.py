@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from hard import __version__
 from hard.daemon import systemd
-from hard.daemon.sender_settings import make_senders
+from hard.daemon.sender_settings import make_senders, unknown_places
 from hard.daemon.watchdog import Watchdog
 from hard.formats.topics import Topics
 from hard.journal.journal import Journal
@@ -38,6 +39,7 @@ from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Worker
 from hard.settings import LabelsSection, Settings, SettingsError
 
+log = logging.getLogger(__name__)
 CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses
 
 
@@ -166,7 +168,14 @@ def make_grid(settings: Settings, bundle: Bundle) -> Grid:
 def make_decoder(settings: Settings) -> Decoder:
     """The decoder of the configured topics and senders. Raises SettingsError or UsageError."""
     ingest = settings.ingest
+    warn_of_places(settings)
     return Decoder(make_senders(settings), max_payload_bytes=ingest.max_payload_bytes, max_rate_hz=ingest.max_rate_hz)
+
+
+def warn_of_places(settings: Settings) -> None:
+    """Says which places of the settings HARD doesn't know."""
+    for sentence in unknown_places(settings):
+        log.warning("%s", sentence)
 
 
 def queue_bounds(settings: Settings) -> QueueBounds:

@@ -39,6 +39,7 @@ class Device:
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
     was_silent: bool = False  # it was silent once: then its state `unknown` was published
+    place: str | None = None  # as its last samples state
     held_time: Float64Array = field(default_factory=lambda: np.empty(0))
     held_xyz: Float64Array = field(default_factory=lambda: np.empty((0, 3)))
 
@@ -72,6 +73,7 @@ class Devices:
         """Adds one message's samples; gives the windows that they close and what became of every sample."""
         paused_s = self._paused_s(samples)
         device, delta = self._heard(samples.device, samples.received_at)
+        device.place = samples.place
         if not len(samples.xyz):
             return [], delta
         time, xyz = device.clock.stamp(samples, self.grid.rate_hz, self.grid.max_gap_s), samples.xyz
@@ -273,4 +275,5 @@ class Devices:
             received_wall=samples.received_wall,
             # The default amplitude is the bundle's, which may be reloaded: here it counts as not known.
             gait_amplitude_ms2=frame.gait_amplitude_ms2 if frame.calibrated else 0.0,
+            place=device.place,
         )

@@ -44,6 +44,7 @@ class ActivityPayload(msgspec.Struct):
     start: float
     end: float
     window_id: str
+    place: str | None
     model: str
     latency_s: Latency
     coverage: float
@@ -254,6 +255,7 @@ class Publisher:
                     start=round(window.start, 6),
                     end=round(window.end, 6),
                     window_id=window.window_id,
+                    place=window.place,
                     model=batch.model,
                     latency_s=Latency(
                         round(max(0.0, batch.begun - window.received_at), 6),

@@ -85,7 +85,9 @@ class Decoder:
         ):
             usable, invalid = _usable(xyz, time, earliest, raw.time_unit or rules.time_unit)
             xyz, time = xyz[usable], time if time is None else time[usable]
-        return Samples(device, time, xyz, message.received_at, message.received_wall, rate, None, uptime, invalid)
+        return Samples(
+            device, time, xyz, message.received_at, message.received_wall, rate, rules.place, uptime, invalid
+        )
 
     def _unpacked(self, payload: bytes) -> bytes:
         try:

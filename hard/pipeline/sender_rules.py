@@ -20,7 +20,8 @@ Axes = tuple[list[int], list[float]]
 class SenderRules:
     """What one sender's payloads mean. `mapped` reads payloads by `ingest.mapping` where there is one. `ms2_per_unit`
     holds where a payload states no unit, and always where it is `scaled`; `time_unit` where it states none. `axes` are
-    which of the sender's axes x, y and z are, and their signs."""
+    which of the sender's axes x, y and z are, and their signs; `place` is where the device is worn, of units.PLACES or
+    None."""
 
     format: PayloadFormat
     read: Read
@@ -33,6 +34,7 @@ class SenderRules:
     epoch_s: float
     rate_hz: float | None
     axes: Axes | None
+    place: str | None
 
 
 Entry = tuple[str, SenderRules]  # a pattern of names or topics, and what holds for them

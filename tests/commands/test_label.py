@@ -122,6 +122,17 @@ def test_min_familiar_decides_too(recording: Path, tmp_path: Path, capfdbinary: 
     assert all(line["accepted"] == (line["familiar"] >= middle) for line in lines)
 
 
+def test_a_stated_place_stands_where_the_recording_has_none(
+    recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines, err = label(capfdbinary, recording, "--place", "Left wrist")
+    assert {line["place"] for line in lines} == {"wrist"}
+    assert err == ""
+    lines, err = label(capfdbinary, recording, "--place", "neck")
+    assert {line["place"] for line in lines} == {None}
+    assert err.startswith("hard: --place: 'neck' is none of pocket, ")
+
+
 def test_score_goes_to_stderr(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     lines, err = label(capfdbinary, recording, "--score", "--subjects", "b")
     assert {line["subject"] for line in lines} == {"b"}

@@ -60,7 +60,8 @@ def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
             if second == 20:
                 eventually(lambda: all(labels(listener, f"d{device}") for device in range(devices)))
                 config.write_text(
-                    f"grace_s = 3\n[labels]\nmin_confidence = 1.0\n[model]\nbundle = '{new}'\n[mqtt]\nkeepalive_s = 7\n"
+                    "grace_s = 3\n[labels]\nmin_confidence = 1.0\n[ingest]\nplace = 'left wrist'\n"
+                    f"[model]\nbundle = '{new}'\n[mqtt]\nkeepalive_s = 7\n"
                 )
                 running.send_signal(signal.SIGHUP)
             if second == 40:
@@ -74,8 +75,9 @@ def test_a_new_bundle_is_swapped_in_under_load_without_losing_a_window(
             given = labels(listener, f"d{device}")
             assert [label["model"].partition("-")[0] for label in (given[0], given[-1])] == ["hard", "other"]
             assert (given[0]["accepted"], given[-1]["accepted"]) == (True, False)
+            assert (given[0]["place"], given[-1]["place"]) == (None, "wrist")
         assert "these settings need a restart: mqtt.keepalive_s" in running.log
-        assert "changed: grace_s, labels.min_confidence, model.bundle" in running.log
+        assert "changed: grace_s, ingest.place, labels.min_confidence, model.bundle" in running.log
         assert not any(discrepancies(running).values())
         assert running.stop() == 0
 

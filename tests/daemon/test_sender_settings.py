@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hard.daemon.sender_settings import make_senders
+from hard.daemon.sender_settings import make_senders, unknown_places
 from hard.settings import DeviceEntry, IngestSection, Settings, SettingsError
 from hard.units import G_MS2
 
@@ -40,3 +40,15 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(ingest: Any, entry: Any,
     with pytest.raises(SettingsError) as caught:
         make_senders(settings)
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_place_that_hard_does_not_know_counts_as_any_and_is_named() -> None:
+    entries = (DeviceEntry(match="a", place="Left wrist"), DeviceEntry(match="b", place="neck"))
+    settings = Settings(devices=entries, ingest=IngestSection(place="somewhere"))
+    senders = make_senders(settings)
+    assert [senders.by_topic(f"sensors/{device}/accel")[1].place for device in "abc"] == ["wrist", None, None]
+    assert [sentence.partition(" is none of pocket, ")[0] for sentence in unknown_places(settings)] == [
+        "ingest.place: 'somewhere'",
+        "devices.1.place: 'neck'",
+    ]
+    assert unknown_places(Settings()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -56,7 +57,7 @@ def test_a_group_is_read_as_it_was_written(store: Store) -> None:
 def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> None:
     devices, windows = make_devices(GRID, DEFAULT_FRAME), []
     for second in range(6):
-        windows += devices.push(samples(message("a", second)))[0]
+        windows += devices.push(replace(samples(message("a", second)), place="wrist"))[0]
     (state,) = devices.states()
     write(store, 3, saved=[SavedDevice("a", 3, state, windows, MEMORY), SavedDevice("b", 3, None, [])])
     saved, forgotten = sorted(store.devices(), key=lambda row: row.device)
@@ -64,7 +65,7 @@ def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> N
     assert saved.state
     assert saved.memory == MEMORY
     assert [w.window_id for w in saved.windows] == [w.window_id for w in windows]
-    assert all(window.replayed for window in saved.windows)
+    assert all(window.replayed and window.place == "wrist" for window in saved.windows)
     np.testing.assert_array_equal(saved.windows[-1].xyz, windows[-1].xyz)
     again = make_devices(GRID, DEFAULT_FRAME)
     again.restore([saved.state], 0.0, whole=True)

@@ -91,6 +91,13 @@ def test_a_window_has_the_facts_of_its_device_and_its_last_message() -> None:
     np.testing.assert_array_equal(window.up, UP)
 
 
+def test_a_window_s_place_is_that_of_its_device_when_it_closed() -> None:
+    feeder = Feeder(devices())
+    feeder.push(*(replace(message(second(i), at=i), place="wrist") for i in range(3)))
+    assert [w.place for w in feeder.push(replace(message(second(3), at=3.0), place="waist"))] == ["waist"]
+    assert [w.place for w in feeder.push(message(second(4), at=4.0))] == [None]
+
+
 @given(
     order=st.permutations(range(60)),
     sizes=st.lists(st.integers(1, 9), min_size=60, max_size=60),

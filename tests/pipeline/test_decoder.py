@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.decoder import T, decoder, message
 
+from hard.daemon.wiring import make_decoder
 from hard.formats.raw_samples import PayloadError
+from hard.settings import DeviceEntry, IngestSection, Settings
 
 FIELDS = ["t", "t0", "x", "y", "z", "xyz", "rate"]
 
@@ -45,6 +47,15 @@ def test_samples_without_time_keep_their_rate() -> None:
     samples = decoder().decode(message({"rate": 25, "xyz": [[0, 0, 9]]}))
     assert samples.time is None
     assert samples.rate_hz == 25
+
+
+def test_samples_have_the_place_that_is_stated_for_their_device() -> None:
+    payload = {"rate": 25, "xyz": [[0, 0, 9]]}
+    entries = (DeviceEntry(match="watch-*", place="Left wrist"), DeviceEntry(match="b", place="any"))
+    decoding = make_decoder(Settings(ingest=IngestSection(place="front pocket"), devices=entries))
+    found = [decoding.decode(message(payload, f"sensors/{device}/accel")).place for device in ("a", "watch-1", "b")]
+    assert found == ["pocket", "wrist", None]
+    assert decoder().decode(message(payload)).place is None
 
 
 def test_the_content_type_beats_the_setting() -> None:

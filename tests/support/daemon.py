@@ -28,6 +28,7 @@ FIELDS = {
         "start",
         "end",
         "window_id",
+        "place",
         "model",
         "latency_s",
     ),

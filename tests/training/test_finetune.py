@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from training.results.acceptance import requirements
 from training.results.outcome import Trial, metrics_of
 from training.resume import work_path
 
+from hard import cli
 from hard.model import bundle
 from hard.model.classifier import load
 from hard.recordings import recordings
@@ -114,7 +116,15 @@ def test_a_run_gives_its_bundle_and_keeps_its_trial(recording: Path, tmp_path: P
     assert not work_path(tmp_path / "model").exists()
 
 
-def test_two_places_a_merged_label_and_one_to_leave_out(recording: Path, tmp_path: Path) -> None:
+def cli_lines(capfd: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    capfd.readouterr()
+    assert cli.main(list(arguments)) == 0
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+
+def test_two_places_a_merged_label_and_one_to_leave_out(
+    recording: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The second file's people wear it elsewhere and at times do one of two things; their lying down is left out."""
     lines = recording.read_text()
     other = tmp_path / "watch.txt"
@@ -148,6 +158,10 @@ def test_two_places_a_merged_label_and_one_to_leave_out(recording: Path, tmp_pat
     assert test.windows == 3 * 22 + 2 * 22
     assert test.accuracy > 0.8
     assert manifest.prompt.context == ("place",)
+    heard = ["label", str(other), "--bundle", str(out), "--subjects", "w5"]
+    stated, not_stated = (cli_lines(capfd, *heard, *place) for place in (("--place", "wrist"), ()))
+    assert [line["probabilities"] for line in stated] != [line["probabilities"] for line in not_stated]
+    assert len(stated) == len(not_stated)
     assert test.beside["with the place stated"].windows == test.windows
     assert (
         "| place | macro-F1 | with the place stated | states | states, 2 s later |" in (out / "README.md").read_text()
