@@ -200,8 +200,9 @@ def _label(command: argparse.ArgumentParser) -> None:
         type=pairs,
         default=(),
         metavar="LABEL=NAME,…",
-        help="a label and its name in the recording, where they differ by more than case",
+        help="a label and its name in the recording, where they differ by more than case; A|B=NAME: one of two labels",
     )
+    command.add_argument("--drop", type=names, default=(), metavar="A,B,…", help="truths that are not scored")
     command.add_argument("--score", action="store_true", help="accuracy, macro-F1 and a confusion table on stderr")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,13 +17,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from hard.commands import truths
 from hard.commands.progress import progress
 from hard.errors import UsageError
 from hard.model import leakage
 from hard.model.classifier import Classifier, load
 from hard.motion.windows import Grid
 from hard.outputs.acceptance import Acceptance
-from hard.recordings import recordings, scores
+from hard.recordings import recordings
 from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import LabelledWindow, Recording
 from hard.recordings.tables import NoTimesError
@@ -33,7 +34,6 @@ from hard.units import PLACES, is_place, stated_place
 
 Labelled = Iterable[tuple[LabelledWindow, Prediction]]
 Named = tuple[LabelledWindow, str]  # a window and its label or state
-Scored = tuple[str, str, bool]  # truth, label or state, calibrated
 SAME_RATE = 1.25  # a clock and a stated rate that differ by no more mean the same
 BATCH = 256  # windows a scorer call: large enough that the call costs little, small enough that the bar moves
 
@@ -45,9 +45,11 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.file}: has no truth to score against")
     section = _section(args)
     classifier = _classifier(args, section.hop_s)
-    runs = _named(args, runs, classifier.labels)
+    runs = truths.named(runs, classifier.labels, args.labels, drop=args.drop)
+    if args.score:
+        truths.check(args.file, runs, classifier.labels)
     printed = _print_states if args.states else _print_labels
-    scored: list[Scored] = []
+    scored: list[truths.Scored] = []
     count = 0
     with progress("labelling", _expected(runs, classifier, section.hop_s), prints=True) as advance:
         for one, label_or_state in printed(
@@ -64,35 +66,13 @@ def main(args: argparse.Namespace) -> int:
     if not count:
         raise UsageError(f"{args.file}: {_why_no_window(runs, bundle_devices(classifier.bundle, section.hop_s).grid)}")
     if args.score:
-        print(_score_text(scored, classifier.labels) if scored else "nothing to score", file=sys.stderr)
+        print(truths.score_text(scored, classifier.labels) if scored else "nothing to score", file=sys.stderr)
         if args.states and scored:
-            print(_parents_text(scored, classifier.bundle.parents(), section.lag_s), file=sys.stderr)
+            print(truths.parents_text(scored, classifier.bundle.parents(), section.lag_s), file=sys.stderr)
         subjects = list(dict.fromkeys(run.subject for run in runs))
         if warning := leakage.warning(classifier.bundle.manifest.training, [Path(args.file)], subjects):
             print(warning, file=sys.stderr)
     return 0
-
-
-def _named(args: argparse.Namespace, runs: list[Recording], labels: Sequence[str]) -> list[Recording]:
-    """`runs` with truths named as the `labels` are, whatever their case, or as `args.labels` pairs them. Raises
-    UsageError where there is a score to make and no truth is a label."""
-    own = {name: label for label, name in args.labels}
-    by_case = {label.casefold(): label for label in labels}
-
-    def named(truth: str) -> str:
-        return own.get(truth) or by_case.get(truth.casefold(), truth)
-
-    found = [
-        run if run.truth is None else replace(run, truth=np.array([named(truth) for truth in run.truth.tolist()]))
-        for run in runs
-    ]
-    truths = {str(truth) for run in found if run.truth is not None for truth in np.unique(run.truth)} - {""}
-    if args.score and not truths & set(labels):
-        raise UsageError(
-            f"{args.file}: its truths ({', '.join(sorted(truths))}) are none of the bundle's labels "
-            f"({', '.join(labels)}): pair them with --labels {labels[0]}=NAME"
-        )
-    return found
 
 
 def _why_no_window(runs: Sequence[Recording], grid: Grid) -> str:
@@ -246,27 +226,3 @@ def _batches(labelled: Iterable[LabelledWindow]) -> Iterator[list[LabelledWindow
     source = iter(labelled)
     while batch := list(islice(source, BATCH)):
         yield batch
-
-
-def _parents_text(scored: Sequence[Scored], parents: Mapping[str, Sequence[str]], lag_s: float) -> str:
-    right = sum(truth in parents.get(state, ()) for truth, state, _ in scored)
-    return (
-        f"states at {lag_s:g} s lag; {right / len(scored):.2%} have the right parent as their state (counted as wrong)"
-    )
-
-
-def _score_text(scored: Sequence[Scored], labels: tuple[str, ...]) -> str:
-    """The score of all windows, `scored` by truth, label and `calibrated`; and of those before and after the mounting
-    was learnt, where there are both."""
-
-    def line(name: str, part: Sequence[Scored]) -> tuple[str, scores.Score]:
-        score = scores.score([truth for truth, *_ in part], [label for _, label, _ in part], labels)
-        return f"{name}: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}", score
-
-    head, score = line(f"{len(scored)} windows of one known truth", scored)
-    parts = {
-        name: [one for one in scored if one[2] == calibrated]
-        for name, calibrated in (("before the mounting was learnt", False), ("after", True))
-    }
-    split = [line(f"  {len(part)} {name}", part)[0] for name, part in parts.items()] if all(parts.values()) else []
-    return "\n".join((head, *split, scores.table(score)))

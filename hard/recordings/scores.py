@@ -1,6 +1,7 @@
 """Truths and labels → accuracy, macro-F1 and a confusion table. For `hard label --score` and the training scripts.
 
-A truth that no label can match (a name that the bundle doesn't have) counts as wrong.
+A truth that no label can match (a name that the bundle doesn't have) counts as wrong. A truth may be one of several
+labels, with EITHER between: then each of them is right, and it counts in no label's F1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+EITHER = "|"
+
+
+def alternatives(truth: str) -> tuple[str, ...]:
+    """The labels that are right for a window of `truth`."""
+    return tuple(truth.split(EITHER))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,6 +133,17 @@ def test_a_stated_place_stands_where_the_recording_has_none(
     assert err.startswith("hard: --place: 'neck' is none of pocket, ")
 
 
+def test_a_merged_truth_is_scored_for_labels_and_states_and_another_is_dropped(
+    recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    asked = ("--labels", "Walking|Jogging=Jogging", "--drop", "Standing", "--score", "--subjects", "a,b")
+    lines, err = label(capfdbinary, recording, *asked)
+    assert {line.get("truth") for line in lines} == {"Walking", "Walking|Jogging", None}
+    assert "\n37 windows of one of several labels: accuracy 1.0000\n" in err
+    _, err = label(capfdbinary, recording, *asked, "--states")
+    assert "\n37 windows of one of several labels: accuracy " in err
+
+
 def test_score_goes_to_stderr(recording: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     lines, err = label(capfdbinary, recording, "--score", "--subjects", "b")
     assert {line["subject"] for line in lines} == {"b"}

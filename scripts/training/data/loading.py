@@ -22,13 +22,13 @@ from hard.motion.windows import Grid
 from hard.recordings import recordings
 from hard.recordings.default_rules import default_devices
 from hard.recordings.recordings import LabelledWindow, Recording
+from hard.recordings.scores import EITHER, alternatives
 from hard.recordings.tables import NoGravityError, NoRecordError, NoTimesError, RecordingError, UnitError
 from hard.records import Float32Array, Float64Array, Window
 from hard.units import stated_place
 from training.errors import RefusedError
 from training.options import Source
 
-EITHER = "|"  # between labels, in the truth of a window that is one of them
 BETWEEN_RUNS_S = 60.0  # in reverse order
 COLUMNS = "truth", "subject", "place", "dataset", "group"  # of labelled windows
 LABEL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Standing")
@@ -233,11 +233,6 @@ def per_file(option: str, text: str, files: Sequence[Path]) -> dict[Path, str | 
 def _names_of(file: Path) -> set[Path]:
     paths = (file, *file.parents)
     return {*paths, *(Path(path.name) for path in paths)}
-
-
-def alternatives(truth: str) -> tuple[str, ...]:
-    """The labels that are right for a window of `truth`."""
-    return tuple(truth.split(EITHER))
 
 
 def _renamed(runs: Sequence[Recording], source: Source) -> list[Recording]:

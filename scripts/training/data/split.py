@@ -17,6 +17,7 @@ from hard.model import leakage
 from hard.model.bundle import SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
+from hard.recordings.scores import alternatives
 from hard.units import place_of
 from training.data import loading
 from training.data.loading import LabelledWindows
@@ -109,7 +110,7 @@ def leave_out(labelled: LabelledWindows, left_out: str) -> tuple[LabelledWindows
     rows = of_kind(labelled, kind) == name
     if kind != "activity":
         return replace(labelled, group=np.where(rows, left_out, labelled.group)), labelled.of(())
-    several = np.array([name in loading.alternatives(truth) for truth in labelled.truth.tolist()])
+    several = np.array([name in alternatives(truth) for truth in labelled.truth.tolist()])
     return labelled.at(np.flatnonzero(~several)), labelled.at(np.flatnonzero(rows))
 
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
 
-from hard.recordings.scores import score
+from hard.recordings.scores import EITHER, score
 from hard.records import Float32Array, Float64Array
 from training.data.dataset import Dataset
 from training.data.examples import draw, features_of
-from training.data.loading import EITHER, LabelledWindows
+from training.data.loading import LabelledWindows
 from training.recipe import EPOCH_WINDOWS, Recipe
 
 MAJORITY, MEANS, BOOSTING, CNN = "majority", "boosting, mean and std", "boosting, same features", "CNN"

@@ -15,12 +15,13 @@ from hard.model.encoder import Encoder
 from hard.model.labels import LabelTree
 from hard.model.prompts import CompactPrompt, PromptSpec, Words, context_of, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
+from hard.recordings.scores import alternatives
 from hard.records import Float32Array
 from hard.units import PLACES
 from training.data import negatives
 from training.data.dataset import Dataset
 from training.data.examples import DrawnExamples, Examples, features_of
-from training.data.loading import LabelledWindows, alternatives
+from training.data.loading import LabelledWindows
 from training.errors import RefusedError
 from training.model import initial
 from training.model.checks import check_labels, check_prompt_length

@@ -17,9 +17,9 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from hard.model.figures import BaselineFigures, Figures, Losses, Sample, ShortFigures, TrainingMetrics
-from hard.recordings.scores import Score, score
+from hard.recordings.scores import EITHER, Score, alternatives, score
 from hard.records import Float64Array, Prediction
-from training.data.loading import EITHER, LabelledWindows, alternatives, ordered
+from training.data.loading import LabelledWindows, ordered
 from training.loop.trained import Epoch
 from training.results.confidence import RULE, abstaining, calibration_error, recommended
 
