@@ -264,8 +264,7 @@ def _outcome_on(labelled: LabelledWindows, classifier: Classifier) -> Outcome:
 def _check_labels(labelled: LabelledWindows, labels: Sequence[str]) -> None:
     """Raises RefusedError where no truth is one of `labels`: names differ, and every figure would be 0."""
     if not set(labels) & set(names := loading.ordered(labelled.truth)):
-        alike = [f"{label}={name}" for label in labels for name in names if label.lower() == name.lower()]
         raise RefusedError(
             f"the recordings' activities ({', '.join(names)}) are none of the bundle's labels ({', '.join(labels)}): "
-            f"pair them with --labels {','.join(alike) or f'{labels[0]}=NAME'}"
+            f"pair them with --labels {labels[0]}=NAME"
         )

@@ -30,14 +30,17 @@ def test_activities_that_are_none_of_the_labels_are_refused_with_the_way_out(
 ) -> None:
     import evaluate
 
-    lower = tmp_path / "lower.txt"
-    lower.write_text(recording.read_text().lower())
-    assert evaluate.main(["default", str(lower)]) == 2
+    german, names = tmp_path / "german.txt", {"Walking": "Gehen", "Jogging": "Laufen", "Sitting": "Sitzen"}
+    text = recording.read_text()
+    for label, name in names.items():
+        text = text.replace(label, name)
+    german.write_text(text)
+    assert evaluate.main(["default", str(german)]) == 2
     error = capsys.readouterr().err
-    assert "activities (jogging, sitting, walking) are none of the bundle's labels (Walking, Jogging," in error
-    paired = "Walking=walking,Jogging=jogging,Sitting=sitting"
-    assert error.endswith(f"pair them with --labels {paired}\n")
-    assert evaluate.main(["default", str(lower), "--labels", paired]) == 0
+    assert "activities (Gehen, Laufen, Sitzen) are none of the bundle's labels (Walking, Jogging," in error
+    assert error.endswith("pair them with --labels Walking=NAME\n")
+    paired = ",".join(f"{label}={name}" for label, name in names.items())
+    assert evaluate.main(["default", str(german), "--labels", paired]) == 0
     assert "macro-F1" in capsys.readouterr().out
 
 
