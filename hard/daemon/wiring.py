@@ -15,7 +15,7 @@ from hard.daemon import systemd
 from hard.daemon.sender_settings import make_senders, unknown_places
 from hard.daemon.watchdog import Watchdog
 from hard.formats.topics import Topics
-from hard.journal.journal import Journal
+from hard.journal.journal import Compatibility, Journal
 from hard.journal.store import Store
 from hard.model.bundle import Bundle
 from hard.model.classifier import Classifier, load
@@ -250,12 +250,12 @@ def model_facts(settings: Settings, classifier: Classifier) -> ModelFacts:
 def make_journal(settings: Settings, bundle: Bundle) -> Journal:
     """The journal in the state directory. Its contents are of use only under the same grid and units."""
     ingest, window, state = settings.ingest, bundle.manifest.window, settings.state
-    compatibility: dict[str, object] = {
-        "length_s": window.length_s, "rate_hz": window.rate_hz, "hop_s": settings.labels.hop_s,
-        **ingest.model_dump(include={
+    compatibility = Compatibility(
+        windows={"length_s": window.length_s, "rate_hz": window.rate_hz, "hop_s": settings.labels.hop_s},
+        payloads=ingest.model_dump(include={
             "format", "mapping", "unit", "scale", "axes", "time_unit", "clock", "epoch", "rate_hz", "topics",
         }),
-    }  # fmt: skip
+    )  # fmt: skip
     name = f"journal-{settings.instance}.db" if settings.instance else "journal.db"
     return Journal(Store(state.dir / name, state.synchronous), state.durability, compatibility)
 

@@ -17,7 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hard.journal.file_state import FileState, Phase
 from hard.journal.gateway_clock import GatewayClock
@@ -41,7 +41,8 @@ class RecoveredState:
 
     `devices` with monotonic times that are `shift_s` behind; their unresolved `windows`; `messages` that the devices
     haven't seen, oldest first; the ids of windows `resolved` since the devices were saved; the `memories` of the states
-    of devices after their last resolved window. If it is not `whole`, only the devices' mountings are of use.
+    of devices after their last resolved window. If it is not `whole`, only what was learnt of the devices is of use:
+    their mountings and, with `clocks`, their clocks.
     """
 
     devices: Sequence[DeviceState] = ()
@@ -51,18 +52,26 @@ class RecoveredState:
     memories: Mapping[str, StateMemory] = field(default_factory=dict)
     shift_s: float = 0.0
     whole: bool = True
+    clocks: bool = True
+
+
+class Compatibility(NamedTuple):
+    """What the file's content depends on: the grid of `windows`, and how samples are read from `payloads`."""
+
+    windows: Mapping[str, object]
+    payloads: Mapping[str, object]
 
 
 class Journal:
-    """`compatibility` is what windows and samples depend on (grid, units): if the file was written under another, only
-    mountings are recovered from it."""
+    """If the file was written under another `compatibility`, mountings are recovered from it, under the same payloads
+    also clocks."""
 
     def __init__(
-        self, store: Store, durability: Durability, compatibility: Mapping[str, object], *,
+        self, store: Store, durability: Durability, compatibility: Compatibility, *,
         clock: GatewayClock = GATEWAY_CLOCK, save_every_s: float = SAVE_EVERY_S,
     ) -> None:  # fmt: skip
         self._store, self._durability, self._clock = store, durability, clock
-        self._compatibility = json.dumps(compatibility, sort_keys=True)
+        self._compatibility = {name: json.dumps(part, sort_keys=True) for name, part in compatibility._asdict().items()}
         self._state = FileState.initial(durability)
         self._schedule = SaveSchedule(save_every_s)
         self._group = 0  # the last one written
@@ -190,13 +199,13 @@ class Journal:
         states = [row.state for row in rows if row.state]
         newest = max((state.last_received for state in states), default=None)
         shift_s = self._clock.shift_s(about["clock"], newest) if "clock" in about else 0.0
-        compatible = about.get("compatibility", self._compatibility) == self._compatibility
-        whole = compatible and about.get("whole") != "no"
+        changed = [name for name, part in self._compatibility.items() if about.get(name, part) != part]
+        whole = not changed and about.get("whole") != "no"
         entries = self._store.resolved() if whole else []
         resolved = {entry.window_id for _, entry in entries if entry.window_id}
         problem = ""
-        if not compatible:
-            problem = "the settings of windows or payloads changed: only mountings are kept"
+        if changed:
+            problem = f"the settings of {' and '.join(changed)} changed: only what was learnt of devices is kept"
             log.warning("%s", problem)
         if whole:
             now = self._clock.monotonic()
@@ -217,7 +226,8 @@ class Journal:
         outdated = bool(shift_s) or "clock" not in about
         messages = self._messages(rows, shift_s, outdated) if whole else ()
         windows, memories = self._schedule.unresolved(), self._schedule.memories()
-        return RecoveredState(states, windows, messages, resolved, memories, shift_s, whole)
+        clocks = "payloads" not in changed
+        return RecoveredState(states, windows, messages, resolved, memories, shift_s, whole, clocks)
 
     def _messages(self, rows: Iterable[SavedDevice], shift_s: float, outdated: bool) -> Iterator[Message]:
         saved = {row.device: row.group for row in rows}
@@ -289,7 +299,7 @@ class Journal:
             self._store.clear()
             if names:
                 self._write_group([], [], names, devices)
-            self._store.describe(compatibility=self._compatibility, clock=self._clock.mark(), whole="yes", starts="0")
+            self._store.describe(**self._compatibility, clock=self._clock.mark(), whole="yes", starts="0")
         self._state = self._state.written()
         if was.phase is Phase.SUSPENDED:
             log.warning("%s is written again", self._store.path)

@@ -153,8 +153,11 @@ class Devices:
                     has_closed_window=name not in self._without_window,
                 )
 
-    def restore(self, states: Iterable[DeviceState], shift_s: float, *, whole: bool) -> CounterDelta:
-        """Continues from `states`, whose monotonic times are `shift_s` behind; if not `whole`, from mountings alone."""
+    def restore(
+        self, states: Iterable[DeviceState], shift_s: float, *, whole: bool, clocks: bool = True
+    ) -> CounterDelta:
+        """Continues from `states`, whose monotonic times are `shift_s` behind; if not `whole`, only from mountings and
+        `clocks`."""
         delta = CounterDelta()
         newest = sorted(states, key=lambda state: state.last_received)[-self._rules.max_devices :]
         for state in newest:
@@ -163,8 +166,9 @@ class Devices:
             device.was_silent = True  # perhaps: this is not part of the state
             if not state.has_closed_window:
                 self._without_window[state.device] = None
-            if whole:
+            if clocks:
                 device.clock.restore(state.clock, shift_s)
+            if whole:
                 device.buffer.restore(state.buffer)
                 device.held_time, device.held_xyz = state.held_time, state.held_xyz
                 accepted, held = len(state.buffer.time), len(state.held_time)

@@ -80,7 +80,9 @@ class Assembler:
         """Goes on from what an earlier process left in the journal."""
         progress.begin()
         recovered = self._journal.start(self.wake)
-        delta = self._devices.restore(recovered.devices, recovered.shift_s, whole=recovered.whole)
+        delta = self._devices.restore(
+            recovered.devices, recovered.shift_s, whole=recovered.whole, clocks=recovered.clocks
+        )
         self._accounting.restored(delta, len(recovered.windows))
         self._publisher.restore(recovered.memories)
         self._window_queue.put(recovered.windows, progress.step)

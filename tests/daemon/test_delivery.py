@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from msgspec import structs
 from support.daemon import Running, batch, daemon, discrepancies, labels, replacing
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
+
+from hard.model import bundle
 
 
 def test_what_was_sent_while_the_daemon_was_away_is_labelled_later(mosquitto: Mosquitto) -> None:
@@ -155,6 +161,29 @@ def test_a_killed_daemon_goes_on_as_if_nothing_had_been(mosquitto: Mosquitto) ->
             assert running.stop() == 0
         health = json.loads(listener.last["hard/health"])
         assert (health["balanced"], health["problems"], health["journal"]["writing"]) == (True, [], True)
+
+
+def test_a_mounting_outlives_a_change_of_the_windows_length(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    longer = tmp_path / "longer"
+    shutil.copytree(bundle.find(), longer)
+    manifest = bundle.read(longer).manifest
+    bundle.write(longer, structs.replace(manifest, window=structs.replace(manifest.window, length_s=5.0)))
+    start, given = time.time() - 100, []
+    with Listener(mosquitto) as listener:
+        for first, options in ((0, ()), (30, (f"model.bundle={longer}",))):
+            with daemon(mosquitto.port, "mqtt.client_id=stable", *options) as running:
+                running.ready()
+                for second in range(first, first + 20):
+                    listener.client.publish("sensors/a/accel", batch(start + second, seed=second), qos=1)
+                eventually(lambda end=first + 20: end in [round(each["end"] - start) for each in labels(listener, "a")])
+                assert running.stop() == 0
+            given.append([label for label in labels(listener, "a") if round(label["start"] - start) >= first])
+        health = json.loads(listener.last["hard/health"])
+    before, after = given
+    assert (before[0]["calibrated"], before[-1]["calibrated"], after[0]["calibrated"]) == (False, True, True)
+    assert after[0]["end"] - after[0]["start"] == pytest.approx(5)
+    assert np.dot(before[-1]["up"], after[0]["up"]) == pytest.approx(1, abs=0.01)
+    assert health["journal"]["problem"] == "the settings of windows changed: only what was learnt of devices is kept"
 
 
 def test_labels_that_the_broker_did_not_take_are_published_by_the_next_start(mosquitto: Mosquitto) -> None:

@@ -21,6 +21,8 @@ from hard.journal.journal import MAX_FAILED_STARTS, RETRY_S, Journal
 from hard.journal.store import Store, StoreError
 from hard.records import State, StateMemory, Window
 
+OTHER_WINDOWS = COMPATIBILITY._replace(windows={"length_s": 10.0})
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -300,16 +302,31 @@ def test_a_snapshot_holds_what_was_there_at_the_stop_and_no_more(folder: Path) -
     assert Assembly(folder, durability="snapshot").windows == []
 
 
+def test_clocks_are_kept_with_mountings_unless_payloads_are_read_in_another_way(folder: Path) -> None:
+    process = Assembly(folder)
+    process.receive(message("a", 0))
+    process.stop()
+    (before,) = process.devices.states()
+    kept = []
+    for compatibility in (OTHER_WINDOWS, OTHER_WINDOWS._replace(payloads={"unit": "m/s2"})):
+        again = Assembly(folder, compatibility=compatibility)
+        (state,) = again.devices.states()
+        kept.append(state.clock.offset_s)
+        again.stop()
+    assert kept == [before.clock.offset_s, None]
+    assert "the settings of payloads changed" in again.journal.problem
+
+
 def test_under_another_grid_only_mountings_are_kept_and_that_is_reported(folder: Path) -> None:
     process = Assembly(folder)
     for second in range(20):
         process.receive(message("a", second))
     process.stop()
-    again = Assembly(folder, compatibility={"length_s": 10.0})
-    assert "only mountings are kept" in again.journal.problem
+    again = Assembly(folder, compatibility=OTHER_WINDOWS)
+    assert again.journal.problem == "the settings of windows changed: only what was learnt of devices is kept"
     assert (again.windows, again.replayed, again.accounting.counters().samples.restored) == ([], 0, 0)
     again.kill()
-    process = Assembly(folder, compatibility={"length_s": 10.0})
+    process = Assembly(folder, compatibility=OTHER_WINDOWS)
     assert process.journal.problem == ""
     for second in range(30, 35):
         process.receive(message("a", second))
@@ -505,7 +522,7 @@ def test_a_file_that_cannot_be_begun_afresh_stays_as_it_was(folder: Path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", full)
-        again = Assembly(folder, compatibility={"length_s": 10.0})
+        again = Assembly(folder, compatibility=OTHER_WINDOWS)
         assert again.journal.problem == "disk is full"
         assert not again.journal.close(again.devices)
     assert content(Assembly(folder).windows) == content(process.windows)

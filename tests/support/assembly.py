@@ -14,7 +14,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from hard.journal.gateway_clock import GatewayClock
-from hard.journal.journal import SAVE_EVERY_S, Journal
+from hard.journal.journal import SAVE_EVERY_S, Compatibility, Journal
 from hard.journal.store import Store
 from hard.monitoring.accounting import Accounting
 from hard.monitoring.metrics import Metrics
@@ -27,7 +27,7 @@ from support.motion import make_devices, make_grid
 
 GRID = make_grid(4.0, 20.0)
 DEFAULT_FRAME = Frame(np.array([0, 1, 0], np.float32), np.array([0, 0, 1], np.float32), calibrated=False)
-COMPATIBILITY: dict[str, object] = {"length_s": 4.0}
+COMPATIBILITY = Compatibility({"length_s": 4.0}, {"unit": "g"})
 START = 1_700_000_000.0
 packet_ids = count(1)
 
@@ -82,7 +82,7 @@ class Assembly:
     """One life of a process up to the window queue, one step a call: no thread, and no time passes by itself."""
 
     def __init__(
-        self, folder: Path, *, durability: Any = "journal", compatibility: dict[str, object] = COMPATIBILITY,
+        self, folder: Path, *, durability: Any = "journal", compatibility: Compatibility = COMPATIBILITY,
         clock: FakeClock | None = None, save_every_s: float = SAVE_EVERY_S, decoder: Any = None, devices: Any = None,
         restore: bool = True, **rules: Any,
     ) -> None:  # fmt: skip
