@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hard import __version__
 from hard.commands.arguments import (
+    FORMATS,
     LOCAL_BROKER,
     SENSOR_TOPIC,
     acceleration_unit,
@@ -110,6 +111,14 @@ def _recording(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="WISDM text, CSV (either also .gz, .bz2 or .xz), or Parquet")
     command.add_argument("--subjects", type=names, metavar="A,B,…", help="only these subjects")
     command.add_argument(
+        "--format",
+        choices=FORMATS,
+        metavar="NAME",
+        help="the file holds captured messages of this format, one a line: text as it is, binary as hex, optionally "
+        f"TOPIC<tab> before: {', '.join(FORMATS)}",
+    )
+    command.add_argument("--mapping", metavar="JSON", help="paths as in ingest.mapping, for --format mapping")
+    command.add_argument(
         "--time-unit", choices=tuple(TIME_UNITS), help="of the file's times (by default the median step decides)"
     )
     command.add_argument(
@@ -144,6 +153,13 @@ def _simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rate", type=sample_rate, default=50.0, metavar="HZ", help="samples a second (50)")
     command.add_argument("--seed", type=seed, default=0, help="the same seed gives the same wearers (0)")
     command.add_argument("--topic", type=sensor_topic, help=f"(the daemon's, else {SENSOR_TOPIC})")
+    command.add_argument(
+        "--format",
+        choices=[name for name in FORMATS if name != "mapping"],
+        default="json",
+        metavar="NAME",
+        help=f"of the messages: {', '.join(name for name in FORMATS if name != 'mapping')} (json)",
+    )
     command.add_argument("--one-activity", metavar="NAME", help="all wearers do this all the time")
 
 

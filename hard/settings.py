@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableError
 
 from hard.errors import HardError
+from hard.setting_errors import sentence
 from hard.setting_types import (
     LONGEST_BYTES,
     AxesOrder,
@@ -320,7 +321,7 @@ def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
         return Loaded(**_parse(overrides))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)  # an input may be a secret
-        raise SettingsError("; ".join(_sentence(problem) for problem in problems)) from error
+        raise SettingsError("; ".join(sentence(problem) for problem in problems)) from error
     except UnreadableError as error:
         lists = """lists are JSON, such as HARD_INGEST__TOPICS='["sensors/{device}/accel"]'"""
         raise SettingsError(f"environment: {error}; {lists}") from error
@@ -362,12 +363,3 @@ def _check_environment() -> None:
         if name.startswith(ENVIRONMENT) and section.lower() not in Settings.model_fields:
             what = "section" if nested else "setting"
             raise SettingsError(f"environment {name}: there is no {what} {section.lower()!r}")
-
-
-def _sentence(problem: Any) -> str:
-    """One of pydantic's errors as a sentence that begins with the setting's name."""
-    name = ".".join(str(part) for part in problem["loc"])
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        message = "there is no such setting"
-    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -22,7 +22,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.units": (),
     "hard.records": ("numpy",),
     "hard.setting_types": ("pydantic", "hard.units"),
-    "hard.settings": ("pydantic", "pydantic_settings", "hard.errors", "hard.units", "hard.setting_types"),
+    "hard.setting_errors": (),
+    "hard.settings": (
+        "pydantic", "pydantic_settings", "hard.errors", "hard.units", "hard.setting_types", "hard.setting_errors",
+    ),
     "hard.simulator": ("numpy", "msgspec", *VALUES),
     "hard.monitoring": ("numpy", "msgspec", "prometheus_client", *VALUES, "hard.settings"),
     "hard.motion": ("numpy", *VALUES),

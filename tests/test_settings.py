@@ -95,7 +95,7 @@ def test_a_bad_setting_is_named(override: str, message: str) -> None:
         ("mqtt.host=broker.local:1883", "mqtt.host: must be without a port"),
         ("mqtt.host=[::1]", "mqtt.host: must be without brackets and port: ::1"),
         ("mqtt.host=[::1]:1883", "mqtt.host: must be without brackets and port: ::1"),
-        ("mqtt.transport=udp", "mqtt.transport: input should be 'tcp', 'websockets' or 'unix'"),
+        ("mqtt.transport=udp", "mqtt.transport: must be tcp, websockets or unix"),
         ("mqtt.path=/ws", "mqtt: path needs transport = websockets"),
         ("mqtt.transport=unix", "mqtt.host: must be the absolute path of a socket"),
         ("metrics.host=a..b", "metrics.host: must be"),

@@ -12,6 +12,10 @@ from typing import Literal, TypeVar
 
 from hard.units import COLUMN_KINDS, UNITS, ms2_per
 
+FORMATS = (
+    *("json", "csv", "msgpack", "cbor", "senml", "sensorlogger", "phyphox", "int16", "mapping"),
+    *("sensorspot", "movesense", "edgeimpulse"),
+)  # of ingest.format, and the ready-made names of ingest.mapping
 LOCAL_BROKER = "mqtt://localhost:1883"
 SENSOR_TOPIC = "sensors/{device}/accel"
 SLOWEST_HZ, FASTEST_HZ = 0.01, 100_000.0  # beyond, a message would be minutes or many megabytes long

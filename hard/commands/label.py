@@ -164,9 +164,12 @@ def as_object(one: LabelledWindow, prediction: Prediction, acceptance: Acceptanc
 def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[str]]:
     """The runs of `args.file` that `args.subjects` asks for, and what was rejected. Raises HardError."""
     try:
-        runs, rejected = recordings.read(
-            args.file, time_unit=args.time_unit, rate_hz=args.rate, unit=args.unit, columns=dict(args.columns)
-        )
+        if args.format:
+            runs, rejected = _read_captured(args)
+        else:
+            runs, rejected = recordings.read(
+                args.file, time_unit=args.time_unit, rate_hz=args.rate, unit=args.unit, columns=dict(args.columns)
+            )
     except NoTimesError as error:
         raise UsageError(f"{error} (--rate)") from error
     shown_hz = float(np.median([median_rate(run) for run in runs]))
@@ -182,6 +185,14 @@ def read_recording(args: argparse.Namespace) -> tuple[list[Recording], Counter[s
             raise UsageError(f"{args.file}: has no subject {', '.join(absent)}; it has {', '.join(there)}")
         runs = [run for run in runs if run.subject in args.subjects]
     return runs, rejected
+
+
+def _read_captured(args: argparse.Namespace) -> tuple[list[Recording], Counter[str]]:
+    from hard.commands import captured  # noqa: PLC0415  (the daemon's parts are slow to import)
+
+    path = Path(args.file)
+    table = captured.read(path, captured.settings_of(args))
+    return recordings.from_table(table, path, time_unit="s", unit="m/s2" if args.unit else None)
 
 
 def print_rejected(file: str, rejected: Counter[str]) -> None:

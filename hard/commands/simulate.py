@@ -18,7 +18,7 @@ def main(args: argparse.Namespace) -> int:
     among = (args.one_activity,) if args.one_activity else ()
     with SimpleClient(address_of(args)) as client:
         try:
-            wearers = Wearers(args.devices, rate_hz=args.rate, seed=args.seed, among=among)
+            wearers = Wearers(args.devices, rate_hz=args.rate, seed=args.seed, among=among, format=args.format)
         except ValueError as error:
             raise UsageError(error) from error
         with contextlib.suppress(KeyboardInterrupt):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hard.formats import native_json
+from hard.formats.writers import WRITERS, Batch
 from hard.mqtt.simple_client import SimpleClient
 from hard.simulator import Wearer
 
@@ -22,12 +22,14 @@ class SentCounts:
 
 
 class Wearers:
-    """`count` wearers named `{name}-1` and up, their clocks set to now. The same seed gives the same motions."""
+    """`count` wearers named `{name}-1` and up, their clocks set to now, sending in a format of `WRITERS`. The same seed
+    gives the same motions."""
 
     def __init__(
-        self, count: int, *, name: str = "sim", rate_hz: float = 50.0, seed: int = 0, among: Sequence[str] = ()
-    ) -> None:
-        self.rate_hz, self.counts = rate_hz, SentCounts()
+        self, count: int, *, name: str = "sim", rate_hz: float = 50.0, seed: int = 0, among: Sequence[str] = (),
+        format: str = "json",  # noqa: A002
+    ) -> None:  # fmt: skip
+        self.rate_hz, self.counts, self._write = rate_hz, SentCounts(), WRITERS[format]
         self._begin, self._begin_wall = time.monotonic(), time.time()
         self.by_name = {
             f"{name}-{i + 1}": Wearer((seed, i), rate_hz, start=self._begin_wall + i / count, among=among)
@@ -45,10 +47,10 @@ class Wearers:
                     return
                 if n:
                     motion = wearer.take(n)
-                    client.publish(
-                        topic.replace("{device}", name), native_json.write(motion.time, motion.xyz, self.rate_hz)
-                    )
-                    self.counts.messages += 1
+                    batch = Batch(motion.time, motion.xyz, self.rate_hz, name, self._begin_wall)
+                    for payload in self._write(batch):
+                        client.publish(topic.replace("{device}", name), payload)
+                        self.counts.messages += 1
                     self.counts.samples += n
                     self.counts.behind_s = max(self.counts.behind_s, -wait_s)
             second += 1

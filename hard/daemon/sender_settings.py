@@ -19,6 +19,13 @@ def make_senders(settings: Settings) -> Senders:
     ingest = settings.ingest
     default = _rules(ingest, DeviceEntry(match="*"), "ingest")
     entries = [(entry.match, _rules(ingest, entry, f"devices.{i}")) for i, entry in enumerate(settings.devices)]
+    for topic in ingest.topics:
+        if "{device}" not in topic and not set(topic) & set("+#"):
+            own = topic.split("/", 2)[2] if topic.startswith("$share/") else topic
+            format_ = Senders((topic,), default, entries).by_topic(own)[1].format
+            if not format_.names_device:
+                why = f"since {format_.name} payloads don't name the device"
+                raise SettingsError(f"ingest.topics: {topic!r} must have {{device}} as one whole level, {why}")
     return Senders(ingest.topics, default, entries)
 
 

@@ -79,6 +79,14 @@ def read(
     """
     path = Path(path)
     table = read_table(path, columns)
+    return from_table(table, path, time_unit=time_unit, rate_hz=rate_hz, unit=unit, place=place)
+
+
+def from_table(
+    table: Table, path: Path, *, time_unit: str | None = None, rate_hz: float | None = None, unit: str | None = None,
+    place: str | None = None,
+) -> tuple[list[Recording], Counter[str]]:  # fmt: skip
+    """The same of columns that were read from `path`. Raises RecordingError."""
     if not len(table.xyz):
         raise NoRecordError(path, f"no record could be read ({table.reasons()})")
     if len(table.xyz) < 2 * len(set(table.subject)) and len(table.xyz) > MIN_CHECKED_RECORDS:

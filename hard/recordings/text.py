@@ -16,20 +16,30 @@ OPENERS: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
+def read_lines(path: Path) -> list[bytes]:
+    """The lines in `path` as they are, without what ends them. Raises RecordingError."""
+    return [line.removesuffix(b"\r") for line in _read_bytes(path).split(b"\n")]
+
+
 def read_text(path: Path) -> str:
     """The text in `path`, lines ended by a newline. Raises RecordingError.
 
     It is UTF-8, UTF-16 with or without its mark, else Latin-1: what matters in a recording is ASCII in all of them.
     """
+    data = _read_bytes(path)
     try:
-        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            data = bytes(file.read())
         return _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise RecordingError(path, getattr(error, "strerror", None) or error) from error
     except UnicodeDecodeError as error:
         kind = "a ZIP archive or a spreadsheet" if data[:2] == b"PK" else "not text"
         raise RecordingError(path, f"is {kind}: unpack it, or save it as CSV") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
+            return bytes(file.read())
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise RecordingError(path, getattr(error, "strerror", None) or error) from error
 
 
 def _decoded(data: bytes) -> str:

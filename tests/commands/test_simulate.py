@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def options(mosquitto: Mosquitto, **changes: object) -> Namespace:
-    defaults = {"devices": 1, "seconds": None, "rate": 50.0, "seed": 0, "one_activity": None}
+    defaults = {"devices": 1, "seconds": None, "rate": 50.0, "seed": 0, "one_activity": None, "format": "json"}
     return Namespace(broker=mosquitto.url, config=None, topic="there/{device}/raw", **{**defaults, **changes})
 
 

@@ -29,6 +29,11 @@ def test_an_entry_replaces_what_it_names() -> None:
 @pytest.mark.parametrize(
     ("ingest", "entry", "sentence"),
     [
+        (
+            {"format": "csv", "topics": ("acc",)},
+            {},
+            "ingest.topics: 'acc' must have {device} as one whole level, since",
+        ),
         ({"format": "mapping"}, {}, "ingest.format: mapping needs ingest.mapping"),
         ({}, {"format": "mapping"}, "devices.0.format: mapping needs devices.0.mapping"),
         ({"mapping": {"x": "$..x", "y": "y", "z": "z"}}, {}, "ingest.mapping: '$..x' is no path such as $.accel.x"),
