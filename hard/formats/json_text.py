@@ -11,7 +11,7 @@ from hard.formats.raw_samples import PayloadError
 BOM = b"\xef\xbb\xbf"
 _NOT_FINITE = re.compile(rb"(?<=[\[,:\s])[+-]?(?:nan(?:\(\w*\))?|inf(?:inity)?)(?=[\],}\s])", re.IGNORECASE)
 _TOO_LARGE = b"1e999"  # is read as infinite
-_decode = msgspec.json.Decoder(float_hook=float).decode
+_decoder = msgspec.json.Decoder(float_hook=float)
 
 
 def text_of(payload: bytes) -> bytes:
@@ -20,13 +20,20 @@ def text_of(payload: bytes) -> bytes:
 
 
 def parse(payload: bytes) -> object:
-    """The document. A number that is not finite is infinite. Raises PayloadError."""
+    """The document, or the list of documents where each line is one. A number that is not finite is infinite. Raises
+    PayloadError."""
     text = text_of(payload)
     try:
         try:
-            return _decode(text)
+            return _decoder.decode(text)
         except msgspec.DecodeError:
-            return _decode(_NOT_FINITE.sub(_TOO_LARGE, text))
+            text = _NOT_FINITE.sub(_TOO_LARGE, text)
+            lines = text.splitlines()
+            if len(lines) > 1 and all(
+                line.startswith(b"{") and line.endswith(b"}") for line in map(bytes.strip, lines)
+            ):
+                return _decoder.decode_lines(text)
+            return _decoder.decode(text)
     except msgspec.DecodeError as error:
         raise PayloadError("json", f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from error
     except (RecursionError, UnicodeDecodeError) as error:

@@ -70,7 +70,7 @@ def _number(value: object) -> float | None:
 def _list(document: list[object]) -> RawSamples:
     """Objects with `x`, `y`, `z` and all or none with `t`."""
     rows = [row if isinstance(row, dict) else {} for row in document]
-    if document and not any(rows):
+    if document and not any({*"xyz"} <= row.keys() for row in rows):
         raise PayloadError("fields", "a list, but not of objects with t, x, y and z")
     xyz = values.triples(rows)
     device = next((name for row in rows if (name := values.name(row.get("device")))), None)

@@ -95,6 +95,18 @@ def test_arrives_through_a_real_broker(
     assert "6 messages, 240 of 240 samples published" in capsys.readouterr().err
 
 
+def test_captured_messages_of_another_format_are_sent_as_ones_own(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    lines = [
+        json.dumps([{"bn": "belt:", "bt": 1.7e9 + i / 50, "n": axis, "v": i / 100 + 9} for axis in "xyz"])
+        for i in range(60)
+    ]
+    (tmp_path / "x.log").write_text("\n".join(lines))
+    messages = received(mosquitto, [str(tmp_path / "x.log"), "--format", "senml", "--speed", "0"])
+    assert {topic for topic, _ in messages} == {"sensors/belt/accel"}
+    rows = [row for _, payload in messages for row in payload["xyz"]]
+    np.testing.assert_allclose(rows, [[i / 100 + 9] * 3 for i in range(60)])
+
+
 @pytest.mark.slow
 def test_speed_paces_the_messages(mosquitto: Mosquitto, tmp_path: Path) -> None:
     begin = time.monotonic()

@@ -43,6 +43,15 @@ def test_each_device_sends_a_message_a_second_and_they_are_spread_over_it(
     assert f"12 messages, {12 * rate:.0f} samples published; 12 messages acknowledged" in summary
 
 
+@pytest.mark.slow
+def test_another_format_is_written_message_by_message(mosquitto: Mosquitto) -> None:
+    with SimpleClient(mosquitto.address, ("there/+/raw",)) as listener:
+        assert simulate.main(options(mosquitto, seconds=1, rate=20.0, format="sensorspot")) == 0
+        messages = [json.loads(listener.received.get(timeout=60)[1]) for _ in range(20)]
+    assert {message["type"] for message in messages} == {"android.sensor.accelerometer"}
+    np.testing.assert_allclose(np.diff([message["timestamp"] for message in messages]), 5e7, rtol=1e-3)
+
+
 def test_an_unknown_activity_is_refused(mosquitto: Mosquitto) -> None:
     with pytest.raises(UsageError, match="can't simulate Flying; known are"):
         simulate.main(options(mosquitto, one_activity="Flying"))

@@ -25,7 +25,14 @@ def test_numbers_that_are_not_finite_are_infinite(word: bytes) -> None:
     assert found == {"a": inf, "b": [inf, inf], "text": "nan"}
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[1,]", b"[nano]", b"{} {}", b"[" * 9999, b'["\xff"]'])
+def test_an_object_a_line_is_a_list() -> None:
+    assert parse(b'{"x": 1}\r\n{"x": NaN}\n') == [{"x": 1}, {"x": inf}]
+    assert parse(b'{\n"x": 1\n}\n') == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"{}\n{", b"", b"{", b"\xff", b"[1,]", b"[nano]", b"{} {}", b"[" * 9999, b'["\xff"]']
+)
 def test_what_is_no_json_is_refused_in_plain_words(payload: bytes) -> None:
     with pytest.raises(PayloadError, match="not JSON") as caught:
         parse(payload)

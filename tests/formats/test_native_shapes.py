@@ -62,7 +62,7 @@ JARGON = re.compile(r"`|expected|got |tuple|\barray\b|struct|NoneType|\$\.", re.
     "document",
     [5, None, "x", [1, 2], {}, {"x": 1}, {"xyz": 7}, {"xyz": {"x": 1}}, {"t0": [1], "rate": 1, "xyz": [[1, 2, 3]]},
      {"t": 1, "xyz": [[1, 2, 3]]}, {"x": [1], "y": 2, "z": [3]}, {"x": [1], "y": [2, 3], "z": [3]},
-     {"accel": {"x": 1}}],
+     {"accel": {"x": 1}}, [{"t0": 1, "rate": 2, "xyz": [[1, 2, 3]]}]],
 )  # fmt: skip
 def test_no_shape_is_refused_in_plain_words(document: Any) -> None:
     with pytest.raises(PayloadError) as caught:

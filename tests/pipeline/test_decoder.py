@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.decoder import T, decoder, message
 
+from hard.daemon.sender_settings import make_senders
 from hard.daemon.wiring import make_decoder
 from hard.formats.raw_samples import PayloadError
 from hard.settings import DeviceEntry, IngestSection, Settings
@@ -120,6 +121,13 @@ def test_csv_numbers_that_are_not_finite_are_refused() -> None:
 )
 def test_bad_topics_are_refused(topic: str) -> None:
     assert reason({"t": T, "x": 1, "y": 2, "z": 3}, topic) == "topic"
+
+
+def test_changed_rules_hold_from_the_next_message_on() -> None:
+    decoding, payload = decoder(), message({"t": T, "x": 0, "y": 1, "z": 0})
+    np.testing.assert_array_equal(decoding.decode(payload).xyz, [[0, 1, 0]])
+    decoding.change(make_senders(Settings(devices=(DeviceEntry(match="a", unit="g"),))))
+    np.testing.assert_array_equal(decoding.decode(payload).xyz, [[0, 9.80665, 0]])
 
 
 def test_a_bad_sample_costs_itself_and_is_counted_by_reason() -> None:
