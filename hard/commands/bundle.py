@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from hard.model import leakage
@@ -105,10 +106,27 @@ def _figures(training: Training) -> dict[str, str]:
         **metrics.parts,
         **({"cross-validation": crossed.pooled} if (crossed := metrics.cross_validation) else {}),
     }
+    rows: dict[str, str] = {}
+    for name, figures in scored.items():
+        rows[f"figures, {name}"] = (
+            f"macro-F1 {figures.macro_f1:.3f}, accuracy {figures.accuracy:.3f} on {figures.windows} windows"
+            f"{marks.get(name, '')}"
+        )
+        beside = {what: other.macro_f1 for what, other in figures.beside.items()}
+        rows |= _listed({f"{name}, beside": beside, f"{name}, by place": figures.macro_f1_by_place})
+    for crossed in metrics.left_out:
+        known = {fold.left_out: fold.macro_f1 for fold in crossed.folds}
+        auroc = {f"{name} (AUROC)": found.auroc for name, found in crossed.unknown.items()}
+        rows |= _listed({f"left out, {crossed.by}": auroc or known})
+    return rows
+
+
+def _listed(columns: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """A row for each of `columns` that holds figures."""
     return {
-        f"figures, {name}": f"macro-F1 {figures.macro_f1:.3f}, accuracy {figures.accuracy:.3f} "
-        f"on {figures.windows} windows{marks.get(name, '')}"
-        for name, figures in scored.items()
+        name: ", ".join(f"{what} {figure:.3f}" for what, figure in column.items())
+        for name, column in columns.items()
+        if column
     }
 
 

@@ -8,9 +8,11 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from hard.commands.bundle import WIDTH, main
 from hard.model import bundle
+from hard.model.figures import ShortFigures, UnknownActivity
 
 
 def test_show_prints_a_screen_with_the_figures_of_the_model_card(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +32,43 @@ def test_show_prints_a_screen_with_the_figures_of_the_model_card(capsys: pytest.
         windows, accuracy, f1 = found.groups()
         assert rows[name].strip().startswith(f"macro-F1 {f1}, accuracy {accuracy} on {windows} windows")
     assert f"`labels.min_confidence`: **{rows['recommended'].split()[-1]}**" in card
+
+
+def test_show_has_what_stands_beside_each_place_and_what_was_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(bundle.find(), tmp_path / "copy")
+    manifest = bundle.read(tmp_path / "copy").manifest
+    crossed = manifest.training.metrics.cross_validation
+    assert crossed
+    short = ShortFigures(windows=100, accuracy=0.8, macro_f1=0.812, calibration_error=0.1)
+    pooled = structs.replace(
+        crossed.pooled, beside={"two-pass": short}, macro_f1_by_place={"left wrist": 0.7, "arm": 0.9}
+    )
+    folds = tuple(
+        structs.replace(crossed.folds[0], left_out=name, macro_f1=f1) for name, f1 in (("arm", 0.7), ("bag", 0.8))
+    )
+    unknown = {"Jogging": UnknownActivity(50, 0.834, 0.2)}
+    metrics = structs.replace(
+        manifest.training.metrics,
+        cross_validation=structs.replace(crossed, pooled=pooled),
+        left_out=(
+            structs.replace(crossed, by="place", folds=folds),
+            structs.replace(crossed, by="activity", unknown=unknown),
+        ),
+    )
+    training = structs.replace(manifest.training, metrics=metrics)
+    prompt = structs.replace(manifest.prompt, context=("place",))
+    bundle.write(tmp_path / "copy", structs.replace(manifest, training=training, prompt=prompt, least_rate_hz=12.5))
+    assert main(Namespace(action="show", dir=str(tmp_path / "copy"))) == 0
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert {name: rows[name].strip() for name in rows if "left out" in name or "cross-validation, " in name} == {
+        "cross-validation, beside": "two-pass 0.812",
+        "cross-validation, by place": "left wrist 0.700, arm 0.900",
+        "left out, place": "arm 0.700, bag 0.800",
+        "left out, activity": "Jogging (AUROC) 0.834",
+    }
+    assert (rows["least rate"].strip(), rows["context words"].strip()) == ("12.5 Hz", "place")
 
 
 def test_verify_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
