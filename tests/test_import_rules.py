@@ -69,7 +69,7 @@ ONLY_IN = {
 TRAINING = (
     "training.errors", "training.options", "training.base_bundle", "training.recipe", "training.data", "training.model",
     "training.loop", "training.results", "training.export", "training.evaluation", "training.report", "training.resume",
-    "training.finetune", "training.crossval",
+    "training.sealing", "training.finetune", "training.crossval",
 )  # fmt: skip
 UNSAFE = ("pickle", "shelve", "marshal", "joblib")  # what is read with these can run code
 

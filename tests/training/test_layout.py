@@ -11,7 +11,7 @@ TRAINING = ROOT / "scripts" / "training"
 # From the bottom to the top: an entry imports only entries before it.
 ORDER = (
     "errors", "options", "base_bundle", "recipe", "data", "model", "loop", "results", "export", "evaluation", "report",
-    "resume", "finetune", "crossval",
+    "resume", "sealing", "finetune", "crossval",
 )  # fmt: skip
 FILES = {".".join(("training", *p.relative_to(TRAINING).with_suffix("").parts)): p for p in TRAINING.rglob("*.py")}
 MODULES = sorted(name for name in FILES if not name.endswith("__init__"))
@@ -40,9 +40,9 @@ def test_what_stands_below_the_packages_imports_no_torch(module: str) -> None:
     assert not [name for name in imported(FILES[module]) if name.split(".")[0] in ("torch", "transformers", "sklearn")]
 
 
-def test_only_the_console_and_the_two_commands_print_on_a_console() -> None:
+def test_only_the_console_and_what_runs_a_training_print_on_a_console() -> None:
     printing = [name for name in MODULES if any(other.startswith("rich") for other in imported(FILES[name]))]
-    assert printing == ["training.crossval", "training.finetune", "training.report.console"]
+    assert printing == ["training.crossval", "training.finetune", "training.report.console", "training.sealing"]
 
 
 @pytest.mark.parametrize("module", MODULES)
