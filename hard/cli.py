@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         ("simulate", "publish simulated wearers to a broker", _simulate),
         ("replay", "publish a recording to a broker as live messages", _replay),
         ("label", "label a recording, without any broker", _label),
+        ("doctor", "what each device sends, what is wrong with it, and the lines for hard.toml", _doctor),
         ("watch", "live table of the labels on a broker", _watch),
         ("bundle", "show or verify a model bundle", _bundle),
     ):
@@ -220,6 +221,18 @@ def _label(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--drop", type=names, default=(), metavar="A,B,…", help="truths that are not scored")
     command.add_argument("--score", action="store_true", help="accuracy, macro-F1 and a confusion table on stderr")
+
+
+def _doctor(command: argparse.ArgumentParser) -> None:
+    _broker(command)
+    command.add_argument("--device", metavar="D", help="only this one")
+    command.add_argument("--seconds", type=positive, default=30.0, metavar="N", help="how long it listens (30)")
+    command.add_argument("--json", action="store_true", help="the facts and the lines as JSON")
+    command.add_argument(
+        "--write",
+        action="store_true",
+        help="write the lines to the file of --config: all to a new one, entries of [[devices]] to an existing one",
+    )
 
 
 def _watch(command: argparse.ArgumentParser) -> None:

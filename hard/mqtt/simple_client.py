@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections.abc import Callable
 from typing import Any, Self
 
 import paho.mqtt.client as paho
@@ -27,7 +28,8 @@ class SimpleClient:
     """One connection, a context manager: connected and subscribed inside the block; at its end everything published is
     acknowledged. It connects again when the connection is lost.
 
-    `acknowledged` and `published` count messages. Received messages wait in `received` as (topic, payload). One thread
+    `acknowledged` and `published` count messages. Received messages wait in `received` as (topic, payload), or go to
+    `on_message` as (topic, payload, retained), on the network thread. One thread
     publishes at a time. With a clean session the broker forgets an earlier one of `client_id`; otherwise
     `session_present` says whether it had kept one. Raises CommandError where the broker can't be reached, refuses, or
     acknowledges nothing for `stalled_s`.
@@ -36,9 +38,10 @@ class SimpleClient:
     def __init__(
         self, address: BrokerAddress, topics: tuple[str, ...] = (), *, client_id: str = "", clean_session: bool = True,
         connect_s: float = CONNECT_S, stalled_s: float = STALLED_S,
+        on_message: Callable[[str, bytes, bool], None] | None = None,
     ) -> None:  # fmt: skip
         self.address, self._topics = address, topics
-        self._connect_s, self._stalled_s = connect_s, stalled_s
+        self._connect_s, self._stalled_s, self._heard = connect_s, stalled_s, on_message
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue(MAX_RECEIVED)
         self.published = self.acknowledged = 0
         self.session_present = False
@@ -119,5 +122,8 @@ class SimpleClient:
             self._acknowledgement.notify_all()
 
     def _on_message(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
+        if self._heard:
+            self._heard(message.topic, bytes(message.payload), message.retain)
+            return
         with contextlib.suppress(queue.Full):
             self.received.put_nowait((message.topic, bytes(message.payload)))

@@ -21,35 +21,48 @@ WITHIN = 0.15  # how far from a power of two gravity may lie in raw counts, sinc
 LEAST_SHARE = 0.4  # of the median acceleration, that the mean has where gravity is in it; without, it has 0 to 0.2
 
 
+def measure(xyz: Float64Array) -> tuple[float, float]:
+    """The median length of `xyz` (N, 3), and how long their mean over seconds is. Gravity is most of both."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        median = float(np.median(np.linalg.norm(xyz, axis=1)))
+        blocks = np.array_split(xyz, max(1, len(xyz) // BLOCK))
+        return median, float(np.median([np.linalg.norm(block.mean(axis=0)) for block in blocks]))
+
+
+def likely_unit(xyz: Float64Array) -> str | None:
+    """The unit in which `xyz` (N, 3) holds gravity: a name of UNITS, or how many m/s² a raw count is. None without
+    gravity, or where it has no plausible length."""
+    median, steady = measure(xyz)
+    least, most = GRAVITY_MS2
+    if steady < LEAST_SHARE * median:
+        return None
+    named = next((name for name, ms2 in UNITS.items() if least <= steady * ms2 <= most), None)
+    return named or (_scale_of_counts(steady) if steady >= LEAST_COUNTS else None)
+
+
 def check_unit(xyz: Float64Array, path: Path, unit: str, *, stated: bool) -> bool:
     """Whether `xyz` (N, 3) holds gravity, in `unit`.
 
     Raises UnitError where it fits another unit, and NoGravityError where it holds none, unless the user has `stated`
     the unit and the accelerations are too small in it: then gravity may have been taken out.
     """
-    scale = ms2_per(unit)
     finite = xyz[np.isfinite(xyz).all(axis=1)]
     if len(finite) < MIN_RECORDS:
         return True
-    with np.errstate(over="ignore", invalid="ignore"):
-        median = float(np.median(np.linalg.norm(finite, axis=1)))
-        blocks = np.array_split(finite, max(1, len(finite) // BLOCK))
-        steady = float(np.median([np.linalg.norm(block.mean(axis=0)) for block in blocks]))
-    low, high = MEDIAN_MS2
+    (median, steady), scale, (low, high) = measure(finite), ms2_per(unit), MEDIAN_MS2
     has_gravity = steady >= LEAST_SHARE * median
     if has_gravity and low <= median * scale <= high:
         return True
     if stated and (not has_gravity or median * scale < low):
         return False
-    least, most = GRAVITY_MS2
-    likely = [name for name, ms2 in UNITS.items() if has_gravity and least <= steady * ms2 <= most]
-    if likely:
-        raise UnitError(path, median, unit=unit, likely_unit=likely[0], stated=stated)
+    likely = likely_unit(finite)
+    if likely in UNITS:
+        raise UnitError(path, median, unit=unit, likely_unit=likely, stated=stated)
     if not has_gravity or median * scale < low:
         raise NoGravityError(path, median)
-    if steady < LEAST_COUNTS:
+    if likely is None:
         return True
-    raise UnitError(path, median, unit=unit, likely_unit=_scale_of_counts(steady), stated=True)
+    raise UnitError(path, median, unit=unit, likely_unit=likely, stated=True)
 
 
 def _scale_of_counts(steady: float) -> str:
