@@ -109,18 +109,22 @@ class FoldFigures(Figures, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UnknownActivity(Record, frozen=True):
-    """Windows of an activity that the model has never learnt: how likely its confidence in one is below that in a known
-    window (AUROC), and which share is accepted at the threshold."""
+    """Windows of an activity that is none of the model's labels: how likely its confidence in one is below that in a
+    known window (AUROC), the same of how familiar it is, and of the product; which share is accepted at the thresholds.
+    """
 
     windows: int
     auroc: float
+    auroc_familiar: float
+    auroc_both: float
     accepted: float
 
 
 class CrossValidation(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Models of one recipe, each judged on subjects that it has never seen, or on a data set, place or activity (`by`)
     that it has never seen. `seen_before` are those subjects whom the bundle that they began with has seen. `pooled` is
-    over all test windows together, `against` compares with each baseline; `unknown` is by activity left out."""
+    over all test windows together, `against` compares with each baseline; `unknown` is by activity left out,
+    `dropped` by label that the recipe drops."""
 
     name: str
     command: str
@@ -133,6 +137,7 @@ class CrossValidation(Record, frozen=True, kw_only=True, omit_defaults=True):
     against: dict[str, Comparison]
     by: FoldsBy = "subject"
     unknown: dict[str, UnknownActivity] = {}
+    dropped: dict[str, UnknownActivity] = {}
 
 
 class TrainingMetrics(Record, frozen=True, omit_defaults=True):
@@ -149,6 +154,7 @@ class TrainingMetrics(Record, frozen=True, omit_defaults=True):
     epoch: float | None = None
     cross_validation: CrossValidation | None = None
     left_out: tuple[CrossValidation, ...] = ()  # by data set, place or activity
+    dropped: dict[str, UnknownActivity] = {}  # by label that was left out of the data, of people not trained on
     macro_f1_by_rate: tuple[tuple[float, float], ...] = ()  # sample rate in Hz, macro-F1 of the same people's streams
 
     @property

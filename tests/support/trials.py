@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from training.loop.trained import Epoch
+from training.results.confidence import Certainty
 from training.results.outcome import BACKWARDS, STATES, STATES_LATER, TWO_PASS, Outcome, Trial
 from training.results.states import GRID
 
@@ -36,8 +37,9 @@ def known(
     truth = np.array(truth, dtype=np.str_)
     calibrated = np.arange(n) % 5 > 0
     return Outcome(
-        labels, truth, subject, place, dataset, calibrated, probabilities, np.full(n, temperature), baselines
-    )
+        labels, truth, subject, place, dataset, calibrated, probabilities, np.full(n, temperature),
+        np.linspace(0.05, 1, n), baselines,
+    )  # fmt: skip
 
 
 def trial(
@@ -55,4 +57,5 @@ def trial(
     names = TWO_PASS, BACKWARDS, STATES, STATES_LATER
     beside = {name: outcome(subjects, share_right, seed + 20 + i) for i, name in enumerate(names)}
     losses = np.repeat([[0.1 if choice == (0.95, 0.8) else 0.2] for choice in GRID], len(subjects), axis=1)
-    return Trial(parts, history, 12, {"all zeros": np.linspace(0, 1, 5)}, test_loss, samples, beside, losses)
+    zeros = {"all zeros": Certainty(np.linspace(0, 1, 5), np.ones(5))}
+    return Trial(parts, history, 12, zeros, test_loss, samples, beside, losses)

@@ -20,6 +20,7 @@ from hard.model.figures import Sample
 from hard.recordings.default_rules import bundle_devices
 from hard.recordings.recordings import LabelledWindow, Recording
 from hard.records import Float64Array, Prediction
+from hard.units import place_of
 from training.base_bundle import BEFORE
 from training.data import loading
 from training.data.dataset import Dataset
@@ -32,7 +33,7 @@ from training.model.setup import ModelSetup, examples_of
 from training.options import Source
 from training.recipe import Recipe
 from training.results import states
-from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, recommended
+from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, Certainty, certainty_of, recommended
 from training.results.outcome import BACKWARDS, LAGS_S, PLACED, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
 from training.results.states import Labelled, StatesFit
 
@@ -61,7 +62,7 @@ class Evaluation:
     beside: dict[str, Outcome]
     threshold: float
     threshold_source: str
-    out_of_distribution: dict[str, Float64Array]
+    out_of_distribution: dict[str, Certainty]
     macro_f1: dict[str, float]
 
 
@@ -153,10 +154,33 @@ def judge(
             classifier, setup, examples_of(recipe, dataset, setup, middle), middle, [predictions[row] for row in rows]
         )
     again, losses = _again(classifier, dataset, list(outcomes)[-1:], recipe.hop_s)
-    found = out_of_distribution.confidences(classifier)
-    if "test" in on and len(dataset.unknown):
-        found[UNKNOWN] = np.array([made.confidence for made in classify(classifier, dataset.unknown)])
-    return Trial(outcomes, (), longest, found, test_loss, samples, again, losses)
+    part = list(outcomes)[-1]
+    found = out_of_distribution.certainties(classifier) | _changed(classifier, dataset, part, recipe.hop_s)
+    unknown = _unknown(classifier, dataset, part)
+    return Trial(outcomes, (), longest, found, test_loss, samples, again, losses, unknown)
+
+
+def _changed(classifier: Classifier, dataset: Dataset, part: str, hop_s: float) -> dict[str, Certainty]:
+    """How certain the labels of the people of `part` are, had their devices sent no gravity or another unit."""
+    runs = [run for run in dataset.judged if run.subject in dataset.split.parts()[part]]
+    if not runs:
+        return {}
+    changed = out_of_distribution.of_recordings(classifier.bundle, runs, hop_s)
+    return {name: certainty_of(classify(classifier, windows)) for name, windows in changed.items()}
+
+
+def _unknown(classifier: Classifier, dataset: Dataset, part: str) -> dict[str, Certainty]:
+    """How certain the labels are for windows of the people of `part` whose activity is left out, or whose label is
+    dropped; of the latter also by place."""
+    windows = {UNKNOWN: dataset.unknown} if part == "test" and len(dataset.unknown) else {}
+    if part != "train" and dataset.dropped is not None:
+        own = dataset.dropped.of(dataset.split.groups()[part])
+        places = np.array([place_of(place) for place in own.place.tolist()], dtype=np.str_)
+        for label in sorted(set(own.truth.tolist())):
+            windows[label] = own.at(np.flatnonzero(own.truth == label))
+            for place in sorted(set(places[own.truth == label].tolist()) - {"any"}):
+                windows[f"{label}, {place}"] = own.at(np.flatnonzero((own.truth == label) & (places == place)))
+    return {name: certainty_of(classify(classifier, found)) for name, found in windows.items()}
 
 
 def _again(
@@ -234,9 +258,9 @@ def evaluate(
         outcome=outcome,
         beside={name: _outcome_on(windows, classifier) for name, windows in again.items()}
         | _states(in_sequence(classifier, sequences), classifier.bundle, hop_s),
-        threshold=abstaining.min_confidence if abstaining else recommended(outcome.confidence, outcome.right),
+        threshold=abstaining.min_confidence if abstaining else recommended(outcome.certainty.counted, outcome.right),
         threshold_source=SOURCE_BUNDLE if abstaining else SOURCE_DATA,
-        out_of_distribution=out_of_distribution.confidences(classifier),
+        out_of_distribution=out_of_distribution.certainties(classifier),
         macro_f1={AS_RECORDED: outcome.score.macro_f1, **found},
     )
 

@@ -4,13 +4,13 @@ what was read, and what came of it."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from hard.model.bundle import Bundle
-from hard.model.figures import Abstaining, CrossValidation, Figures, TrainingMetrics
+from hard.model.figures import Abstaining, CrossValidation, Figures, TrainingMetrics, UnknownActivity
 from hard.recordings.recordings import Recording
 from hard.recordings.scores import Score
 from hard.recordings.scores import table as confusion_table
@@ -109,7 +109,7 @@ def show_abstaining(console: Console, abstaining: Abstaining) -> None:
     """The recommended threshold, and what input that is no activity is accepted at it."""
     no_activity = ", ".join(f"{kind} {share:.0%}" for kind, share in abstaining.no_activity.items())
     console.print(
-        f"recommended labels.min_confidence {abstaining.min_confidence:.2f}; no activity, yet accepted: {no_activity}",
+        f"recommended labels.min_confidence {abstaining.min_confidence:.2f}; accepted wrongly: {no_activity}",
         highlight=False,
     )
 
@@ -130,6 +130,7 @@ def show_metrics(console: Console, metrics: TrainingMetrics) -> None:
             show_figures(console, metrics.parts[part])
     if metrics.abstaining is not None:
         show_abstaining(console, metrics.abstaining)
+    _show_unknown(console, "dropped", metrics.dropped)
     if metrics.macro_f1_by_rate:
         by_rate = ", ".join(f"{rate_hz:g} Hz: {reached:.3f}" for rate_hz, reached in metrics.macro_f1_by_rate)
         console.print(f"macro-F1 by sample rate {by_rate}", highlight=False)
@@ -181,11 +182,19 @@ def show_folds(console: Console, crossed: CrossValidation) -> None:
     for name, a in crossed.against.items():
         gap = f"{a.mean:+.3f} ± {a.standard_error:.3f}"
         console.print(f"{name}: {a.verdict}, macro-F1 {gap} over folds", highlight=False)
-    for name, found in crossed.unknown.items():
-        sentence = f"{name} left out: AUROC {found.auroc:.3f}, accepted {found.accepted:.0%} of {found.windows} windows"
-        console.print(sentence, highlight=False)
+    _show_unknown(console, "left out", crossed.unknown)
+    _show_unknown(console, "dropped", crossed.dropped)
     console.print(f"all test windows together: {in_short(crossed.pooled)}", highlight=False)
     _show_beside(console, crossed.pooled)
+
+
+def _show_unknown(console: Console, why: str, unknown: Mapping[str, UnknownActivity]) -> None:
+    for name, found in unknown.items():
+        console.print(
+            f"{name} {why}: AUROC {found.auroc:.3f}, of familiar {found.auroc_familiar:.3f}, of both "
+            f"{found.auroc_both:.3f}; accepted {found.accepted:.0%} of {found.windows} windows",
+            highlight=False,
+        )
 
 
 def _show_beside(console: Console, figures: Figures) -> None:

@@ -15,6 +15,7 @@ from hard.model.figures import (
     Mean,
     ShortFigures,
     TrainingMetrics,
+    UnknownActivity,
 )
 from training.report import plots
 from training.results.acceptance import requirements
@@ -184,17 +185,37 @@ def left_out(crossed: CrossValidation) -> str:
 
 
 def unknown(crossed: CrossValidation) -> str:
-    """How sure the models are of an activity that they have never learnt; empty where none was left out."""
+    """How certain the models are of activities that they have never learnt; empty where none was left out."""
     if not crossed.unknown:
         return ""
-    rows = (
-        (name, found.windows, f"{found.auroc:.3f}", f"{found.accepted:.1%}") for name, found in crossed.unknown.items()
-    )
     return (
         "Windows of the activity left out, of people whom the model has never seen. AUROC is how likely its confidence "
-        "in one is below that in a window of a known activity.\n\n"
-        + table(("left out", "windows", "AUROC", "accepted"), rows)
+        "in one is below that in a window of a known activity; the same of how familiar it is, and of the product.\n\n"
+        + _unknown("left out", crossed.unknown)
     )
+
+
+def dropped(found: Mapping[str, UnknownActivity]) -> str:
+    """How certain the model is of labels that were dropped from its data; empty where none was."""
+    if not found:
+        return ""
+    return (
+        "Windows of labels that were left out of the data, of people whom the model has never seen: none of its labels "
+        "is right. It has learnt to doubt such windows of other people.\n\n" + _unknown("dropped label", found)
+    )
+
+
+def _unknown(what: str, found: Mapping[str, UnknownActivity]) -> str:
+    rows = (
+        (
+            name,
+            one.windows,
+            *(f"{share:.3f}" for share in (one.auroc, one.auroc_familiar, one.auroc_both)),
+            f"{one.accepted:.1%}",
+        )
+        for name, one in found.items()
+    )
+    return table((what, "windows", "AUROC of confidence", "of familiar", "of both", "accepted"), rows)
 
 
 def mean(found: Mean) -> str:
@@ -222,8 +243,8 @@ def abstaining(found: Abstaining, title: str = "Abstaining") -> str:
     parts = [f"## {title}", chosen, curve]
     if found.no_activity:
         rows = ((kind, f"{share:.1%}") for kind, share in found.no_activity.items())
-        no_activity = table(("input that is no activity", "accepted"), rows)
-        parts.append(f"At the recommended threshold, of 200 windows of each kind:\n\n{no_activity}")
+        no_activity = table(("input", "accepted"), rows)
+        parts.append(f"At the recommended thresholds, of input that is no activity or wrongly sent:\n\n{no_activity}")
     return "\n\n".join(parts)
 
 

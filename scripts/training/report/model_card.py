@@ -10,7 +10,7 @@ from training.report import markdown
 LIMITS = """\
 ## Limits
 
-- It knows its labels only: whatever else the wearer does is given one of them, often with confidence.
+- It knows its labels only: whatever else the wearer does is given one of them, and may be accepted.
 - The figures hold for people like those in the data, with the device worn the same way. Other placements and other
   devices need their own recordings.
 - Windows overlap, so neighbouring windows are not independent: read the figures by subject.
@@ -84,7 +84,11 @@ def model_card(manifest: Manifest, losses: bool = True) -> str:
         parts += _left_out(left_out)
     if metrics.abstaining is not None:
         title = markdown.marked("Abstaining", mark)
-        parts += [markdown.abstaining(metrics.abstaining, title), markdown.pictures(losses)]
+        parts += [
+            markdown.abstaining(metrics.abstaining, title),
+            markdown.dropped(metrics.dropped),
+            markdown.pictures(losses),
+        ]
     return "\n\n".join(part for part in [*parts, LIMITS] if part)
 
 

@@ -95,6 +95,7 @@ def write_folds(folder: Path, report: FoldsReport, trials: Sequence[Trial]) -> N
         markdown.unknown(report),
         markdown.figures(markdown.marked("All test windows together", mark), report.pooled),
         markdown.abstaining(report.abstaining),
+        markdown.dropped(report.dropped),
         markdown.pictures(any(trial.history for trial in trials)),
         OVERLAP,
     ]
@@ -111,7 +112,11 @@ def evaluation_report(found: Evaluation) -> EvaluationReport:
         rejected=dict(found.rejected),
         figures=figures(outcome, found.beside),
         abstaining=abstaining(
-            outcome.confidence, outcome.right, found.threshold, found.threshold_source, found.out_of_distribution
+            outcome.certainty.counted,
+            outcome.right,
+            found.threshold,
+            found.threshold_source,
+            found.out_of_distribution,
         ),
         perturbations={name: round(macro_f1, 4) for name, macro_f1 in found.macro_f1.items()},
     )

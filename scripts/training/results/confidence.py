@@ -4,15 +4,15 @@ it does, and the threshold to recommend. Pure. Guo 2017, "On Calibration of Mode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hard.model.figures import Abstaining
+from hard.model.figures import Abstaining, UnknownActivity
 from hard.model.tokens import Ids
-from hard.records import Float32Array, Float64Array
+from hard.records import Float32Array, Float64Array, Prediction
 
 Right = NDArray[np.bool_]
 
@@ -22,15 +22,36 @@ THRESHOLDS = np.round(np.arange(0, 1, 0.01), 2)
 SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the coverage table
 TARGET = 0.98  # share of right ones among the accepted
 LEAST = 0.85  # share of windows that must be accepted
+MIN_FAMILIAR = 0.03  # recommended: of known windows of people not trained on 97 % stay
 FLOOR = 0.5  # below, a label is rather wrong than right, and input that is no activity is accepted
 RULE = (
     f"the smallest threshold at which {TARGET:.0%} of the accepted windows of the validation subjects are right, as "
     f"long as {LEAST:.0%} of their windows are accepted; where there is none, the greatest that accepts {LEAST:.0%}; "
-    f"never below {FLOOR:g}"
+    f"never below {FLOOR:g}; windows that are familiar by less than {MIN_FAMILIAR:g} are not accepted"
 )
 SOURCE_FOLDS = f"over all folds of the cross-validation: {RULE}"
 SOURCE_DATA = f"on these very data, for the bundle recommends none: {RULE}"
 SOURCE_BUNDLE = "as the bundle's own report chose it on its validation subjects"
+
+
+class Certainty(NamedTuple):
+    """Of windows: the confidence (N,) of their labels, and how familiar they are (N,), 1 where nothing says it."""
+
+    confidence: Float64Array
+    familiar: Float64Array
+
+    @property
+    def counted(self) -> Float64Array:
+        """The confidence (N,), 0 where a window is not familiar enough to be accepted."""
+        return np.where(self.familiar >= MIN_FAMILIAR, self.confidence, 0.0)
+
+
+def certainty_of(predictions: Sequence[Prediction]) -> Certainty:
+    """The certainty of `predictions` (N)."""
+    return Certainty(
+        np.array([made.confidence for made in predictions], dtype=np.float64),
+        np.array([1.0 if made.familiar is None else made.familiar for made in predictions], dtype=np.float64),
+    )
 
 
 class Curve(NamedTuple):
@@ -93,19 +114,35 @@ def recommended(confidence: Float64Array, right: Right) -> float:
 
 
 def abstaining(
-    confidence: Float64Array, right: Right, threshold: float, source: str, no_activity: Mapping[str, Float64Array]
+    confidence: Float64Array, right: Right, threshold: float, source: str, no_activity: Mapping[str, Certainty]
 ) -> Abstaining:
     """The curve of `confidence` (N,) and `right` (N,) at the thresholds SHOWN, and the share accepted at `threshold` of
-    input that is no activity, from its confidences by kind."""
+    input that is no activity, from its certainty by kind."""
     found = curve(confidence, right)
     rows = [int(np.argmin(np.abs(THRESHOLDS - shown))) for shown in SHOWN]
     points = ((float(THRESHOLDS[i]), _rounded(found.coverage[i]), _rounded(found.accuracy[i])) for i in rows)
     return Abstaining(threshold, source, tuple(points), accepted(no_activity, threshold))
 
 
-def accepted(no_activity: Mapping[str, Float64Array], threshold: float) -> dict[str, float]:
-    """The share of each kind whose confidence (N,) reaches the threshold."""
-    return {kind: _rounded((found >= threshold).mean()) for kind, found in no_activity.items()}
+def accepted(no_activity: Mapping[str, Certainty], threshold: float) -> dict[str, float]:
+    """The share of each kind that is familiar enough and whose confidence reaches the threshold."""
+    return {kind: _rounded((found.counted >= threshold).mean()) for kind, found in no_activity.items()}
+
+
+def unknown(known: Certainty, found: Certainty, threshold: float) -> UnknownActivity:
+    """How well `found` windows, of an activity that is no label, are told from `known` ones."""
+    return UnknownActivity(
+        windows=len(found.confidence),
+        auroc=_rounded(auroc(known.confidence, found.confidence)),
+        auroc_familiar=_rounded(auroc(known.familiar, found.familiar)),
+        auroc_both=_rounded(auroc(known.confidence * known.familiar, found.confidence * found.familiar)),
+        accepted=_rounded((found.counted >= threshold).mean()),
+    )
+
+
+def joined(parts: Sequence[Certainty]) -> Certainty:
+    """All windows of `parts`."""
+    return Certainty(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _rounded(share: float) -> float:

@@ -8,10 +8,9 @@ import numpy as np
 from msgspec import structs
 
 from hard.model.bundle import StatesSpec
-from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, FoldsBy, Mean, UnknownActivity
-from hard.records import Float64Array
+from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, FoldsBy, Mean
 from training.results import states
-from training.results.confidence import RULE, abstaining, auroc, recommended
+from training.results.confidence import RULE, Certainty, abstaining, joined, recommended, unknown
 from training.results.outcome import UNKNOWN, Trial, best_epoch, figures, pooled
 
 
@@ -42,11 +41,9 @@ def summary(
     names = left_out or [""] * len(trials)
     folds = tuple(_fold(trial, name) for trial, name in zip(trials, names, strict=True))
     chooser, all_tests = pooled(validations), pooled(tests)
-    threshold = recommended(chooser.confidence, chooser.right)
+    threshold = recommended(chooser.certainty.counted, chooser.right)
     kinds = {
-        kind: np.concatenate([trial.out_of_distribution[kind] for trial in trials])
-        for kind in trials[0].out_of_distribution
-        if kind != UNKNOWN
+        kind: joined([trial.out_of_distribution[kind] for trial in trials]) for kind in trials[0].out_of_distribution
     }
     losses = np.concatenate([trial.state_losses for trial in trials], axis=1)
     baselines = list(folds[0].baselines)
@@ -67,15 +64,16 @@ def summary(
         against={
             name: compare([fold.macro_f1 - fold.baselines[name].macro_f1 for fold in folds]) for name in baselines
         },
-        abstaining=abstaining(all_tests.confidence, all_tests.right, threshold, RULE, kinds),
+        abstaining=abstaining(all_tests.certainty.counted, all_tests.right, threshold, RULE, kinds),
         plan=plan,
         states=states.choose(losses, tests[0].labels, length_s).states if losses.size and by == "subject" else None,
         by=by,
         unknown={
-            name: _unknown(trial.parts["test"].confidence, trial.out_of_distribution[UNKNOWN], threshold)
+            name: unknown(trial.parts["test"].certainty, trial.unknown[UNKNOWN], threshold)
             for name, trial in zip(names, trials, strict=True)
-            if UNKNOWN in trial.out_of_distribution
+            if UNKNOWN in trial.unknown
         },
+        dropped={name: unknown(all_tests.certainty, found, threshold) for name, found in _dropped(trials).items()},
     )
 
 
@@ -94,9 +92,10 @@ def _fold(trial: Trial, left_out: str) -> FoldFigures:
     return FoldFigures(**structs.asdict(found), subjects=subjects, epoch=best_epoch(trial), left_out=left_out)
 
 
-def _unknown(known: Float64Array, unknown: Float64Array, threshold: float) -> UnknownActivity:
-    accepted = float((unknown >= threshold).mean())
-    return UnknownActivity(len(unknown), round(auroc(known, unknown), 4), round(accepted, 4))
+def _dropped(trials: Sequence[Trial]) -> dict[str, Certainty]:
+    """The windows of each dropped label, of the test people of all folds."""
+    names = dict.fromkeys(name for trial in trials for name in trial.unknown if name != UNKNOWN)
+    return {name: joined([trial.unknown[name] for trial in trials if name in trial.unknown]) for name in names}
 
 
 def _mean(values: Sequence[float]) -> Mean:

@@ -15,8 +15,8 @@ from sklearn.neural_network import MLPClassifier
 
 from hard.model.familiarity import Familiarity, FamiliaritySpec, packed, with_distance
 from hard.records import Float32Array, Float64Array
+from training.results.confidence import MIN_FAMILIAR
 
-MIN_FAMILIAR = 0.03  # recommended: of known windows of people not trained on 97 % stay
 UNITS, EPOCHS, DECAY = 32, 25, 0.1  # of the network
 SHOWN = 40_000  # windows an epoch
 UNKNOWN_SHARE = 0.45  # of these

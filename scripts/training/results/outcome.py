@@ -21,14 +21,23 @@ from hard.recordings.scores import EITHER, Score, alternatives, score
 from hard.records import Float64Array, Prediction
 from training.data.loading import LabelledWindows, ordered
 from training.loop.trained import Epoch
-from training.results.confidence import RULE, abstaining, calibration_error, recommended
+from training.results.confidence import (
+    RULE,
+    Certainty,
+    abstaining,
+    calibration_error,
+    certainty_of,
+    recommended,
+    unknown,
+)
 
 NOT_STATED = "not stated"  # in figures by place
 Texts = NDArray[np.str_]
 Baselines = dict[str, list[Texts]]
-ARRAYS = ("truth", "subject", "place", "dataset", "calibrated", "probabilities", "temperature")
+ARRAYS = ("truth", "subject", "place", "dataset", "calibrated", "probabilities", "temperature", "familiar")
+OTHERS = ("out_of_distribution", "unknown")  # certainties of a trial
 BEFORE_CALIBRATED, CALIBRATED = "before the mounting was learnt", "once the mounting was learnt"
-UNKNOWN = "the activity left out"  # among input that is no activity, to a model that has not learnt it
+UNKNOWN = "the activity left out"  # among unknown windows, to a model that has not learnt it
 # What stands beside streaming figures.
 TWO_PASS, BACKWARDS, STATES, STATES_LATER = "two-pass", "in reverse order", "states", "states, 2 s later"
 PLACED = "with the place stated"  # to the model, which hears none otherwise
@@ -38,7 +47,8 @@ LAGS_S = {STATES: 0.0, STATES_LATER: 2.0}
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """Probabilities (N, K) of `labels` for windows of `truth`, `subject`, `place` and `dataset` (N,), at `temperature`
-    (N,); `calibrated` (N,) says whether the mounting was learnt by then.
+    (N,); `calibrated` (N,) says whether the mounting was learnt by then, `familiar` (N,) how familiar they are, 1 where
+    nothing says it.
 
     A truth may be one of several labels; then each of them is right, and the window counts in no label's F1.
     `baselines` are the labels (N,) that others gave the same windows, by name, several times where they have seeds.
@@ -52,6 +62,7 @@ class Outcome:
     calibrated: NDArray[np.bool_]
     probabilities: Float64Array
     temperature: Float64Array
+    familiar: Float64Array
     baselines: Baselines = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -66,6 +77,10 @@ class Outcome:
     def confidence(self) -> Float64Array:
         """The probability (N,) of the predictions."""
         return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def certainty(self) -> Certainty:
+        return Certainty(self.confidence, self.familiar)
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -128,19 +143,21 @@ class _About(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
     """Outcomes by part ("train", "validation", "test") as the daemon would label, and `beside` TWO_PASS, BACKWARDS and
-    the states of the last part; the epochs of its training, the longest prompt in tokens, the confidence (N,) with
-    which each kind of input that is no activity was labelled, the loss on the test windows (None where none were
-    tested, or where it isn't finite), a sample of each label, and of the last part's people the `state_losses` (G, S)
-    of `training.results.states`, empty where the split isn't by subject."""
+    the states of the last part; the epochs of its training, the longest prompt in tokens, the certainty with which
+    each kind of input that is no activity was labelled, the loss on the test windows (None where none were tested, or
+    where it isn't finite), a sample of each label, and of the last part's people the `state_losses` (G, S) of
+    `training.results.states`, empty where the split isn't by subject, and the certainty of their windows of `unknown`
+    activities: UNKNOWN, and labels that were dropped."""
 
     parts: dict[str, Outcome]
     history: tuple[Epoch, ...]
     prompt_tokens: int
-    out_of_distribution: dict[str, Float64Array]
+    out_of_distribution: dict[str, Certainty]
     test_loss: float | None = None
     samples: tuple[Sample, ...] = ()
     beside: dict[str, Outcome] = field(default_factory=dict)
     state_losses: Float64Array = field(default_factory=lambda: np.empty((0, 0)))
+    unknown: dict[str, Certainty] = field(default_factory=dict)
 
     @property
     def last(self) -> str:
@@ -150,7 +167,9 @@ class Trial:
     def save(self, path: Path) -> None:
         """Writes it as one .npz, with all that isn't an array as JSON in its `about`."""
         arrays: dict[str, Any] = {"state_losses": self.state_losses}
-        arrays |= {f"out_of_distribution/{kind}": found for kind, found in self.out_of_distribution.items()}
+        for group in OTHERS:
+            for kind, certainty in getattr(self, group).items():
+                arrays |= {f"{group}/{name}/{kind}": found for name, found in certainty._asdict().items()}
         parts = {}
         for part, outcome in (self.parts | self.beside).items():
             arrays |= {f"{part}/{name}": getattr(outcome, name) for name in ARRAYS}
@@ -176,11 +195,18 @@ class Trial:
                 )
                 for part, known in about.parts.items()
             }
-            kinds = [name for name in arrays.files if name.startswith("out_of_distribution/")]
-            found = {name.partition("/")[2]: arrays[name] for name in kinds}
+            found = {group: _certainties(arrays, f"{group}/confidence/", f"{group}/familiar/") for group in OTHERS}
             losses = arrays["state_losses"]
         beside = {name: parts.pop(name) for name in (TWO_PASS, BACKWARDS, PLACED, *LAGS_S) if name in parts}
-        return cls(parts, about.history, about.prompt_tokens, found, about.test_loss, about.samples, beside, losses)
+        return cls(
+            parts, about.history, about.prompt_tokens, found["out_of_distribution"], about.test_loss, about.samples,
+            beside, losses, found["unknown"],
+        )  # fmt: skip
+
+
+def _certainties(arrays: Any, *begins: str) -> dict[str, Certainty]:
+    kinds = [name.removeprefix(begins[0]) for name in arrays.files if name.startswith(begins[0])]
+    return {kind: Certainty(*(arrays[f"{begin}{kind}"] for begin in begins)) for kind in kinds}
 
 
 def outcome_of(
@@ -200,6 +226,7 @@ def outcome_of(
         windows.calibrated,
         np.stack([p.probabilities for p in predictions]),
         np.full(len(predictions), temperature),
+        certainty_of(predictions).familiar,
         dict(baselines or {}),
     )
 
@@ -274,7 +301,7 @@ def baseline_figures(outcome: Outcome, name: str) -> BaselineFigures:
 def metrics_of(trial: Trial) -> TrainingMetrics:
     """What a manifest carries of one fine-tune; the threshold is chosen on its validation windows."""
     shown, chooser = trial.parts[trial.last], trial.parts["validation"]
-    threshold = recommended(chooser.confidence, chooser.right)
+    threshold = recommended(chooser.certainty.counted, chooser.right)
     parts = {
         part: figures(outcome, trial.beside if part == trial.last else None) for part, outcome in trial.parts.items()
     }
@@ -282,11 +309,12 @@ def metrics_of(trial: Trial) -> TrainingMetrics:
         train=parts.get("train"),
         validation=parts["validation"],
         test=parts.get("test"),
-        abstaining=abstaining(shown.confidence, shown.right, threshold, RULE, trial.out_of_distribution),
+        abstaining=abstaining(shown.certainty.counted, shown.right, threshold, RULE, trial.out_of_distribution),
         losses=losses_of(trial),
         samples=trial.samples,
         prompt_tokens=trial.prompt_tokens,
         epoch=best_epoch(trial),
+        dropped={name: unknown(shown.certainty, found, threshold) for name, found in trial.unknown.items()},
     )
 
 

@@ -72,7 +72,7 @@ def outcome_of_states(
     )
     calibrated = np.array([one.window.calibrated for one, _ in known], dtype=bool)
     probabilities = np.array([_probabilities(state, labels) for _, state in known])
-    return Outcome(tuple(labels), truth, subject, place, dataset, calibrated, probabilities, np.ones(len(known)))
+    return Outcome(tuple(labels), truth, subject, place, dataset, calibrated, probabilities, *np.ones((2, len(known))))
 
 
 def _probabilities(state: State, labels: Sequence[str]) -> list[float]:

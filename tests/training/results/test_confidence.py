@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from training.results import confidence
-from training.results.confidence import FLOOR, LEAST, TARGET, THRESHOLDS, auroc, curve, recommended
+from training.results.confidence import FLOOR, LEAST, TARGET, THRESHOLDS, Certainty, auroc, curve, recommended
 
 
 def test_the_temperature_that_spoilt_the_scores_is_found_again() -> None:
@@ -54,7 +54,9 @@ def test_the_share_accepted_is_the_limit_where_the_target_is_out_of_reach() -> N
 
 def test_abstaining_has_the_curve_and_what_is_accepted_of_no_activity() -> None:
     sure, right = np.array([0.55, 0.7, 0.9, 0.95]), np.array([False, True, True, True])
-    found = confidence.abstaining(sure, right, 0.6, "by hand", {"all zeros": np.array([0.1, 0.6, 0.7, 0.2])})
+    found = confidence.abstaining(
+        sure, right, 0.6, "by hand", {"all zeros": Certainty(np.array([0.1, 0.6, 0.7, 0.9]), np.array([1, 1, 1, 0.01]))}
+    )
     assert (found.min_confidence, found.source) == (0.6, "by hand")
     assert found.no_activity == {"all zeros": 0.5}
     assert [point[0] for point in found.curve] == list(confidence.SHOWN)

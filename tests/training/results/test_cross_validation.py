@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.trials import trial
 from training.report import markdown
+from training.results.confidence import Certainty
 from training.results.cross_validation import compare, summary
 from training.results.outcome import STATES, STATES_LATER, UNKNOWN
 
@@ -42,7 +43,8 @@ def test_the_summary_has_each_fold_their_means_and_all_windows_together() -> Non
 def test_the_summary_of_activities_left_out_has_how_sure_the_model_is_of_each() -> None:
     trials = [trial(("1", "2"), 0.95, 1), trial(("1", "2"), 0.9, 2)]
     for made, confidence in zip(trials, (0.2, 0.99), strict=True):
-        made.out_of_distribution[UNKNOWN] = np.full(30, confidence)
+        made.unknown[UNKNOWN] = Certainty(np.full(30, confidence), np.full(30, 0.5))
+        made.unknown["Lying"] = Certainty(np.full(10, 0.9), np.full(10, 0.01))
     one = replace(trials[0].parts["test"], labels=("Walking", "Jogging"))  # the other fold has no Jogging
     trials[0] = replace(trials[0], parts=trials[0].parts | {"test": one})
     found = summary(
@@ -62,6 +64,10 @@ def test_the_summary_of_activities_left_out_has_how_sure_the_model_is_of_each() 
     assert found.states is None
     assert (found.unknown["Jogging"].windows, found.unknown["Jogging"].accepted) == (30, 1.0)
     assert set(found.pooled.f1) == {"Walking", "Sitting"}
-    for piece in ("| Sitting | 30 | 1.000 | 0.0% |", "AUROC"):
+    lying = found.dropped["Lying"]
+    assert (lying.windows, lying.accepted, lying.auroc_familiar) == (20, 0.0, 1.0)
+    assert lying.auroc < lying.auroc_both
+    assert "| Lying | 20 | " in markdown.dropped(found.dropped)
+    for piece in ("| Sitting | 30 | 1.000 | ", "AUROC"):
         assert piece in markdown.unknown(found)
     assert "| left out |" in markdown.folds(found)

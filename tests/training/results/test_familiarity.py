@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 from training.results import familiarity
-from training.results.confidence import auroc
-from training.results.familiarity import MIN_FAMILIAR, Pooled
+from training.results.confidence import MIN_FAMILIAR, auroc
+from training.results.familiarity import Pooled
 
 from hard.model.familiarity import Familiarity, problem
 

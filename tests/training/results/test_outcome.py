@@ -7,6 +7,7 @@ import pytest
 from support.trials import LABELS, known, outcome, trial
 from training.data.loading import LabelledWindows
 from training.loop.trained import Epoch
+from training.results.confidence import Certainty
 from training.results.outcome import (
     BACKWARDS,
     BEFORE_CALIBRATED,
@@ -28,6 +29,7 @@ from hard.records import Prediction, Window
 
 def test_a_trial_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     before = trial(("1", "2"), 0.9, test_loss=0.4, written=("Walking", "Sitting"))
+    before.unknown["Lying, wrist"] = Certainty(np.linspace(0, 1, 3), np.linspace(1, 0, 3))
     before.save(tmp_path / "t.npz")
     after = Trial.load(tmp_path / "t.npz")
     assert after.history == before.history
@@ -36,7 +38,10 @@ def test_a_trial_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     for part in ("test", "validation"):
         np.testing.assert_array_equal(after.parts[part].probabilities, before.parts[part].probabilities)
         np.testing.assert_array_equal(after.parts[part].baselines["coin"][1], before.parts[part].baselines["coin"][1])
-    np.testing.assert_array_equal(after.out_of_distribution["all zeros"], before.out_of_distribution["all zeros"])
+    for group in ("out_of_distribution", "unknown"):
+        for kind, certainty in getattr(before, group).items():
+            np.testing.assert_array_equal(getattr(after, group)[kind], certainty)
+    assert after.unknown.keys() == {"Lying, wrist"}
     assert after.parts.keys() == before.parts.keys()
     assert figures(after.parts["test"], after.beside) == figures(before.parts["test"], before.beside)
 
