@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Sequence
@@ -323,8 +324,10 @@ def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
         problems = error.errors(include_url=False, include_input=False)  # an input may be a secret
         raise SettingsError("; ".join(sentence(problem) for problem in problems)) from error
     except UnreadableError as error:
-        lists = """lists are JSON, such as HARD_INGEST__TOPICS='["sensors/{device}/accel"]'"""
-        raise SettingsError(f"environment: {error}; {lists}") from error
+        name = re.search(r'field "(\w+)"', str(error))
+        unread = f"{ENVIRONMENT}{name[1].upper()}…" if name else "a variable"
+        lists = """lists and tables are JSON, such as HARD_INGEST__TOPICS='["sensors/{device}/accel"]'"""
+        raise SettingsError(f"environment: {unread} can't be read; {lists}") from error
 
 
 def _parse(overrides: Sequence[str]) -> dict[str, Any]:

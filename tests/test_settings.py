@@ -207,3 +207,13 @@ def test_an_empty_password_file_is_refused(tmp_path: Path) -> None:
     settings = load(overrides=("mqtt.username=u", f"mqtt.password_file={tmp_path}/password"))
     with pytest.raises(SettingsError, match="is empty"):
         settings.password()
+
+
+def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARD_DEVICES", '[{"match": "a", "unit": "g"}]')
+    monkeypatch.setenv("HARD_INGEST__MAPPING", "movesense")
+    settings = load()
+    assert (settings.devices[0].unit, settings.ingest.mapping) == ("g", "movesense")
+    monkeypatch.setenv("HARD_DEVICES", "a")
+    with pytest.raises(SettingsError, match=r"^environment: HARD_DEVICES… can't be read; lists and tables are JSON"):
+        load()

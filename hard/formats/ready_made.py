@@ -53,7 +53,7 @@ def read_edge_impulse(payload: bytes) -> RawSamples:
     if len(columns) != 3:
         raise PayloadError("other_sensor", "a message of Edge Impulse without sensors accX, accY and accZ")
     unit = sensors[columns[0]].get("units")
-    if unit is not None and unit not in _EDGE_IMPULSE_UNITS:
+    if unit is not None and str(unit) not in _EDGE_IMPULSE_UNITS:
         raise PayloadError("fields", f"the units {str(unit)[:20]!r} are none of {', '.join(_EDGE_IMPULSE_UNITS)}")
     triples = [
         [row[column] for column in columns] if isinstance(row, list) and len(row) == len(names) else None

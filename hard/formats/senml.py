@@ -38,7 +38,7 @@ def read(payload: bytes) -> RawSamples:
     if len(whole) > 1:
         raise PayloadError("fields", "records of x, y and z of several sensors, and not one is called acc")
     axes, unit = sensors[whole[0]], units[whole[0]]
-    if unit not in UNITS:
+    if not isinstance(unit, str | None) or unit not in UNITS:
         raise PayloadError("fields", f"the unit {str(unit)[:20]!r} is no acceleration's: m/s2 or g")
     time = np.array(sorted({t for axis in axes.values() for t in axis}))
     xyz = np.array([[axes[axis].get(t, nan) for axis in "xyz"] for t in time.tolist()], dtype=float).reshape(-1, 3)

@@ -281,7 +281,7 @@ class Store:
             unreadable = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             raise StoreError(f"{self.path}: {error}", unreadable=unreadable) from error
         except (msgspec.DecodeError, ValueError) as error:
-            raise StoreError(f"{self.path} holds what this version can't read: {error}", unreadable=True) from error
+            raise StoreError(f"{self.path} holds what this version can't read", unreadable=True) from error
 
 
 def _row(saved: SavedDevice) -> tuple[str, int, bytes | None, bytes]:

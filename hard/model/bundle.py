@@ -6,6 +6,7 @@ No pickle in it. Reads, verifies and writes bundles; runs none of their parts.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -264,7 +265,9 @@ def _manifest(path: Path) -> Manifest:
     except OSError as error:
         raise BundleError(f"{path}: {MANIFEST} can't be read: {error.strerror}") from error
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise BundleError(f"{path}: {MANIFEST} is not a manifest: {error}") from error
+        field = re.search(r"`\$?\.?([\w.]+)[^`]*`$", str(error))  # msgspec names it last
+        problem = f"{field[1]} is missing, not known or of a wrong kind" if field else "it is damaged"
+        raise BundleError(f"{path}: {MANIFEST} is not a manifest: {problem}") from error
     _check(path, manifest)
     return manifest
 

@@ -45,7 +45,8 @@ class Decoder:
     def decode(self, message: Message) -> Samples:
         """The samples of `message`, in m/s² and s of the device's clock. Raises PayloadError."""
         if len(message.payload) > self._max_bytes:
-            raise PayloadError("oversized", f"{len(message.payload)} bytes, at most {self._max_bytes}")
+            size = len(message.payload)
+            raise PayloadError("oversized", f"{size} bytes, more than {self._max_bytes} (ingest.max_payload_bytes)")
         senders = self._senders
         device, rules = senders.by_topic(message.topic)
         try:
@@ -96,7 +97,7 @@ class Decoder:
         except zlib.error as error:
             raise PayloadError("gzip", "begins as gzip does and can't be unpacked") from error
         if len(unpacked) > self._max_bytes:
-            raise PayloadError("oversized", f"more than {self._max_bytes} bytes once unpacked")
+            raise PayloadError("oversized", f"more than {self._max_bytes} bytes unpacked (ingest.max_payload_bytes)")
         if not unpacker.eof:
             raise PayloadError("gzip", "begins as gzip does and ends too early")
         return unpacked

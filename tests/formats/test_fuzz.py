@@ -41,7 +41,7 @@ VALUES = (
 
 def mutated(random_: random.Random, good: bytes) -> bytes:
     """Random bytes, or a good payload with bytes changed, left out, cut, doubled, or a value replaced."""
-    kind, data = random_.randrange(7), bytearray(good)
+    kind, data = random_.randrange(9), bytearray(good)
     if kind == 0:
         return random_.randbytes(random_.randrange(300))
     if kind == 1:

@@ -63,6 +63,8 @@ def test_edge_impulse_names_its_columns_units_and_interval(payload: bytes) -> No
         ("edgeimpulse", {}, "fields"),
         ("edgeimpulse", {"payload": {"sensors": [{"name": f"acc{a}", "units": "?"} for a in "XYZ"], "values": []}},
          "fields"),
+        ("edgeimpulse", {"payload": {"sensors": [{"name": f"acc{a}", "units": []} for a in "XYZ"], "values": []}},
+         "fields"),
     ],
 )  # fmt: skip
 def test_others_are_refused(name: str, document: Any, reason: str) -> None:

@@ -73,6 +73,7 @@ def test_of_several_sensors_the_one_called_acc_counts() -> None:
         ([{"n": "temperature", "v": 1}], "other_sensor"),
         ([{"bt": T, "n": "x", "v": 1}], "other_sensor"),
         ([{"bt": T, "u": "lx", "n": axis, "v": 1} for axis in "xyz"], "fields"),
+        ([{"bt": T, "u": {}, "n": axis, "v": 1} for axis in "xyz"], "fields"),
         ([{"bt": T, "n": f"{name}_{axis}", "v": 1} for name in "ab" for axis in "xyz"], "fields"),
     ],
 )

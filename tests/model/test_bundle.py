@@ -200,7 +200,10 @@ def test_verify_reports_a_file_that_is_not_listed(folder: Path) -> None:
     [
         ({"format": 2}, "has format 2, this version of HARD reads 3"),
         ({"format": 4, "colour": "red"}, "has format 4, this version of HARD reads 3"),
-        ({"training__split": "at random"}, "is not a manifest"),
+        (
+            {"training__split": "at random"},
+            "is not a manifest: training.split is missing, not known or of a wrong kind",
+        ),
         ({"precision": "int4"}, "is not a manifest"),
         ({"labels": ["Walking"]}, "at least two labels"),
         ({"labels": ["Walking", "Walking"]}, "each once"),
@@ -222,8 +225,8 @@ def test_verify_reports_a_file_that_is_not_listed(folder: Path) -> None:
         ({"files": {"a\0b": "0"}}, "outside its folder"),
         ({"files": {"": "0"}}, "can't be read"),
         ({"files": {}}, r"lists no spiece\.model"),
-        ({"colour": "red"}, "is not a manifest"),
-        ({"labels": "Walking"}, "is not a manifest"),
+        ({"colour": "red"}, "is not a manifest: colour is missing, not known or of a wrong kind"),
+        ({"labels": "Walking"}, "is not a manifest: labels is"),
         ({"up": [0, 1]}, "is not a manifest"),
     ],
 )
