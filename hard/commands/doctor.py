@@ -17,7 +17,8 @@ import msgspec
 from hard.commands import sender_lines
 from hard.commands.connection import address_of
 from hard.commands.progress import progress
-from hard.commands.sender_facts import MIN_SAMPLES, Facts, Problem, examine
+from hard.commands.sender_checks import MIN_SAMPLES, examine
+from hard.commands.sender_facts import Facts, Problem
 from hard.daemon.sender_settings import make_senders
 from hard.errors import CommandError, UsageError
 from hard.formats.guess import guess

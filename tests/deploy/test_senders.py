@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import struct
 import subprocess
@@ -16,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hard.formats import native_json
+from hard.formats import native_json, phyphox
 
 SENDERS = Path(__file__).resolve().parents[2] / "deploy" / "senders"
 
@@ -37,6 +38,22 @@ def test_the_experiment_sends_each_buffer_of_the_accelerometer_and_its_time_each
     assert set(sent.values()) == set(outputs.values()) == buffers
     assert [send.get("id") for send in connection.iter("send") if send.get("type") == "time"] == ["time"]
     assert all(send.get("keep") == "false" for send in connection.iter("send") if send.get("type") == "buffer")
+
+
+def test_hard_s_format_phyphox_reads_what_the_experiment_sends() -> None:
+    """As phyphox's documentation has mqtt/json: an array for each buffer under its id, and the events of `time`."""
+    time_s = np.arange(50) / 50 + 3.0
+    columns = {"x": time_s * 0, "y": time_s * 0 + 9.8, "z": time_s, "t": time_s}
+    outputs = {output.text: columns[str(output.get("component"))].tolist() for output in experiment().iter("output")}
+    (connection,) = experiment().iter("connection")
+    sent: dict[str, object] = {
+        str(send.get("id")): outputs[send.text] for send in connection.iter("send") if send.get("type") == "buffer"
+    }
+    start = {"event": "START", "experimentTime": 0.0, "systemTime": 1.7e9}
+    raw = phyphox.read(json.dumps(sent | {"time": {"now": 4.0, "events": [start]}}).encode())
+    assert raw.time is not None
+    np.testing.assert_allclose(raw.time, 1.7e9 + time_s)
+    np.testing.assert_allclose(raw.xyz, np.stack([columns[axis] for axis in "xyz"], axis=1))
 
 
 class Board:
