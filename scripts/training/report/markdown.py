@@ -179,6 +179,18 @@ def folds(crossed: CrossValidation) -> str:
     return "\n\n".join(part for part in (table(head, rows), compared(crossed.against)) if part)
 
 
+def worst(crossed: CrossValidation) -> str:
+    """The worst data set or place left out, by name, and the worst person."""
+    low, pooled = min(crossed.folds, key=lambda fold: fold.macro_f1), crossed.pooled
+    person = (
+        f"Worst person: **{pooled.worst_subject}**, macro-F1 {pooled.macro_f1_by_subject[pooled.worst_subject]:.3f}."
+    )
+    if crossed.by not in ("dataset", "place"):
+        return person
+    what = "data set" if crossed.by == "dataset" else crossed.by
+    return f"Worst {what}: **{low.left_out}**, macro-F1 {low.macro_f1:.3f}. {person}"
+
+
 def left_out(crossed: CrossValidation) -> str:
     """What each fold is named by."""
     return "test subjects" if crossed.by == "subject" else "left out"

@@ -156,5 +156,6 @@ def _left_out(crossed: CrossValidation) -> list[str]:
         f"{len(crossed.folds)} models of the same recipe: {markdown.JUDGED[crossed.by]} None of them is this one.",
         f"```sh\n{crossed.command}\n```",
         markdown.folds(crossed),
+        markdown.worst(crossed),
         markdown.unknown(crossed),
     ]

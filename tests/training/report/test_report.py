@@ -9,7 +9,7 @@ import pytest
 from support.scripts import script
 from support.trials import trial
 from training.errors import RefusedError
-from training.report import plots, report
+from training.report import markdown, plots, report
 from training.results.cross_validation import FoldsReport, summary
 
 from hard.model import bundle
@@ -59,6 +59,12 @@ def test_a_bundle_takes_over_the_figures_of_its_cross_validation() -> None:
     assert metrics.cross_validation is not None
     assert metrics.cross_validation.pooled == crossed.pooled
     assert [[fold.left_out for fold in one.folds] for one in metrics.left_out] == [["chest", "wrist"]]
+    low = min(by_place.folds, key=lambda fold: fold.macro_f1)
+    person, reached = by_place.pooled.worst_subject, min(by_place.pooled.macro_f1_by_subject.values())
+    assert markdown.worst(by_place) == (
+        f"Worst place: **{low.left_out}**, macro-F1 {low.macro_f1:.3f}. "
+        f"Worst person: **{person}**, macro-F1 {reached:.3f}."
+    )
     assert metrics.abstaining is not None
     assert metrics.abstaining.min_confidence == crossed.abstaining.min_confidence
     assert metrics.abstaining.source.startswith("over all folds")
