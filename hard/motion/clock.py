@@ -22,12 +22,22 @@ KEEPS_PACE = (0.5, 2.0)  # device seconds for each gateway second that count as 
 # The first message after a pause of more than PAUSE_S is a new recording where it lies more than this far back.
 NEW_RECORDING_S = 60.0
 PAUSE_S = 1.5
+MANY_REPEATS = 3  # of a whole second: no packet comes so often again, so the device cuts its times to seconds
 
 
 class Clock:
     """State of one device's clock. `offset_s` is device time minus gateway wall time, smoothed within a run."""
 
-    __slots__ = ("_last_stamp", "_last_stamp_wall", "_late_streak", "_step_ratio", "offset_s", "uptime")
+    __slots__ = (
+        "_last_stamp",
+        "_last_stamp_wall",
+        "_last_whole",
+        "_late_streak",
+        "_repeats",
+        "_step_ratio",
+        "offset_s",
+        "uptime",
+    )
 
     def __init__(self) -> None:
         self.offset_s: float | None = None
@@ -35,6 +45,10 @@ class Clock:
         self._last_stamp_wall = 0.0
         self._step_ratio = 1.0
         self._late_streak: LateStreak | None = None
+        self._last_whole, self._repeats = (
+            0.0,
+            0,
+        )  # the last newest time that was a whole second; how often it came again
         self.uptime = UptimeMap()
 
     def state(self) -> ClockState:
@@ -53,7 +67,8 @@ class Clock:
             self._late_streak = LateStreak(streak.device_start, streak.gateway_start + shift_s, streak.newest)
 
     def stamp(self, samples: Samples, nominal_hz: float, max_gap_s: float) -> Float64Array:
-        """Device times (N,) of `samples`, N above 0, not sorted; made from the time of arrival where there are none.
+        """Device times (N,) of `samples`, N above 0, not sorted; made from the time of arrival where there are none, or
+        where they are whole seconds that many samples share.
 
         Arrival jitter is smoothed: a phase-locked loop follows the arrivals and learns how far the device's rate is off
         the nominal one. After an error of more than `max_gap_s` stamps start again at the arrival. A burst that comes
@@ -62,7 +77,8 @@ class Clock:
         if samples.time is not None:
             if samples.uptime:
                 return self.uptime.to_unix(samples.time, samples.received_at, samples.received_wall)
-            return samples.time
+            if not self._in_whole_seconds(samples.time):
+                return samples.time
         n, wall = len(samples.xyz), samples.received_wall
         nominal = 1.0 / (samples.rate_hz or nominal_hz)
         last, step = wall, nominal * self._step_ratio
@@ -90,6 +106,21 @@ class Clock:
             self.offset_s = offset
         else:
             self.offset_s += OFFSET_SMOOTHING * (offset - self.offset_s)
+
+    def _in_whole_seconds(self, time: Float64Array) -> bool:
+        """Whether the device's times are cut to seconds, as one after another of its messages shows."""
+        newest = float(time[-1])
+        if not newest.is_integer():
+            self._repeats = 0
+            return False
+        step, self._last_whole = newest - self._last_whole, newest
+        if step == 0.0 and float(time[0]).is_integer():
+            self._repeats += 1
+        elif step != 1.0 or self._repeats < MANY_REPEATS:
+            self._repeats = 0
+        if len(time) > MANY_REPEATS and time.min() == time.max():
+            self._repeats = MANY_REPEATS
+        return self._repeats >= MANY_REPEATS
 
     def _adjust_step_ratio(self, change: float) -> None:
         self._step_ratio = min(max(self._step_ratio + change, STEP_RATIO_LIMITS[0]), STEP_RATIO_LIMITS[1])

@@ -307,6 +307,43 @@ def test_a_small_fall_of_uptimes_that_stays_is_a_reboot_too() -> None:
     assert feeder.windows[-1].end == pytest.approx(NOW + 12 + 26, abs=0.06)
 
 
+@pytest.mark.parametrize("ahead_s", [0.0, 3600.0, -3600.0])
+def test_whole_second_times_of_single_samples_are_spread_over_the_second(ahead_s: float) -> None:
+    feeder = Feeder(devices())
+    for i in range(50 * 12):
+        taken = NOW + i / 50
+        time = np.array([np.floor(taken) + ahead_s])
+        at = i / 50 + 0.01
+        feeder.push(Samples("d", time, wave(np.array([taken])), received_at=at, received_wall=NOW + at))
+    assert len(feeder.windows) >= 6 - 2 * (ahead_s > 0)
+    assert feeder.delta.duplicate < 10
+    last = feeder.windows[-1]
+    assert last.coverage == 1.0
+    times = last.start + np.arange(len(last.xyz)) / 20
+    np.testing.assert_allclose(last.xyz, wave(times), atol=0.15)
+
+
+def test_a_second_in_one_message_whose_samples_share_a_time_is_spread() -> None:
+    feeder = Feeder(devices())
+    for i in range(10):
+        taken = second(i, 50.0)
+        at = i + 1.0
+        feeder.push(Samples("d", np.floor(taken), wave(taken), received_at=at, received_wall=NOW + at, rate_hz=50.0))
+    assert (len(feeder.windows), feeder.delta.duplicate) == (7, 0)
+
+
+def test_devices_that_send_once_a_second_or_a_packet_twice_keep_their_times() -> None:
+    feeder = Feeder(devices())
+    for i in range(10):
+        for _ in range(3):
+            feeder.push(message(NOW + i + np.array([0.0]), at=i + 0.3))
+    assert feeder.delta.duplicate == 20
+    feeder = Feeder(devices())
+    for i in range(100):
+        feeder.push(*[message(np.array([NOW + i / 20]), at=i / 20)] * (2 if i % 20 == 0 else 1))
+    assert (feeder.delta.duplicate, feeder.delta.accepted) == (5, 100)
+
+
 def test_a_burst_of_old_packets_is_late_and_not_a_clock_set_back() -> None:
     feeder = Feeder(devices())
     for i in range(20):
