@@ -20,7 +20,8 @@ Float32Array = NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class Message:
     """One MQTT message as it came, time-stamped. `epoch` counts connections: a message can be acknowledged only on the
-    connection that it came on. `dup` is MQTT's mark that the broker may have sent the message before."""
+    connection that it came on. `dup` is MQTT's mark that the broker may have sent the message before, `retained` that
+    the broker kept it since an earlier time."""
 
     topic: str
     payload: bytes
@@ -31,6 +32,7 @@ class Message:
     epoch: int = 0
     content_type: str | None = None
     dup: bool = False
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Samples:
     `time` is None when the device sends none: then the last sample gets the time of arrival, and `rate_hz` spaces the
     others. Where it is an `uptime` it counts from the device's boot or start instead. `place` is where the device is
     worn, one of units.PLACES, or None where nothing is stated. `invalid` are the samples of the message that were left
-    out, by reason.
+    out, by reason; `ms2_per_unit` is what one of the sender's units was taken for.
     """
 
     device: str
@@ -52,6 +54,7 @@ class Samples:
     place: str | None = None
     uptime: bool = False
     invalid: tuple[tuple[str, int], ...] = ()
+    ms2_per_unit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +65,8 @@ class Window:
     points up while the wearer stands, `forward` (3,) the one that points where the wearer faces; `calibrated` says that
     both were learnt from this device. `gait_amplitude_ms2` is the deviation of the vertical acceleration while this
     wearer walks, 0 where it is not known. `place` is where the device was said to be worn, as in its last `Samples`.
+    `problems` are the kinds of its device's problems when it closed; it is not `worn` where the device lay as still as
+    on a table.
     """
 
     device: str
@@ -79,6 +84,8 @@ class Window:
     replayed: bool = False
     gait_amplitude_ms2: float = 0.0
     place: str | None = None
+    problems: tuple[str, ...] = ()
+    worn: bool = True
 
     @property
     def window_id(self) -> str:
@@ -260,3 +267,47 @@ class DeviceEvent:
     device: str
     kind: Literal["new", "silent", "back", "forgotten", "forgotten_unpublished", "remounted"]
     at: float
+
+
+# Kinds of what may be wrong with a device. With those of UNUSABLE its labels mean nothing.
+UNUSABLE = ("no_gravity", "unit", "raw_counts", "slow", "rate", "two_senders", "stuck")
+PROBLEMS = (*UNUSABLE, "late", "clipped", "gaps", "time_unit", "malformed", "retained", "shared_subscription")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProblem:
+    """One problem of a device: its kind (of PROBLEMS), since when on the gateway's monotonic clock, and what the
+    sentence about it needs: a measured `value`, and a `detail` or `setting` where the decoder gave one.
+
+    `value` is the length of gravity in the sender's unit (unit, raw_counts), the true rate in Hz (slow, rate), how late
+    in s (late), the greatest acceleration in m/s² (clipped), or the missing share (gaps, shared_subscription).
+    """
+
+    kind: str
+    since: float
+    value: float = 0.0
+    detail: str = ""
+    setting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSummary:
+    """Devices with problems now: how many have each of PROBLEMS, the kinds of those that are worst off, and the
+    commonest problem as a sentence (empty where there is none)."""
+
+    counts: dict[str, int]
+    worst: dict[str, list[str]]
+    commonest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong with `device` now, worst first; without `problems` all is well."""
+
+    device: str
+    problems: tuple[DeviceProblem, ...]
+
+    @property
+    def unusable(self) -> bool:
+        """Whether the device's labels mean nothing."""
+        return any(problem.kind in UNUSABLE for problem in self.problems)

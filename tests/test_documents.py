@@ -118,7 +118,7 @@ def defines(file: Path, test: str) -> bool:
 
 def test_every_reason_of_refusal_is_documented() -> None:
     source = "".join(file.read_text() for file in HARD.rglob("*.py"))
-    raised = set(re.findall(r'PayloadError\(\s*"(\w+)"', source)) | {"json", "internal"}
+    raised = set(re.findall(r'PayloadError\(\s*"(\w+)"', source)) | {"json", "retained", "internal"}
     refused = section(HARD / "formats" / "README.md", "Refused messages")
     table = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", refused, flags=re.M)
     assert set(re.findall(r"`(\w+)`", " ".join(table))) == raised == set(REASONS)

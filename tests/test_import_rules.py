@@ -39,7 +39,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.formats": ("numpy", "msgspec", "cbor2", *VALUES),
     "hard.outputs": ("numpy", "msgspec", *VALUES, "hard.mqtt.outbox"),
     "hard.pipeline": (
-        "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.model.classifier", "hard.journal",
+        "numpy", *VALUES, "hard.monitoring", "hard.motion.devices", "hard.motion.diagnosis", "hard.model.classifier",
+        "hard.journal",
         "hard.formats", "hard.outputs",
     ),
     "hard.daemon": (

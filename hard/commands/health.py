@@ -97,6 +97,9 @@ def screen(found: Verdict, now: float) -> Iterator[str]:
     yield f"{'updated':10}{now - h.at:.0f} s ago"
     yield f"{'up':10}{hours:.0f} h {seconds // 60:.0f} min, {h.rss_bytes / 1e6:.0f} MB"
     yield f"{'devices':10}{h.devices.active} of {h.devices.known} active"
+    if h.device_problems.counts:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in h.device_problems.counts.items())
+        yield f"{'problems':10}{kinds}; worst: {', '.join(h.device_problems.worst)}"
     yield f"{'a second':10}{h.rates.messages:.1f} messages, {h.rates.samples:.1f} samples, {h.rates.labels:.1f} labels"
     yield f"{'waiting':10}{h.queues.messages} messages, {h.queues.windows} windows, {h.queues.outbox} for the broker"
     yield f"{'latency':10}p50 {ms[0]}, p99 {ms[1]}"

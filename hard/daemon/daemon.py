@@ -44,6 +44,7 @@ class Daemon:
         self._exit_timer.daemon = True
         self._health_due_at = 0.0  # monotonic
         self._was_well = True
+        self._useless = health.UselessMeter()
         self._status_rates, self._health_rates = (health.RateMeter(parts.started_at) for _ in range(2))
 
     def run(self) -> int:
@@ -125,6 +126,7 @@ class Daemon:
         parts.assembler.tick(now)
         parts.journal.flush()
         parts.publisher.tick(parts.session.connections)
+        parts.diagnosis_publisher.tick(parts.session.connections)
         if parts.discovery:
             parts.discovery.tick(parts.session.connections)
         return None
@@ -144,8 +146,12 @@ class Daemon:
 
     def _problems(self) -> list[str]:
         mqtt, session, journal = self._settings.mqtt, self._parts.session, self._parts.journal
+        gauges, every_s = self._gauges(), self._settings.publish.health_every_s
+        useless = self._useless.problem(
+            self._parts.accounting.usefulness(), monotonic(), every_s, gauges.problems.commonest
+        )
         return health.find_problems(
-            self._gauges(), broker=f"{mqtt.host}:{mqtt.port}", evicted=session.evicted, journal=journal.problem
+            gauges, broker=f"{mqtt.host}:{mqtt.port}", evicted=session.evicted, journal=journal.problem, useless=useless
         )
 
     def _publish_health(self, problems: list[str]) -> None:

@@ -23,11 +23,14 @@ from hard.monitoring.accounting import Accounting
 from hard.monitoring.health import Gauges, Latencies
 from hard.monitoring.metrics import AccountingCollector, Metrics, ModelFacts
 from hard.motion.devices import DeviceRules, Devices
+from hard.motion.diagnosis import Diagnoses
+from hard.motion.looks import LookRules
 from hard.motion.windows import Grid
 from hard.mqtt.broker_address import BrokerAddress, tls_context
 from hard.mqtt.outbox import Outgoing
 from hard.mqtt.session import Session, SessionOptions
 from hard.outputs.acceptance import Acceptance
+from hard.outputs.diagnosis import DiagnosisPublisher
 from hard.outputs.homeassistant import BIRTH_TOPIC, Discovery, Facts
 from hard.outputs.publisher import PublishCallbacks, Publisher
 from hard.outputs.state import UNKNOWN, MajoritySmoother, Smoother, StateFilter
@@ -40,6 +43,7 @@ from hard.pipeline.workers import FairLock, Worker
 from hard.settings import LabelsSection, Settings, SettingsError
 
 log = logging.getLogger(__name__)
+LEAST_RATE_HZ = 12.0  # of a bundle that doesn't say at which rates it was measured good
 CONNECT_S = 60.0  # what one attempt to connect may take beyond its keep-alive: looking up names, several addresses
 
 
@@ -58,6 +62,8 @@ class Parts:
     session: Session
     discovery: Discovery | None
     publisher: Publisher
+    diagnoses: Diagnoses  # the assemble thread's own once it runs
+    diagnosis_publisher: DiagnosisPublisher
     decoder: Decoder
     assembler: Assembler
     labeller: Labeller
@@ -92,9 +98,15 @@ def build(settings: Settings) -> Parts:
     publisher = make_publisher(
         settings, classifier.bundle, session.outbox.put, callbacks, known=devices.__contains__, discovery=discovery
     )
+    diagnoses = Diagnoses(look_rules(settings, classifier.bundle), settings.ingest.max_devices)
+    diagnosis_publisher = DiagnosisPublisher(
+        session.outbox.put, devices.__contains__, prefix=settings.publish.prefix,
+        max_devices=settings.ingest.max_devices, topics=settings.ingest.topics,
+    )  # fmt: skip
     assembler = Assembler(
         messages, decoder=decoder, devices=devices, journal=journal, window_queue=window_queue,
-        publisher=publisher, accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
+        publisher=publisher, diagnoses=diagnoses, diagnosis_publisher=diagnosis_publisher,
+        accounting=accounting, metrics=metrics, lock=lock, acknowledge=session.acknowledge,
     )  # fmt: skip
     labeller = Labeller(
         classifier, window_queue=window_queue, publisher=publisher, metrics=metrics, max_batch=settings.model.max_batch,
@@ -110,7 +122,8 @@ def build(settings: Settings) -> Parts:
     )  # fmt: skip
     parts = Parts(
         monotonic(), accounting, latencies, registry, devices, journal, outcomes, window_queue, session, discovery,
-        publisher, decoder, assembler, labeller, assemble_thread, label_thread, notifier, watchdog,
+        publisher, diagnoses, diagnosis_publisher, decoder, assembler, labeller, assemble_thread, label_thread,
+        notifier, watchdog,
     )  # fmt: skip
     registry.register(
         AccountingCollector(
@@ -128,6 +141,7 @@ def gauges(settings: Settings, parts: Parts) -> Gauges:
         outbox=len(session.outbox), connected=session.connected, subscribed=session.subscribed,
         reconnects=session.reconnects, uptime_s=monotonic() - parts.started_at, stalled_s=parts.watchdog.stalled_s,
         journal=journal.writing if settings.state.durability == "journal" else None,
+        problems=parts.diagnosis_publisher.summary(),
     )  # fmt: skip
 
 
@@ -151,6 +165,12 @@ def make_devices(settings: Settings, bundle: Bundle) -> Devices:
         forget_after_s=ingest.forget_after_s, max_abs_ms2=ingest.max_abs_ms2,
     )  # fmt: skip
     return Devices(make_grid(settings, bundle), bundle.default_mounting(), rules)
+
+
+def look_rules(settings: Settings, bundle: Bundle) -> LookRules:
+    """What a device's samples are held against."""
+    shared = any(topic.startswith("$share/") for topic in settings.ingest.topics)
+    return LookRules(bundle.least_rate_hz or LEAST_RATE_HZ, shared=shared)
 
 
 def make_grid(settings: Settings, bundle: Bundle) -> Grid:

@@ -10,11 +10,11 @@ from hard.records import Float64Array
 
 class PayloadError(HardError):
     """A message that can't be used; `reason` is one of few words, for a counter. `device` is filled in by the decoder
-    where the topic names one."""
+    where the topic names one. `setting` would mend it, in the form of `--set`."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, setting: str | None = None) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.setting = reason, setting
         self.device: str | None = None
 
 

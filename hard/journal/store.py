@@ -79,6 +79,8 @@ class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
     received_wall: float
     gait_amplitude_ms2: float
     place: str | None = None
+    problems: tuple[str, ...] = ()
+    worn: bool = True
 
 
 class StateEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -288,7 +290,7 @@ def _row(saved: SavedDevice) -> tuple[str, int, bytes | None, bytes]:
     windows = [
         WindowEntry(
             w.start, w.end, w.xyz.tobytes(), w.coverage, w.up.tobytes(), w.forward.tobytes(), w.calibrated,
-            w.clock_offset_s, w.received_at, w.received_wall, w.gait_amplitude_ms2, w.place,
+            w.clock_offset_s, w.received_at, w.received_wall, w.gait_amplitude_ms2, w.place, w.problems, w.worn,
         )
         for w in saved.windows
     ]  # fmt: skip
@@ -324,6 +326,7 @@ def _unpack_windows(device: str, blob: bytes) -> list[Window]:
             device, w.start, w.end, np.frombuffer(w.xyz, np.float32).reshape(-1, 3), w.coverage,
             np.frombuffer(w.up, np.float32), np.frombuffer(w.forward, np.float32), w.calibrated, w.clock_offset_s,
             w.received_at, w.received_wall, replayed=True, gait_amplitude_ms2=w.gait_amplitude_ms2, place=w.place,
+            problems=w.problems, worn=w.worn,
         )
         for w in _windows.decode(blob)
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from threading import Lock
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ Abandoned = Literal["superseded", "stale", "failed", "low_coverage", "outbox_ful
 # Why messages are rejected. Each is counted from zero: Prometheus sees no increase in a counter that begins at one.
 REASONS = (
     *("json", "csv", "msgpack", "cbor", "int16", "gzip", "fields", "empty", "not_finite", "rate", "time_unit"),
-    *("no_gravity", "other_sensor", "content_type", "topic", "oversized", "internal"),
+    *("no_gravity", "other_sensor", "retained", "content_type", "topic", "oversized", "internal"),
 )
 OTHER_SENSOR = "other_sensor"  # a message that was decoded, and is of no use
 INVALID = ("not_finite", "time")  # why samples of a message are left out
@@ -81,6 +81,15 @@ class WindowCounters(msgspec.Struct):
     in_flight: int = 0
 
 
+class Usefulness(NamedTuple):
+    """Messages and windows so far, and how many of each were of no use."""
+
+    messages: int
+    useless_messages: int
+    windows: int
+    useless_windows: int
+
+
 class Counters(msgspec.Struct, frozen=True):
     """All counters at one moment."""
 
@@ -109,7 +118,7 @@ class Accounting:
         self._messages, self._samples, self._windows = MessageCounters(), SampleCounters(), WindowCounters()
         self._reasons: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self._invalid: Counter[str] = Counter(dict.fromkeys(INVALID, 0))
-        self._runs = self._jumps = 0
+        self._runs = self._jumps = self._unusable = 0
 
     def received(self) -> None:
         """A new message waits in the queue."""
@@ -157,6 +166,19 @@ class Accounting:
             for reason, n in invalid:
                 self._samples.invalid += n
                 self._invalid[reason] += n
+
+    def unusable(self, windows: int) -> None:
+        """These windows' devices have problems with which no label means anything."""
+        with self._lock:
+            self._unusable += windows
+
+    def usefulness(self) -> Usefulness:
+        """How many messages and windows were of no use, of how many that came."""
+        with self._lock:
+            m, w = self._messages, self._windows
+            refused = m.malformed + m.oversized - self._reasons["retained"]
+            lost = w.low_coverage + w.superseded + w.stale + w.failed + w.outbox_full
+            return Usefulness(m.decoded + refused, refused, w.closed, lost + self._unusable)
 
     def changed(self, delta: CounterDelta) -> None:
         """Samples changed without a message: after a silence, an eviction, at the end."""

@@ -6,14 +6,17 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
 
 import msgspec
 import numpy as np
 
-from hard.monitoring.accounting import Counters
+from hard.monitoring.accounting import Counters, Usefulness
+from hard.records import ProblemSummary
 
 LATENCIES_KEPT = 4096
+LEAST_INTERVAL_S = 10.0  # over which the share of useless messages and windows is taken
 STALL_REPORTED_S = 5.0  # shorter stalls are no problem to report
 
 
@@ -32,6 +35,7 @@ class Gauges:
     uptime_s: float
     stalled_s: dict[str, float]
     journal: bool | None
+    problems: ProblemSummary
 
 
 class Rates(msgspec.Struct):
@@ -64,6 +68,13 @@ class DeviceCounts(msgspec.Struct):
     active: int
 
 
+class DeviceProblems(msgspec.Struct):
+    """How many devices have which problem now, those that are not zero, and the kinds of those that are worst off."""
+
+    counts: dict[str, int]
+    worst: dict[str, list[str]]
+
+
 class JournalState(msgspec.Struct):
     """Whether incoming messages are kept over a crash; `problem` says why not."""
 
@@ -83,6 +94,7 @@ class Health(msgspec.Struct):
     uptime_s: float
     rss_bytes: int
     devices: DeviceCounts
+    device_problems: DeviceProblems
     rates: Rates
     queues: Queues
     latency_s: Quantiles
@@ -129,6 +141,29 @@ class RateMeter:
         return rates
 
 
+class UselessMeter:
+    """What share of messages and windows was of no use lately."""
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[float, Usefulness]] = deque([(-inf, Usefulness(0, 0, 0, 0))])
+
+    def problem(self, counts: Usefulness, now: float, interval_s: float, commonest: str) -> str:
+        """A sentence where more than half of the messages or windows of the last interval were of no use, else empty.
+        `counts` are those at the monotonic time `now`, `commonest` the commonest problem of devices."""
+        self._last.append((now, counts))
+        while len(self._last) > 1 and now - self._last[1][0] >= max(interval_s, LEAST_INTERVAL_S):
+            self._last.popleft()
+        came = Usefulness(*(new - old for new, old in zip(counts, self._last[0][1], strict=True)))
+        for what, all_, useless in (
+            ("messages", came.messages, came.useless_messages),
+            ("windows", came.windows, came.useless_windows),
+        ):
+            if useless > all_ / 2:
+                why = f"; {commonest}" if commonest else ""
+                return f"{useless} of the last {all_} {what} were of no use{why}"
+        return ""
+
+
 def record(
     counters: Counters, gauges: Gauges, *, version: str, model: str, instance: str, at: float, every_s: float,
     rates: Rates, latency_s: Quantiles, journal: JournalState, problems: Sequence[str],
@@ -144,6 +179,9 @@ def record(
         uptime_s=round(gauges.uptime_s, 1),
         rss_bytes=rss_bytes(),
         devices=DeviceCounts(gauges.devices, gauges.devices_active),
+        device_problems=DeviceProblems(
+            {kind: n for kind, n in gauges.problems.counts.items() if n}, gauges.problems.worst
+        ),
         rates=rates,
         queues=Queues(counters.messages.queued, gauges.pending, gauges.outbox),
         latency_s=latency_s,
@@ -164,10 +202,11 @@ def rss_bytes() -> int:
         return 0
 
 
-def find_problems(gauges: Gauges, *, broker: str, evicted: str, journal: str) -> list[str]:
+def find_problems(gauges: Gauges, *, broker: str, evicted: str, journal: str, useless: str) -> list[str]:
     """What an operator should look at, a sentence each, the worst first; empty when all is well.
 
-    `broker` is its host and port; `evicted` and `journal` are the problems of session and journal, or empty."""
+    `broker` is its host and port; `evicted`, `journal` and `useless` are the problems of session, journal and input, or
+    empty."""
     stalls = [
         f"{stage} has made no progress for {s:.0f} s" for stage, s in gauges.stalled_s.items() if s >= STALL_REPORTED_S
     ]
@@ -176,7 +215,7 @@ def find_problems(gauges: Gauges, *, broker: str, evicted: str, journal: str) ->
         connection = f"no connection to the broker at {broker}"
     elif not gauges.subscribed:
         connection = f"not subscribed at the broker at {broker}"
-    return [*stalls, *filter(None, (connection, evicted, journal))]
+    return [*stalls, *filter(None, (connection, evicted, journal, useless))]
 
 
 def status_line(problems: Sequence[str], rates: Rates, gauges: Gauges) -> str:

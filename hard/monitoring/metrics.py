@@ -182,6 +182,12 @@ class AccountingCollector(Collector):
         gauges = self._gauges()
         yield GaugeMetricFamily("hard_devices", "Devices known", gauges.devices)
         yield GaugeMetricFamily("hard_devices_active", "Devices that are not silent", gauges.devices_active)
+        problems = GaugeMetricFamily(
+            "hard_devices_with_problem", "Devices that have a problem now, by its kind", labels=["kind"]
+        )
+        for kind, devices in gauges.problems.counts.items():
+            problems.add_metric([kind], devices)
+        yield problems
         yield GaugeMetricFamily("hard_windows_pending", "Windows that wait for the model", gauges.pending)
         yield GaugeMetricFamily("hard_outbox_messages", "Messages that the broker has not taken", gauges.outbox)
         yield GaugeMetricFamily("hard_broker_connected", "1 while connected to the broker", gauges.connected)

@@ -14,10 +14,12 @@ import numpy as np
 
 from hard.motion.clock import Clock
 from hard.motion.mounting import Frame, Mounting
+from hard.motion.wear import Wear
 from hard.motion.windows import Grid, RawWindow, WindowBuffer
 from hard.records import CounterDelta, DeviceEvent, DeviceState, Float64Array, Samples, Window
 
 NO_CHANGE = CounterDelta()
+LATE_CADENCES = 1.5  # times between its messages after which a device is silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,10 @@ class DeviceRules:
 class Device:
     buffer: WindowBuffer
     mounting: Mounting
+    wear: Wear
     last_received: float
+    cadence_s: float = 0.0  # usual time between messages, which silences are measured against
+    last_pause_s: float = 0.0
     clock: Clock = field(default_factory=Clock)
     silent: bool = False
     was_silent: bool = False  # it was silent once: then its state `unknown` was published
@@ -79,6 +84,8 @@ class Devices:
         time, xyz = device.clock.stamp(samples, self.grid.rate_hz, self.grid.max_gap_s), samples.xyz
         if samples.uptime and device.clock.uptime.restarted:
             delta += self._end_run(device)
+        device.cadence_s = max(float(time[-1] - time[0]), min(paused_s, device.last_pause_s))
+        device.last_pause_s = paused_s
         if not np.abs(xyz).max() <= self._rules.max_abs_ms2:  # NaN is not real either
             real = np.all(np.abs(xyz) <= self._rules.max_abs_ms2, axis=1)
             time, xyz = time[real], xyz[real]
@@ -108,7 +115,7 @@ class Devices:
             quiet_s = now - device.last_received
             if quiet_s > self._rules.forget_after_s:
                 delta += self._forget(name, now)
-            elif quiet_s > self._rules.silent_after_s and not device.silent:
+            elif not device.silent and self._is_silent(device, quiet_s):
                 device.silent = device.was_silent = True
                 self._silent += 1
                 self._events.append(DeviceEvent(name, "silent", now))
@@ -208,13 +215,18 @@ class Devices:
         device.last_received = now
         return device, delta
 
+    def _is_silent(self, device: Device, quiet_s: float) -> bool:
+        """One that sends a batch a minute is not silent between two of them."""
+        return quiet_s > max(self._rules.silent_after_s, LATE_CADENCES * device.cadence_s)
+
     def _device_to_evict(self, now: float) -> str:
         oldest = next(iter(self._devices))
-        silent = now - self._devices[oldest].last_received > self._rules.silent_after_s
+        silent = self._is_silent(self._devices[oldest], now - self._devices[oldest].last_received)
         return oldest if silent else next(iter(self._without_window), oldest)
 
     def _new(self, name: str, now: float) -> Device:
-        device = Device(WindowBuffer(self.grid), Mounting(self.default_mounting, self.grid.rate_hz), now)
+        rate_hz = self.grid.rate_hz
+        device = Device(WindowBuffer(self.grid), Mounting(self.default_mounting, rate_hz), Wear(rate_hz), now)
         self._devices[name] = device
         self._events.append(DeviceEvent(name, "new", now))
         return device
@@ -264,6 +276,7 @@ class Devices:
         self._without_window.pop(samples.device, None)
         if device.mounting.learn(raw.xyz):
             self._events.append(DeviceEvent(samples.device, "remounted", samples.received_at))
+        device.wear.look(raw.start, raw.end, raw.xyz)
         frame = device.mounting.frame
         return Window(
             device=samples.device,
@@ -280,4 +293,5 @@ class Devices:
             # The default amplitude is the bundle's, which may be reloaded: here it counts as not known.
             gait_amplitude_ms2=frame.gait_amplitude_ms2 if frame.calibrated else 0.0,
             place=device.place,
+            worn=device.wear.worn,
         )

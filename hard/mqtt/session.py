@@ -237,7 +237,7 @@ class Session:
         content_type = getattr(raw.properties, "ContentType", None) if raw.properties else None
         message = Message(
             raw.topic, bytes(raw.payload), monotonic(), time(), raw.mid, raw.qos, self._acks.epoch, content_type,
-            raw.dup,
+            raw.dup, raw.retain,
         )  # fmt: skip
         self._waits += 1
         while (full := self._full()) and raw.qos and self._receiving:

@@ -1,5 +1,5 @@
 """Home Assistant's MQTT device discovery: one retained message a device that makes it appear there with its activity,
-confidence, last seen and availability. The publisher calls it; it knows no sample and no model.
+confidence, problems, last seen and availability. The publisher calls it; it knows no sample and no model.
 
 Keys: Home Assistant's documentation of the MQTT integration, "Device discovery payload" and "MQTT sensor".
 """
@@ -21,6 +21,7 @@ BIRTH_TOPIC = "homeassistant/status"  # Home Assistant says `online` here when i
 ANNOUNCEMENTS_PER_TICK = 100  # so that a fleet's discovery doesn't push labels out of the outbox
 ACTIVITY = "{{ None if value_json.label == 'unknown' else value_json.label }}"  # None is Home Assistant's own `unknown`
 CONFIDENCE = "{{ (100 * value_json.confidence) | round(1) }}"
+PROBLEM = "{{ 'ON' if value_json.problems else 'OFF' }}"
 # To the minute, on the gateway's clock: Home Assistant stores every change of a state.
 LAST_SEEN = "{{ ((value_json.end - value_json.clock_offset_s) // 60 * 60) | as_datetime }}"
 
@@ -115,9 +116,11 @@ class Discovery:
         facts, own = self._facts, self._id(device)
         topic = f"{self._prefix}/{device}"
 
-        def sensor(name: str, key: str, state: str, template: str, **more: Any) -> dict[str, Any]:
+        def sensor(
+            name: str, key: str, state: str, template: str, platform: str = "sensor", **more: Any
+        ) -> dict[str, Any]:
             return {
-                "platform": "sensor", "name": name, "unique_id": f"{own}_{key}",
+                "platform": platform, "name": name, "unique_id": f"{own}_{key}",
                 "state_topic": f"{topic}/{state}", "value_template": template, **more,
             }  # fmt: skip
 
@@ -138,6 +141,10 @@ class Discovery:
                 "confidence": sensor(
                     "Confidence", "confidence", "state", CONFIDENCE, unit_of_measurement="%",
                     state_class="measurement", suggested_display_precision=0, entity_category="diagnostic",
+                ),
+                "problem": sensor(
+                    "Problem", "problem", "diagnosis", PROBLEM, "binary_sensor", device_class="problem",
+                    json_attributes_topic=f"{topic}/diagnosis", entity_category="diagnostic",
                 ),
                 "last_seen": sensor(
                     "Last seen", "last_seen", "activity", LAST_SEEN, device_class="timestamp",

@@ -21,6 +21,7 @@ from hard.outputs.state import Smoother, StateChange
 from hard.records import DeviceEvent, Prediction, State, StateMemory, Window
 
 STATES_PER_TICK = 200
+CLOCK_SET = 946_684_800.0  # 2000 in Unix s: an earlier time is of a gateway that had not set its clock
 
 
 class Latency(msgspec.Struct):
@@ -53,6 +54,8 @@ class ActivityPayload(msgspec.Struct):
     clock_offset_s: float
     degraded: bool
     replayed: bool
+    worn: bool
+    problems: tuple[str, ...]
 
 
 class StatePayload(msgspec.Struct):
@@ -169,7 +172,10 @@ class Publisher:
         if late or not self._known(device):
             return None
         self._silent.pop(device, None)
-        update = self._smoother.update(self._memories.get(device), prediction, accepted=accepted)
+        memory = self._memories.get(device)
+        if memory and memory.end < CLOCK_SET <= window.start:
+            memory = None  # `since` is of a clock that had not been set
+        update = self._smoother.update(memory, prediction, accepted=accepted)
         self._remember(device, update.memory)
         for change in update.changes:
             self._put_event(device, change, _nothing)
@@ -179,6 +185,13 @@ class Publisher:
             if self._device_observer:
                 self._device_observer.live(device)
         return update.memory
+
+    def end_states(self, devices: Iterable[str]) -> None:
+        """These devices' labels mean nothing any more: their states become unknown, also where no window follows."""
+        with self._lock:
+            for device in devices:
+                if self._known(device):
+                    self._end(device)
 
     def tick(self, connections: int) -> None:
         """Sends the states again after a new connection (`connections` counts), since the broker may have lost them; at
@@ -211,7 +224,8 @@ class Publisher:
                     (observer.silent if event.kind == "silent" else observer.forgotten)(event.device)
 
     def _end(self, device: str) -> None:
-        """The state of a silent device is unknown from the end of its last window on; without a window, from now."""
+        """The state of a silent or unusable device is unknown from the end of its last window on; without a window,
+        from now."""
         memory = self._memories.get(device)
         if memory is None:
             now = round(time(), 3)
@@ -268,6 +282,8 @@ class Publisher:
                     clock_offset_s=round(window.clock_offset_s, 3),
                     degraded=window.degraded,
                     replayed=window.replayed,
+                    worn=window.worn,
+                    problems=window.problems,
                 )
             )
 

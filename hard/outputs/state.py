@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from hard.outputs.acceptance import Acceptance
-from hard.records import FilterStep, Prediction, State, StateMemory
+from hard.outputs.acceptance import Acceptance, is_usable
+from hard.records import FilterStep, Prediction, State, StateMemory, Window
 
 UNKNOWN = "unknown"
 Smoothing = Literal["filter", "majority"]
@@ -69,6 +69,8 @@ class MajoritySmoother:
 
     def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
         window = prediction.window
+        if not is_usable(window):
+            return _unknown(memory, window, ())
         vote = (prediction.label if accepted else UNKNOWN, prediction.confidence, window.start)
         votes = (*(memory.votes if memory else ()), vote)[-self._n :]
         held = memory.state if memory else None
@@ -103,9 +105,10 @@ class StateFilter:
         self._powers: dict[float, tuple[Columns, Columns]] = {}
 
     def update(self, memory: StateMemory | None, prediction: Prediction, *, accepted: bool) -> StateUpdate:
-        """A window of too little confidence counts like any other: two labels of half the probability each say that it
-        is none of the others. One that is not familiar enough, or not accepted in spite of its confidence, says
-        nothing, and what is known fades: then a state needs LEAST_FADED at least."""
+        """With a window that isn't usable the state is UNKNOWN at once, and the next one begins from equal
+        probabilities. A window of too little confidence counts like any other: two labels of half the probability each
+        say that it is none of the others. One that is not familiar enough, or not accepted in spite of its confidence,
+        says nothing, and what is known fades: then a state needs LEAST_FADED at least."""
         window = prediction.window
         if memory and memory.steps and abs(window.start - memory.start) < SAME_START_S:
             return StateUpdate(memory, (), ())  # the same window again
@@ -115,6 +118,8 @@ class StateFilter:
         if memory and steps and self._begins_run(memory, window.start):
             states += self._states(steps, pending, pending)
             steps, pending = (), 0
+        if not is_usable(window):
+            return _unknown(memory, window, (*states, *self._states(steps, pending, pending)))
         length_s, last = window.end - window.start, steps[-1] if steps else None
         exponent = min(1.0, self._tempering * (min(length_s, window.start - last.start) if last else length_s))
         confident = prediction.confidence >= self._acceptance.min_confidence
@@ -212,6 +217,13 @@ def _changes(held: State | None, states: Iterable[State]) -> tuple[State | None,
             changes.append(StateChange(held.label if held else None, state))
             held = state
     return held, tuple(changes)
+
+
+def _unknown(memory: StateMemory | None, window: Window, states: Iterable[State]) -> StateUpdate:
+    """The state is UNKNOWN from the start of `window` on; before it, `states` became known."""
+    states = (*states, State(UNKNOWN, window.start, 0.0))
+    held, changes = _changes(memory.state if memory else None, states)
+    return StateUpdate(StateMemory(held, window.start, window.end), states, changes)
 
 
 def _ended(memory: StateMemory, states: Iterable[State]) -> StateUpdate:

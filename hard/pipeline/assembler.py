@@ -18,16 +18,20 @@ from hard.monitoring.accounting import OTHER_SENSOR, Accounting
 from hard.monitoring.metrics import Metrics
 from hard.monitoring.rate_limited_log import RateLimitedLog
 from hard.motion.devices import Devices
+from hard.motion.diagnosis import Diagnoses
+from hard.outputs.diagnosis import DiagnosisPublisher
 from hard.outputs.publisher import Publisher
 from hard.pipeline.decoder import Decoder
 from hard.pipeline.redeliveries import Redeliveries
 from hard.pipeline.window_queue import WindowQueue
 from hard.pipeline.workers import FairLock, Progress
-from hard.records import CounterDelta, DeviceEvent, Message, Window
+from hard.records import UNUSABLE, CounterDelta, DeviceEvent, Message, Samples, Window
 
 log = logging.getLogger(__name__)
 Messages = queue.SimpleQueue[Message | str | None]  # None: stop
 WAKE = "wake"  # in the queue of messages: look at what is due
+# Reasons for which a message is refused that are kinds of problems of their own; others make it `malformed`.
+OWN_KINDS = ("time_unit", "no_gravity", "rate")
 MAX_MESSAGES_AT_ONCE = 32  # decoding them takes about 3 ms, in which the label thread may wait for the lock
 
 
@@ -37,11 +41,12 @@ class Assembler:
 
     def __init__(
         self, messages: Messages, *, decoder: Decoder, devices: Devices, journal: Journal, window_queue: WindowQueue,
-        publisher: Publisher, accounting: Accounting, metrics: Metrics, lock: FairLock,
-        acknowledge: Callable[[Message], None],
+        publisher: Publisher, diagnoses: Diagnoses, diagnosis_publisher: DiagnosisPublisher, accounting: Accounting,
+        metrics: Metrics, lock: FairLock, acknowledge: Callable[[Message], None],
     ) -> None:  # fmt: skip
         self._messages, self._decoder, self._devices, self._journal = messages, decoder, devices, journal
         self._window_queue, self._publisher, self._accounting = window_queue, publisher, accounting
+        self._diagnoses, self._diagnosis_publisher = diagnoses, diagnosis_publisher
         self._metrics, self._lock, self._acknowledge = metrics, lock, acknowledge
         self._unacknowledged: list[Message] = []  # assembled and not committed
         self._redeliveries = Redeliveries()
@@ -159,9 +164,14 @@ class Assembler:
             log.debug("%s %s", event.device, event.kind)
             if event.kind in ("forgotten", "forgotten_unpublished"):
                 self._window_queue.forget(event.device)
+                self._diagnoses.forget(event.device)
+                self._diagnosis_publisher.forget(event.device)
                 changed.append(event.device)
         self._commit(changed)
         self._publisher.device_events(self._in_order(events))
+        diagnoses = self._diagnoses.tick(now)
+        self._publisher.end_states(of.device for of in diagnoses if of.unusable)
+        self._diagnosis_publisher.update(diagnoses)
 
     def _in_order(self, events: Iterable[DeviceEvent]) -> list[DeviceEvent]:
         """The events that can be published: a silence waits until the device's last window is published, and is left
@@ -185,21 +195,23 @@ class Assembler:
         try:
             samples = self._decoder.decode(message)
             decoded = monotonic()
+            if message.retained:
+                self._refused("retained", samples.device, message)
+                return None
             if self._redeliveries.seen(message):
                 n = len(samples.xyz)
                 self._accounting.decoded(CounterDelta(decoded=n, duplicate=n), samples.invalid)
                 return []
             windows, delta = self._devices.push(samples)
         except PayloadError as error:
-            self._accounting.rejected(error.reason)
-            if error.reason != OTHER_SENSOR:
-                self._limited.warning(error.reason, "rejected a message on %.80s: %s", message.topic, error)
+            self._refused(error.reason, error.device, message, str(error), error.setting)
             return None
         except Exception:  # a defect of ours costs this message, not the daemon
             self._accounting.rejected("internal")
             log.exception("a message on %.80s could not be assembled", message.topic)
             return None
         self._accounting.decoded(delta, samples.invalid)
+        windows = self._diagnosed(samples, message.topic, delta, windows)
         for reason, n in samples.invalid:
             self._limited.warning(reason, "left out %d samples (%s) of a message on %.80s", n, reason, message.topic)
         if resolved is None:
@@ -209,6 +221,33 @@ class Assembler:
         self._metrics.stage["decode"].observe(decoded - begun)
         self._metrics.stage["assemble"].observe(monotonic() - decoded)
         return windows
+
+    def _diagnosed(self, samples: Samples, topic: str, delta: CounterDelta, windows: list[Window]) -> list[Window]:
+        """The windows with the problems that their device has now."""
+        self._diagnoses.heard(samples, topic, delta.late)
+        problems = self._diagnoses.kinds(samples.device)
+        if not windows or not problems:
+            return windows
+        if not set(UNUSABLE).isdisjoint(problems):
+            self._accounting.unusable(len(windows))
+        return [replace(window, problems=problems) for window in windows]
+
+    def _refused(
+        self, reason: str, device: str | None, message: Message, detail: str = "", setting: str | None = None
+    ) -> None:
+        """The message is of no use. The device's first one is logged with its problem, others at a limited rate."""
+        reason = "retained" if message.retained else reason
+        self._accounting.rejected(reason)
+        if reason == OTHER_SENSOR:
+            return
+        if reason == "retained":
+            if device is not None:
+                self._diagnoses.retained(device, message.received_at)
+            return
+        if device is not None:
+            kind = reason if reason in OWN_KINDS else "malformed"
+            self._diagnoses.refused(device, kind, message.received_at, detail=detail, setting=setting)
+        self._limited.warning(reason, "rejected a message on %.80s: %s", message.topic, detail)
 
     def _without_resolved(self, windows: list[Window], resolved: set[str]) -> list[Window]:
         """Of windows closed once more, those that an earlier process didn't resolve."""

@@ -21,6 +21,7 @@ from hard.units import TIME_UNITS, UNITS
 
 log = logging.getLogger(__name__)
 EARLIEST, LATEST = 946_684_800.0, 4_102_444_800.0  # 2000 and 2100 in Unix s
+LIKELY = 1_420_070_400.0  # 2015: no device sends an earlier time on purpose
 GZIP = b"\x1f\x8b\x08"  # RFC 1952, with its one method
 MAX_LOOKED_AT = 10_000  # devices whose messages without time were looked at
 _OTHER_TIME = re.compile(rb'"(timestamp\w*|time\w*|ts|date\w*|utc|millis)"\s*:\s*["\d]', re.IGNORECASE)
@@ -86,9 +87,8 @@ class Decoder:
         ):
             usable, invalid = _usable(xyz, time, earliest, raw.time_unit or rules.time_unit)
             xyz, time = xyz[usable], time if time is None else time[usable]
-        return Samples(
-            device, time, xyz, message.received_at, message.received_wall, rate, rules.place, uptime, invalid
-        )
+        received = message.received_at, message.received_wall
+        return Samples(device, time, xyz, *received, rate, rules.place, uptime, invalid, ms2)
 
     def _unpacked(self, payload: bytes) -> bytes:
         try:
@@ -144,14 +144,24 @@ def _usable(
     timed = np.ones(len(xyz), dtype=bool) if time is None else (time >= earliest) & (time < LATEST)
     if not timed.any():
         since = "positive, since boot or start" if not earliest else "between the years 2000 and 2100"
-        raise PayloadError(
-            "time_unit", f"times in {unit} must be {since}: see ingest.time_unit, ingest.clock and ingest.epoch"
-        )
+        setting = None if time is None else _setting_for(float(np.median(time)) * TIME_UNITS[unit])
+        hint = setting or "see ingest.time_unit, ingest.clock and ingest.epoch"
+        raise PayloadError("time_unit", f"times in {unit} must be {since}: {hint}", setting)
     usable = finite & timed
     if not usable.any():
         raise PayloadError("not_finite", "no sample has both a time and three finite accelerations")
     counts = ("not_finite", int((~finite).sum())), ("time", int((finite & ~timed).sum()))
     return usable, tuple((reason, n) for reason, n in counts if n)
+
+
+def _setting_for(time: float) -> str | None:
+    """The setting that makes a likely time of `time`, which is as the device sent it; None where none does."""
+    for unit, per_s in TIME_UNITS.items():
+        if LIKELY <= time / per_s < LATEST:
+            return f"ingest.time_unit={unit}"
+    if LIKELY <= time + EARLIEST < LATEST:
+        return "ingest.epoch=2000"
+    return "ingest.clock=uptime" if time >= 0 else None
 
 
 def _by_content_type(content_type: str, rules: SenderRules) -> tuple[PayloadFormat, Read]:

@@ -59,6 +59,7 @@ def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> N
     for second in range(6):
         windows += devices.push(replace(samples(message("a", second)), place="wrist"))[0]
     (state,) = devices.states()
+    windows[-1] = replace(windows[-1], problems=("unit", "gaps"), worn=False)
     write(store, 3, saved=[SavedDevice("a", 3, state, windows, MEMORY), SavedDevice("b", 3, None, [])])
     saved, forgotten = sorted(store.devices(), key=lambda row: row.device)
     assert (saved.device, saved.group, forgotten.state) == ("a", 3, None)
@@ -66,6 +67,7 @@ def test_a_device_and_its_windows_are_read_as_they_were_saved(store: Store) -> N
     assert saved.memory == MEMORY
     assert [w.window_id for w in saved.windows] == [w.window_id for w in windows]
     assert all(window.replayed and window.place == "wrist" for window in saved.windows)
+    assert [(w.problems, w.worn) for w in saved.windows[-2:]] == [((), True), (("unit", "gaps"), False)]
     np.testing.assert_array_equal(saved.windows[-1].xyz, windows[-1].xyz)
     again = make_devices(GRID, DEFAULT_FRAME)
     again.restore([saved.state], 0.0, whole=True)

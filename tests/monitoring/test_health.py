@@ -10,7 +10,7 @@ import pytest
 from support.exposition import GAUGES
 
 from hard.monitoring import health
-from hard.monitoring.accounting import Accounting
+from hard.monitoring.accounting import Accounting, Usefulness
 from hard.monitoring.health import Health, JournalState, Latencies, Quantiles, RateMeter, Rates
 from hard.records import CounterDelta
 
@@ -62,9 +62,9 @@ def test_a_discrepancy_of_the_counters_is_a_problem_too() -> None:
 )
 def test_problems_are_sentences_and_stalls_come_first(changes: dict[str, object], problems: list[str]) -> None:
     gauges = replace(WELL, **changes)
-    assert health.find_problems(gauges, broker="host:1883", evicted="", journal="") == problems
-    more = health.find_problems(gauges, broker="host:1883", evicted="evicted", journal="not written")
-    assert more == [*problems, "evicted", "not written"]
+    assert health.find_problems(gauges, broker="host:1883", evicted="", journal="", useless="") == problems
+    more = health.find_problems(gauges, broker="host:1883", evicted="evicted", journal="not written", useless="useless")
+    assert more == [*problems, "evicted", "not written", "useless"]
 
 
 def test_the_status_line_has_the_problems_or_that_it_is_subscribed() -> None:
@@ -94,3 +94,13 @@ def test_quantiles_are_of_the_last_latencies() -> None:
     found = latencies.quantiles()
     assert found.p50 == pytest.approx(0.5, abs=1e-3)
     assert found.p99 == pytest.approx(0.99, abs=1e-3)
+
+
+def test_more_than_half_of_the_messages_or_windows_without_use_are_a_problem_as_long_as_they_last() -> None:
+    meter, why = health.UselessMeter(), "2 devices: times in ms (ingest.time_unit=ms)"
+    assert meter.problem(Usefulness(0, 0, 0, 0), 100.0, 60.0, "") == ""
+    assert meter.problem(Usefulness(1, 1, 0, 0), 101.0, 60.0, why) == f"1 of the last 1 messages were of no use; {why}"
+    assert meter.problem(Usefulness(40, 20, 9, 4), 130.0, 60.0, why) == "", "half is not more than half"
+    assert meter.problem(Usefulness(41, 20, 12, 7), 140.0, 60.0, "") == "7 of the last 12 windows were of no use"
+    assert meter.problem(Usefulness(80, 20, 60, 7), 195.0, 60.0, "") == ""
+    assert meter.problem(Usefulness(81, 21, 60, 7), 230.0, 1.0, "").startswith("1 of the last 1"), "the last 10 s"

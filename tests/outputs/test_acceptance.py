@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from hard.outputs.acceptance import Acceptance
-from hard.records import Prediction, Window
+from hard.records import PROBLEMS, UNUSABLE, Prediction, Window
 
 LABELS = ("Walking", "Upstairs", "Sitting", "Standing")
 PARENTS = {"on foot": LABELS[:2], "still": LABELS[2:]}
@@ -51,3 +54,21 @@ def test_an_unfamiliar_window_has_neither_an_accepted_label_nor_a_parent() -> No
 
 def test_without_parents_there_is_none() -> None:
     assert Acceptance(LABELS, {}, 0.8).parent(prediction(0.25, 0.25, 0.25, 0.25)) is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"worn": False}, *({"problems": ("gaps", kind)} for kind in PROBLEMS if kind in UNUSABLE)]
+)
+def test_a_window_that_is_not_usable_has_neither_an_accepted_label_nor_a_parent(changes: dict[str, Any]) -> None:
+    sure, half = (prediction(*p) for p in ((0.99, 0.01, 0, 0), (0.5, 0.5, 0, 0)))
+    acceptance = Acceptance(LABELS, PARENTS, 0.8)
+    for one in (sure, half):
+        unusable = replace(one, window=replace(one.window, **changes))
+        assert not acceptance.accepts(unusable)
+        assert acceptance.parent(unusable) is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PROBLEMS if kind not in UNUSABLE])
+def test_other_problems_only_inform(kind: str) -> None:
+    one = prediction(0.99, 0.01, 0, 0)
+    assert Acceptance(LABELS, PARENTS, 0.8).accepts(replace(one, window=replace(one.window, problems=(kind,))))

@@ -62,7 +62,7 @@ def assert_as_documented(topic: str, config: dict[str, Any]) -> None:
     assert config["qos"] in (0, 1, 2)
     for component in config["components"].values():
         assert_typed(component, SENSOR, {"platform", "unique_id", "state_topic"})
-        assert component["platform"] == "sensor"
+        assert component["platform"] in ("sensor", "binary_sensor")
         assert component.get("entity_category", "diagnostic") in ("diagnostic", "config")
         assert component.get("state_class", "measurement") in ("measurement", "total", "total_increasing")
         # `options` goes with the device class `enum` and with neither state class nor unit, and enum needs it.
@@ -136,6 +136,8 @@ def test_the_templates_render_what_the_sensors_accept() -> None:
     assert rendered("activity", {"label": "Walking"}) == "Walking"
     assert rendered("activity", {"label": "unknown"}) == "None"  # which Home Assistant shows as `unknown`
     assert rendered("confidence", {"confidence": 0.97345}) == "97.3"
+    assert rendered("problem", {"problems": [{"kind": "unit"}]}) == "ON"
+    assert rendered("problem", {"problems": []}) == "OFF"
     seen = rendered("last_seen", {"end": 1_700_000_050.5, "clock_offset_s": -10.0})
     assert datetime.fromisoformat(seen) == datetime(2023, 11, 14, 22, 14, tzinfo=UTC)
 

@@ -232,3 +232,21 @@ def test_another_smoother_goes_on_from_the_state() -> None:
     assert broker.state("a") == "Walking"
     broker.label("a", 3.0, "Sitting", start=2.0)
     assert broker.changes("a")[-1] == {"from": "Walking", "to": "unknown", "at": 1.0}
+
+
+def test_a_state_of_a_gateway_whose_clock_was_not_set_begins_anew() -> None:
+    broker = Broker()
+    broker.label("a", 1.0, start=9.0)
+    broker.label("a", 2.0, start=1_700_000_000.0)
+    assert [change["from"] for change in broker.changes("a")] == [None, None]
+    assert json.loads(broker.retained["hard/a/state"])["since"] == 1_700_000_000.0
+
+
+def test_the_state_of_a_device_whose_labels_mean_nothing_any_more_ends() -> None:
+    broker = Broker()
+    broker.label("a", 1.0)
+    broker.publisher.end_states(["a", "b"])
+    assert broker.state("a") == "unknown"
+    assert broker.state("b") == ("unknown" if "b" in broker.known else None)
+    broker.label("a", 2.0, start=5.0)
+    assert broker.state("a") == "Walking"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -309,3 +310,32 @@ def test_majority_of_windows_not_accepted_is_unknown() -> None:
     wearer.window(2.0, surely("Walking"))
     wearer.end()
     assert wearer.dated[-1] == ("Walking", UNKNOWN, 6.0)
+
+
+@pytest.mark.parametrize("smoother", [MajoritySmoother(5), state_filter(), state_filter(lag_s=3.0)])
+@pytest.mark.parametrize("changes", [{"worn": False}, {"problems": ("unit",)}])
+def test_a_window_that_is_not_usable_makes_the_state_unknown_at_once(
+    smoother: Smoother, changes: dict[str, Any]
+) -> None:
+    wearer = Wearer(smoother)
+    for start in range(20):
+        wearer.window(float(start), surely("Walking"))
+    for start in range(20, 25):
+        bad = prediction(float(start), surely("Walking"))
+        bad = replace(bad, window=replace(bad.window, **changes))
+        wearer.take(smoother.update(wearer.memory, bad, accepted=False))
+    assert [(change.before, change.state.label) for change in wearer.changes] == [
+        (None, "Walking"),
+        ("Walking", "unknown"),
+    ]
+    assert wearer.changes[-1].state == State("unknown", 20.0, 0.0)
+    assert len(wearer.states) == 25
+    for start in range(25, 40):
+        wearer.window(float(start), surely("Sitting"))
+    assert [change.state.label for change in wearer.changes] == ["Walking", "unknown", "Sitting"]
+
+
+def test_a_first_window_that_is_not_usable_is_unknown() -> None:
+    bad = prediction(0.0, surely("Walking"))
+    update = state_filter().update(None, replace(bad, window=replace(bad.window, worn=False)), accepted=False)
+    assert [(change.before, change.state.label) for change in update.changes] == [(None, "unknown")]

@@ -304,3 +304,52 @@ def test_as_a_thread_it_works_until_stop_and_a_resolved_window_wakes_it(
         assembly.assembler.stop(60)
         worker.join(60)
     assert worker.finished
+
+
+class ShortDecoder(FakeDecoder):
+    """Of every message all that its device sends is the unit g."""
+
+    def decode(self, message: Message) -> Samples:
+        decoded = super().decode(message)
+        return replace(decoded, xyz=decoded.xyz / 9.80665)
+
+
+def test_windows_say_what_is_wrong_with_their_device_and_its_state_ends(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path, decoder=ShortDecoder())
+    for second in range(40):
+        assembly.receive(message("a", second))
+        assembly.tick()
+    assert assembly.diagnosis == {"a": ["unit"]}
+    assert assembly.publisher.ended == ["a"]
+    assert assembly.windows[0].problems == ()
+    assert assembly.windows[-1].problems == ("unit",)
+    usefulness = assembly.accounting.usefulness()
+    assert usefulness.useless_windows == sum(bool(window.problems) for window in assembly.windows) > 0
+
+
+def test_a_retained_message_gives_neither_window_nor_life(tmp_path: Path) -> None:
+    assembly = Assembly(tmp_path)
+    for second in range(10):
+        assembly.receive(replace(message("a", second), retained=True))
+    assert "a" not in assembly.devices
+    assert assembly.windows == []
+    assert counts(assembly) == {"received": 10, "malformed": 10}
+    assert len(assembly.acknowledged) == 10
+    assembly.tick()
+    assert assembly.diagnosis == {"a": ["retained"]}
+    assert assembly.accounting.reasons()["retained"] == 10
+    assert assembly.accounting.usefulness().messages == 0
+
+
+def test_a_device_whose_messages_are_refused_is_diagnosed(tmp_path: Path) -> None:
+    class RefusingDecoder(FakeDecoder):
+        def decode(self, message: Message) -> Samples:
+            error = PayloadError("time_unit", "too large", "ingest.time_unit=ms")
+            error.device = message.topic
+            raise error
+
+    assembly = Assembly(tmp_path, decoder=RefusingDecoder())
+    assembly.receive(message("a", 0), message("b", 0))
+    assembly.tick()
+    assert assembly.diagnosis == {"a": ["time_unit"], "b": ["time_unit"]}
+    assert assembly.accounting.usefulness().useless_messages == 2

@@ -18,7 +18,11 @@ from hard.journal.journal import SAVE_EVERY_S, Compatibility, Journal
 from hard.journal.store import Store
 from hard.monitoring.accounting import Accounting
 from hard.monitoring.metrics import Metrics
+from hard.motion.diagnosis import Diagnoses
+from hard.motion.looks import LookRules
 from hard.motion.mounting import Frame
+from hard.mqtt.outbox import Outgoing
+from hard.outputs.diagnosis import DiagnosisPublisher
 from hard.pipeline.assembler import Assembler, Messages
 from hard.pipeline.window_queue import QueueBounds, WindowQueue
 from hard.pipeline.workers import FairLock, Progress
@@ -57,9 +61,13 @@ class FakePublisher:
     def __init__(self) -> None:
         self.events: list[DeviceEvent] = []
         self.memories: dict[str, StateMemory] = {}
+        self.ended: list[str] = []
 
     def restore(self, memories: Mapping[str, StateMemory]) -> None:
         self.memories.update(memories)
+
+    def end_states(self, devices: Iterable[str]) -> None:
+        self.ended += devices
 
     def device_events(self, events: Iterable[DeviceEvent]) -> None:
         self.events += events
@@ -93,6 +101,10 @@ class Assembly:
         )
         self.devices = make_devices(GRID, DEFAULT_FRAME, **rules) if devices is None else devices
         self.messages: Messages = queue.SimpleQueue()
+        self.diagnosis: dict[str, list[str]] = {}  # kinds of problems by device, as published
+        self.diagnosis_publisher = DiagnosisPublisher(
+            self._diagnosed, self.devices.__contains__, prefix="hard", max_devices=100, topics=[]
+        )
         self.accounting, self.publisher, self.progress = Accounting(), FakePublisher(), Progress()
         self.metrics = Metrics(CollectorRegistry(), [])
         self.window_queue = WindowQueue(
@@ -105,6 +117,7 @@ class Assembly:
         self.assembler = Assembler(
             self.messages, decoder=decoder or FakeDecoder(), devices=self.devices, journal=self.journal,
             window_queue=self.window_queue, publisher=self.publisher,  # type: ignore[arg-type]
+            diagnoses=Diagnoses(LookRules(12.0, shared=False), 100), diagnosis_publisher=self.diagnosis_publisher,
             accounting=self.accounting, metrics=self.metrics, lock=FairLock(), acknowledge=self._acknowledge,
         )  # fmt: skip
         self.windows: list[Window] = []  # all that were queued
@@ -162,6 +175,11 @@ class Assembly:
     def _acknowledge(self, message: Message) -> None:
         self.unacknowledged.remove(message)
         self.acknowledged.append(message)
+
+    def _diagnosed(self, outgoing: Outgoing) -> None:
+        payload = outgoing.render()
+        problems = json.loads(payload)["problems"] if payload else []
+        self.diagnosis[outgoing.topic.split("/")[1]] = [problem["kind"] for problem in problems]
 
     def _take_windows(self) -> None:
         while len(self.window_queue):

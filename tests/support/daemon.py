@@ -32,7 +32,7 @@ FIELDS = {
         "model",
         "latency_s",
     ),
-    *("coverage", "calibrated", "up", "clock_offset_s", "degraded", "replayed"),
+    *("coverage", "calibrated", "up", "clock_offset_s", "degraded", "replayed", "worn", "problems"),
 }
 
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from hard.monitoring.accounting import Accounting
 from hard.monitoring.health import Gauges
 from hard.monitoring.metrics import AccountingCollector, Metrics, ModelFacts
-from hard.records import Prediction, Window
+from hard.records import PROBLEMS, Prediction, ProblemSummary, Window
 
 LABELS = ("Walking", "Sitting")
 INFO = {"version": "1", "model": "m", "backend": "onnx", "base": "scratch", "prompt": "compact 1"}
@@ -16,6 +16,7 @@ MODEL = ModelFacts(INFO, {"Walking": 30, "Sitting": 10}, {"00": (7, 0.25), "01":
 GAUGES = Gauges(
     devices=3, devices_active=2, pending=1, outbox=0, connected=True, subscribed=False, reconnects=4, uptime_s=5.5,
     stalled_s={"label": 6.0, "assemble": 0.0}, journal=True,
+    problems=ProblemSummary({**dict.fromkeys(PROBLEMS, 0), "unit": 2, "gaps": 1}, {"d": ["unit", "gaps"]}, "2: …"),
 )  # fmt: skip
 
 
