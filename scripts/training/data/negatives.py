@@ -1,4 +1,5 @@
-"""Windows that are no activity, to learn doubt from: a sensor dead, shaken, tumbling, or on a machine. Knows no data.
+"""Windows that are no activity, to learn doubt from: a sensor dead, shaken, tumbling, on a machine, turned over slowly,
+or drifting. Knows no data.
 
 With random labels, they draw the model's answer to such input towards equal probabilities (outlier exposure:
 Hendrycks, Mazeika, Dietterich 2019). What a bundle is judged by comes from another generator,
@@ -18,10 +19,7 @@ Rng = np.random.Generator
 
 def windows(n: int, points: int, rate_hz: float, rng: Rng) -> Float32Array:
     """Windows (n, `points`, 3) in m/s² of all kinds, about as many of each."""
-    drawn = [
-        kind(part, points, rate_hz, rng)
-        for kind, part in zip((_dead, _shaken, _tumbling, _machine), _shares(n, 4), strict=True)
-    ]
+    drawn = [kind(part, points, rate_hz, rng) for kind, part in zip(KINDS, _shares(n, len(KINDS)), strict=True)]
     return np.concatenate(drawn).astype(np.float32)
 
 
@@ -44,14 +42,14 @@ def _dead(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
 
 
 def _shaken(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
-    """Noise from blue to red, up to 25 m/s²; half of it without gravity, from 0.5 m/s², the rest from 2 m/s²."""
+    """Noise from blue to red, up to 25 m/s²; half of it without gravity, from 0.5 m/s² on."""
     memory = rng.uniform(-0.6, 0.9, (n, 1))
     noise = rng.normal(size=(n, points, 3))
     for i in range(1, points):
         noise[:, i] += memory * noise[:, i - 1]
     noise /= noise.std(axis=(1, 2), keepdims=True)
     floating = rng.random(n) < 0.5
-    size = np.exp(rng.uniform(np.where(floating, np.log(0.5), np.log(2)), np.log(25)))
+    size = np.exp(rng.uniform(np.log(0.5), np.log(25), n))
     gravity = np.where(floating, 0, G_MS2)[:, None, None] * _directions(n, rng)
     return np.asarray(size[:, None, None] * noise + gravity)
 
@@ -80,8 +78,28 @@ def _machine(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
     """A steady vibration of 3.5 Hz to nine tenths of what the rate can show, along one line beside gravity."""
     time = np.arange(points) / rate_hz
     hz = rng.uniform(3.5, 0.45 * rate_hz, n)[:, None]
-    vibration = np.exp(rng.uniform(np.log(1), np.log(20), n))[:, None] * np.sin(
+    vibration = np.exp(rng.uniform(np.log(0.4), np.log(20), n))[:, None] * np.sin(
         2 * np.pi * (hz * time + rng.random((n, 1)))
     )
     felt = G_MS2 * _directions(n, rng) + vibration[:, :, None] * _directions(n, rng)
     return np.asarray(felt + rng.uniform(0, 0.5, (n, 1, 1)) * rng.normal(size=felt.shape))
+
+
+def _turned(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
+    """Gravity turning steadily about one axis, at 0.15 to 1.5 rad/s, as in a hand that looks at the device."""
+    at, axis = _directions(n, rng)[:, 0], _directions(n, rng)[:, 0]
+    speed = np.exp(rng.uniform(np.log(0.15), np.log(1.5), n)) / rate_hz
+    felt = np.stack([np.einsum("nij,nj->ni", rotations(axis, speed * i), at) for i in range(points)], axis=1)
+    return np.asarray(G_MS2 * felt + rng.uniform(0, 0.2, (n, 1, 1)) * rng.normal(size=felt.shape))
+
+
+def _drifting(n: int, points: int, rate_hz: float, rng: Rng) -> Float64Array:
+    """A sensor whose offsets run away from gravity by 1 to 15 m/s² a second, or jump by 3 to 30 m/s²."""
+    time = np.arange(points)[None, :, None] / rate_hz
+    runs_by = np.exp(rng.uniform(np.log(1), np.log(15), (n, 1, 1))) * time
+    jumps_by = rng.uniform(3, 30, (n, 1, 1)) * (time > rng.uniform(0.2, 0.8, (n, 1, 1)) * points / rate_hz)
+    away = np.where(rng.random((n, 1, 1)) < 0.7, runs_by, jumps_by) * _directions(n, rng)
+    return np.asarray(G_MS2 * _directions(n, rng) + away + rng.uniform(0, 0.3, (n, 1, 1)) * rng.normal(size=away.shape))
+
+
+KINDS = (_dead, _shaken, _tumbling, _machine, _turned, _drifting)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hard.model import leakage
-from hard.model.bundle import SplitKind
+from hard.model.bundle import PARENTS, SplitKind
 from hard.motion.windows import Grid
 from hard.recordings.recordings import Recording
 from hard.recordings.scores import alternatives
@@ -102,16 +102,26 @@ def covering(
 
 
 def leave_out(labelled: LabelledWindows, left_out: str) -> tuple[LabelledWindows, LabelledWindows]:
-    """The windows without what `left_out` ("activity=Jogging") names, and those of that activity; the windows of a data
-    set or place become a group of that name instead."""
+    """The windows without what `left_out` ("activity=Jogging", "activity=still") names, and those of that activity or
+    parent; the windows of a data set or place become a group of that name instead."""
     kind, _, name = left_out.partition("=")
     if not left_out:
         return labelled, labelled.of(())
-    rows = of_kind(labelled, kind) == name
     if kind != "activity":
+        rows = of_kind(labelled, kind) == name
         return replace(labelled, group=np.where(rows, left_out, labelled.group)), labelled.of(())
-    several = np.array([name in alternatives(truth) for truth in labelled.truth.tolist()])
-    return labelled.at(np.flatnonzero(~several)), labelled.at(np.flatnonzero(rows))
+    labels = set(PARENTS.get(name, (name,)))
+    truths = [set(alternatives(truth)) for truth in labelled.truth.tolist()]
+    known = [i for i, truth in enumerate(truths) if not truth & labels]
+    unknown = [i for i, truth in enumerate(truths) if truth <= labels]
+    return labelled.at(np.array(known, dtype=np.int64)), labelled.at(np.array(unknown, dtype=np.int64))
+
+
+def activities(labelled: LabelledWindows) -> list[str]:
+    """What can be left out as an activity: each label, and each parent of several that leaves two labels or more."""
+    labels = loading.ordered(labelled.truth)
+    parents = {name: len(set(labels) & set(of)) for name, of in PARENTS.items()}
+    return [*sorted(labels), *(name for name, count in parents.items() if 1 < count < len(labels) - 1)]
 
 
 def check_left_out(labelled: LabelledWindows, left_out: str) -> None:
@@ -119,7 +129,9 @@ def check_left_out(labelled: LabelledWindows, left_out: str) -> None:
     kind, _, name = left_out.partition("=")
     if left_out and kind not in KINDS:
         raise RefusedError(f"--leave-out is {' or '.join(f'{kind}=NAME' for kind in KINDS)}, not {left_out}")
-    names = sorted(set(of_kind(labelled, kind).tolist())) if left_out else []
+    names: list[str] = []
+    if left_out:
+        names = activities(labelled) if kind == "activity" else sorted(set(of_kind(labelled, kind).tolist()))
     if left_out and (name not in names or len(names) == 1):
         raise RefusedError(f"--leave-out: the {kind}s are {', '.join(names)}")
 
@@ -132,12 +144,14 @@ def of_kind(labelled: LabelledWindows, kind: str) -> NDArray[np.str_]:
 
 
 def names_to_leave_out(labelled: LabelledWindows, kind: str) -> list[str]:
-    """What can be left out in turn: each activity; each data set or known place whose windows show two labels or
-    more."""
+    """What can be left out in turn: each activity and parent; each data set or known place whose windows show two
+    labels or more."""
     known = labelled.of_one_label
     column = of_kind(known, kind)
     names = sorted(set(column.tolist()) - {"any" if kind == "place" else ""})
-    found = [name for name in names if kind == "activity" or len(set(known.truth[column == name].tolist())) > 1]
+    found = [name for name in names if len(set(known.truth[column == name].tolist())) > 1]
+    if kind == "activity":
+        found = activities(known)
     if len(found) < 2:
         raise RefusedError(f"there are no two {kind}s with two labels each to leave out in turn")
     return found

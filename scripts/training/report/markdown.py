@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hard.model import leakage
+from hard.model.bundle import PARENTS
 from hard.model.figures import (
     Abstaining,
     BaselineFigures,
@@ -197,14 +198,31 @@ def left_out(crossed: CrossValidation) -> str:
 
 
 def unknown(crossed: CrossValidation) -> str:
-    """How certain the models are of activities that they have never learnt; empty where none was left out."""
-    if not crossed.unknown:
-        return ""
-    return (
-        "Windows of the activity left out, of people whom the model has never seen. AUROC is how likely its confidence "
-        "in one is below that in a window of a known activity; the same of how familiar it is, and of the product.\n\n"
-        + _unknown("left out", crossed.unknown)
+    """How certain the models are of activities that they have never learnt; empty where none was left out. Those of
+    which a sibling under one parent was learnt stand apart."""
+    siblings = with_siblings(crossed.unknown)
+    whole, others = (
+        {name: found for name, found in crossed.unknown.items() if (name in siblings) == apart}
+        for apart in (False, True)
     )
+    parts = []
+    if crossed.unknown:
+        parts.append(
+            "Windows of the activity left out, of people whom the model has never seen. AUROC is how likely its "
+            "confidence in one is below that in a window of a known activity; the same of how familiar it is, and of "
+            "the product."
+        )
+    if whole:
+        parts.append(_unknown("left out", whole))
+    if others:
+        parts += ["The same of labels while others of their parent are known:", _unknown("left out", others)]
+    return "\n\n".join(parts)
+
+
+def with_siblings(names: Collection[str]) -> set[str]:
+    """Those of `names` that share a parent with another."""
+    shared = (set(names) & set(of) for of in PARENTS.values())
+    return {name for group in shared if len(group) > 1 for name in group}
 
 
 def dropped(found: Mapping[str, UnknownActivity]) -> str:

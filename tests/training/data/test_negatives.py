@@ -19,7 +19,7 @@ def test_every_kind_is_drawn_at_any_size(points: int, rate_hz: float) -> None:
 
 def test_none_is_a_wearer_at_rest() -> None:
     drawn = negatives.windows(2000, 80, 20.0, np.random.default_rng(1)).astype(float)
-    still = drawn.std(axis=1).max(axis=1) < 0.5
+    still = drawn.std(axis=1).max(axis=1) < 0.15
     length = np.linalg.norm(drawn.mean(axis=1), axis=1)
     assert still.any()
     assert (np.abs(length[still] - G_MS2) > 2).all()

@@ -132,6 +132,21 @@ def test_an_activity_that_is_left_out_is_in_no_truth() -> None:
     assert set(unknown.truth.tolist()) == {"Sitting"}
 
 
+def test_a_parent_is_left_out_with_all_its_labels() -> None:
+    every = windows(
+        *((truth, "a", "", "phones") for truth in ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting")),
+        ("Upstairs|Downstairs", "a", "", "phones"),
+    )
+    assert split.activities(every) == ["Downstairs", "Jogging", "Sitting", "Upstairs", "Walking", "on foot"]
+    split.check_left_out(every, "activity=on foot")
+    labelled, unknown = split.leave_out(every, "activity=on foot")
+    assert labelled.truth.tolist() == ["Jogging", "Sitting"]
+    assert unknown.truth.tolist() == ["Walking", "Upstairs", "Downstairs", "Upstairs|Downstairs"]
+    labelled, unknown = split.leave_out(every, "activity=Upstairs")
+    assert labelled.truth.tolist() == ["Walking", "Jogging", "Downstairs", "Sitting"]
+    assert unknown.truth.tolist() == ["Upstairs"]
+
+
 @pytest.mark.parametrize(
     ("left_out", "sentence"),
     [
