@@ -16,11 +16,14 @@ import pytest
 from support.daemon import batch, daemon, discrepancies, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
+from support.payloads import walking
 
 from hard.daemon.reload import LIVE, Reload, Reloader, flat, prepare
+from hard.formats import csv_lines
 from hard.model import bundle
 from hard.model.bundle import Manifest, WindowSpec
 from hard.model.classifier import load
+from hard.mqtt.simple_client import SimpleClient
 from hard.settings import DeviceEntry, LabelsSection, ModelSection, Settings, SettingsError
 
 
@@ -163,6 +166,26 @@ def test_the_next_health_record_comes_by_the_new_interval(mosquitto: Mosquitto, 
             config.write_text(f"publish.health_every_s = {every_s}")
             running.send_signal(signal.SIGHUP)
             eventually(lambda s=every_s, n=records: [h["every_s"] for h in health(listener)].count(s) >= n)
+        assert running.stop() == 0
+
+
+def test_an_entry_of_devices_holds_from_the_next_message_on(mosquitto: Mosquitto, config: Path) -> None:
+    config.write_text("")
+    time_s, xyz = walking(400)
+    payload = csv_lines.write(time_s, xyz)
+    with (
+        Listener(mosquitto) as listener,
+        started(mosquitto, config) as running,
+        SimpleClient(mosquitto.address) as client,
+    ):
+        running.ready()
+        client.publish("sensors/b-1/accel", payload)
+        eventually(lambda: running.metrics()['hard_rejected_messages_total{reason="json"}'] == 1)
+        config.write_text('[[devices]]\nmatch = "b-*"\nformat = "csv"\n')
+        running.send_signal(signal.SIGHUP)
+        eventually(lambda: "changed: devices" in running.log)
+        client.publish("sensors/b-1/accel", payload)
+        eventually(lambda: len(labels(listener, "b-1")) == 5)
         assert running.stop() == 0
 
 
