@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import dropwhile, takewhile
 
 import numpy as np
 
@@ -34,13 +35,12 @@ def sampled_at(runs: Sequence[Recording], rate_hz: float) -> list[Recording]:
 
 
 def least_rate(macro_f1: Sequence[tuple[float, float]]) -> float | None:
-    """The least of the rates from which on all higher ones lose at most MOST_LOST against the best; the rates fall."""
-    best, found = max((reached for _, reached in macro_f1), default=0.0), None
-    for rate_hz, reached in macro_f1:
-        if reached < best - MOST_LOST:
-            break
-        found = rate_hz
-    return found
+    """The least rate down to which, from the best one on, none loses more than MOST_LOST; the rates fall. None where
+    nothing was measured, or the best is 0."""
+    best = max((reached for _, reached in macro_f1), default=0.0)
+    lower = dropwhile(lambda pair: pair[1] < best, macro_f1)
+    good = [rate_hz for rate_hz, _ in takewhile(lambda pair: pair[1] >= best - MOST_LOST, lower)]
+    return good[-1] if best else None
 
 
 def _turned(run: Recording, rng: np.random.Generator) -> Recording:

@@ -45,5 +45,6 @@ def test_a_slower_device_gives_fewer_samples_and_a_faster_one_nothing_new() -> N
 
 def test_the_least_rate_is_the_last_before_one_that_costs_too_much() -> None:
     assert least_rate(((50.0, 0.93), (25.0, 0.94), (20.0, 0.925), (12.5, 0.91), (10.0, 0.93))) == 20.0
-    assert least_rate(((50.0, 0.91), (25.0, 0.94))) is None
+    assert least_rate(((50.0, 0.91), (25.0, 0.94), (20.0, 0.93))) == 20.0
+    assert least_rate(((50.0, 0.0), (25.0, 0.0))) is None
     assert least_rate(()) is None
