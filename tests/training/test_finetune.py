@@ -157,6 +157,10 @@ def test_two_places_a_merged_label_and_one_to_leave_out(
     assert test.macro_f1_by_place.keys() == test.beside["states"].macro_f1_by_place.keys() == {"pocket", "left wrist"}
     assert test.windows == 3 * 22 + 2 * 22
     assert test.accuracy > 0.8
+    dropped = manifest.training.metrics.dropped
+    assert {name: found.windows for name, found in dropped.items()} == {"Lying": 22, "Lying, wrist": 22}
+    assert "| Lying, wrist | 22 | " in (out / "README.md").read_text()
+    assert "recordings in g" in manifest.training.metrics.abstaining.no_activity
     assert manifest.prompt.context == ("place",)
     heard = ["label", str(other), "--bundle", str(out), "--subjects", "w5"]
     stated, not_stated = (cli_lines(capfd, *heard, *place) for place in (("--place", "wrist"), ()))
