@@ -21,9 +21,11 @@ def familiar_bundle(folder: Path, *, min_familiar: float = 0.5) -> Bundle:
     """The bundle in the new `folder`. What it finds familiar is of no use: the higher the first number of the pooled
     output, the more."""
     pytest.importorskip("transformers", reason="transformers is not installed")
+    from tqdm import tqdm
     from training.export.export import export
     from transformers import T5ForConditionalGeneration
 
+    tqdm.monitor_interval = 0  # the bars of transformers would start a thread that lives as long as the process
     shipped = bundle.read()
     shutil.copytree(shipped.path, folder)
     words, labels = WordTokenizer(str(folder / bundle.TOKENIZER)), shipped.manifest.labels
