@@ -33,7 +33,8 @@ def read(payload: bytes) -> RawSamples:
         time, xyz = _columns(found[TOTAL])
     elif found[LINEAR] and found[GRAVITY]:
         time, xyz = _columns(found[LINEAR])
-        xyz += _nearest(*_columns(found[GRAVITY]), time)
+        with np.errstate(over="ignore"):  # what is infinite is left out
+            xyz += _nearest(*_columns(found[GRAVITY]), time)
     elif found[LINEAR]:
         raise PayloadError(
             "no_gravity", "accelerations without gravity: switch on Total Acceleration (Android) or Gravity (iOS)"

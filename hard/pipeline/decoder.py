@@ -22,6 +22,7 @@ from hard.units import TIME_UNITS, UNITS
 log = logging.getLogger(__name__)
 EARLIEST, LATEST = 946_684_800.0, 4_102_444_800.0  # 2000 and 2100 in Unix s
 LIKELY = 1_420_070_400.0  # 2015: no device sends an earlier time on purpose
+TOO_LARGE = 1e15  # in any unit: counts as infinite, so that no later sum or square overflows
 GZIP = b"\x1f\x8b\x08"  # RFC 1952, with its one method
 MAX_LOOKED_AT = 10_000  # devices whose messages without time were looked at
 _OTHER_TIME = re.compile(rb'"(timestamp\w*|time\w*|ts|date\w*|utc|millis)"\s*:\s*["\d]', re.IGNORECASE)
@@ -71,22 +72,22 @@ class Decoder:
             raise PayloadError("rate", f"a rate of {rate:g} Hz, must be above 0 and at most {self._max_rate_hz:g}")
         if not len(xyz):
             raise PayloadError("empty", "no samples")
-        ms2 = rules.ms2_per_unit if raw.unit is None or rules.scaled else UNITS[raw.unit]
-        if ms2 != 1.0:
-            xyz = xyz * ms2
-        if rules.axes is not None:
-            xyz = _turned(xyz, rules.axes)
         time = _times(rules, raw, rate)
         if time is None and rules.clock == "unix" and device not in self._looked_at:
             self._look_for_time(device, rules, message.payload)
         uptime = time is not None and (raw.uptime or rules.clock == "uptime")
         earliest = 0.0 if uptime else EARLIEST
         invalid: tuple[tuple[str, int], ...] = ()
-        if not np.logical_and.reduce(np.isfinite(xyz), axis=None) or (
+        if not np.maximum.reduce(np.abs(xyz), axis=None) < TOO_LARGE or (  # true for NaN too
             time is not None and not (time.min() >= earliest and time.max() < LATEST)
         ):
             usable, invalid = _usable(xyz, time, earliest, raw.time_unit or rules.time_unit)
             xyz, time = xyz[usable], time if time is None else time[usable]
+        ms2 = rules.ms2_per_unit if raw.unit is None or rules.scaled else UNITS[raw.unit]
+        if ms2 != 1.0:
+            xyz = xyz * ms2
+        if rules.axes is not None:
+            xyz = _turned(xyz, rules.axes)
         received = message.received_at, message.received_wall
         return Samples(device, time, xyz, *received, rate, rules.place, uptime, invalid, ms2)
 
@@ -138,13 +139,13 @@ def _usable(
     xyz: Float64Array, time: Float64Array | None, earliest: float, unit: str
 ) -> tuple[NDArray[np.bool_], tuple[tuple[str, int], ...]]:
     """Which samples (N,) can be used, and how many can't, by reason. Raises PayloadError where none can."""
-    finite = np.isfinite(xyz).all(axis=1)
+    finite = (np.abs(xyz) < TOO_LARGE).all(axis=1)
     if not finite.any():
         raise PayloadError("not_finite", "no sample has three finite accelerations")
     timed = np.ones(len(xyz), dtype=bool) if time is None else (time >= earliest) & (time < LATEST)
     if not timed.any():
         since = "positive, since boot or start" if not earliest else "between the years 2000 and 2100"
-        setting = None if time is None else _setting_for(float(np.median(time)) * TIME_UNITS[unit])
+        setting = None if time is None else _setting_for(float(time[0]) * TIME_UNITS[unit])
         hint = setting or "see ingest.time_unit, ingest.clock and ingest.epoch"
         raise PayloadError("time_unit", f"times in {unit} must be {since}: {hint}", setting)
     usable = finite & timed

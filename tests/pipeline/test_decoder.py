@@ -136,6 +136,8 @@ def test_a_bad_sample_costs_itself_and_is_counted_by_reason() -> None:
     np.testing.assert_array_equal(batch.xyz, [[1, 2, 3], [7, 8, 9]])
     np.testing.assert_allclose(batch.time, [T, T + 0.06])  # type: ignore[arg-type]
     assert batch.invalid == (("not_finite", 3),)
+    huge = decoder(unit="g").decode(message({"t0": T, "rate": 50, "xyz": [[1e308, 0, 0], [0, -1e200, 0], [0, 1, 0]]}))
+    assert (len(huge.xyz), huge.invalid) == (1, (("not_finite", 2),))
     columns = decoder().decode(message({"t": [T, None, 5, T + 1], "x": [1] * 4, "y": [1] * 4, "z": [1, 1, 1, None]}))
     assert columns.invalid == (("not_finite", 1), ("time", 2))
     lines = decoder(format="csv").decode(message(f"{T},1,2,3\n{T},1,inf,3\n5,1,2,3\nstray\n".encode()))
