@@ -32,7 +32,8 @@ from training.recipe import Recipe, check_range, finalise
 from training.report import report
 from training.report.console import in_short, show_folds, show_seen
 from training.results.cross_validation import FoldsReport, summary
-from training.results.outcome import Trial, figures
+from training.results.outcome import figures
+from training.results.trial import Trial
 from training.resume import difference, plan, read_plan, work_path
 
 FOLDS = "folds"

@@ -31,7 +31,7 @@ from training.report.markdown import marked
 from training.report.report import bundle_metrics, write_bundle
 from training.results import acceptance
 from training.results.cross_validation import FoldsReport
-from training.results.outcome import Trial
+from training.results.trial import Trial
 from training.sealing import FinetuneRun, Fitted, seal
 
 

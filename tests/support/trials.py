@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from training.loop.trained import Epoch
 from training.results.confidence import Certainty
-from training.results.outcome import BACKWARDS, STATES, STATES_LATER, TWO_PASS, Outcome, Trial
+from training.results.outcome import BACKWARDS, STATES, STATES_LATER, TWO_PASS, Outcome
 from training.results.states import GRID
+from training.results.trial import Trial
 
 from hard.model.figures import Sample
 

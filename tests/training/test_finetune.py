@@ -20,7 +20,7 @@ from training import finetune
 from training.options import Options
 from training.recipe import finalise
 from training.results.acceptance import requirements
-from training.results.outcome import Trial, metrics_of
+from training.results.trial import Trial, metrics_of
 from training.resume import work_path
 
 from hard import cli

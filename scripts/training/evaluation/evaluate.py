@@ -34,8 +34,9 @@ from training.options import Source
 from training.recipe import Recipe
 from training.results import states
 from training.results.confidence import SOURCE_BUNDLE, SOURCE_DATA, Certainty, certainty_of, recommended
-from training.results.outcome import BACKWARDS, LAGS_S, PLACED, TWO_PASS, UNKNOWN, Baselines, Outcome, Trial, outcome_of
+from training.results.outcome import BACKWARDS, LAGS_S, PLACED, TWO_PASS, UNKNOWN, Baselines, Outcome, outcome_of
 from training.results.states import Labelled, StatesFit
+from training.results.trial import Trial
 
 BATCH = 256
 AS_RECORDED = "as recorded"

@@ -20,7 +20,8 @@ from training.evaluation.evaluate import Evaluation
 from training.report import markdown, model_card, plots
 from training.results.confidence import SOURCE_FOLDS, abstaining, accepted
 from training.results.cross_validation import FoldsReport
-from training.results.outcome import Trial, figures, metrics_of, pooled
+from training.results.outcome import figures, pooled
+from training.results.trial import Trial, metrics_of
 
 REPORT, PAGE = "report.json", "README.md"
 OVERLAP = "Windows overlap, so neighbouring windows are not independent: read the figures by subject."

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from hard.model.figures import TrainingMetrics
 from training.base_bundle import BEFORE
 from training.errors import StoppedError
-from training.results.outcome import Trial, baseline_figures
+from training.results.outcome import baseline_figures
+from training.results.trial import Trial
 
 WORSE = 0.1  # of macro-F1, clearly: windows overlap, and some hundred of them distinguish no less
 

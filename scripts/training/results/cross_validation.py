@@ -11,7 +11,8 @@ from hard.model.bundle import StatesSpec
 from hard.model.figures import Abstaining, Comparison, CrossValidation, FoldFigures, FoldsBy, Mean
 from training.results import states
 from training.results.confidence import RULE, Certainty, abstaining, joined, recommended, unknown
-from training.results.outcome import UNKNOWN, Trial, best_epoch, figures, pooled
+from training.results.outcome import UNKNOWN, figures, pooled
+from training.results.trial import Trial, best_epoch
 
 
 class FoldsReport(CrossValidation, frozen=True, kw_only=True):

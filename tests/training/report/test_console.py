@@ -13,7 +13,7 @@ from training.options import Options
 from training.recipe import finalise
 from training.report.console import show_base, show_data, show_folds, show_metrics, show_rejected
 from training.results.cross_validation import summary
-from training.results.outcome import metrics_of
+from training.results.trial import metrics_of
 
 from hard.model import bundle
 

@@ -11,7 +11,7 @@ from training.errors import StoppedError
 from training.loop.trained import Epoch
 from training.results import acceptance
 from training.results.acceptance import requirements
-from training.results.outcome import Trial, metrics_of
+from training.results.trial import Trial, metrics_of
 
 from hard.model.figures import Sample, TrainingMetrics
 
