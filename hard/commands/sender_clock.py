@@ -24,7 +24,7 @@ NEAR_USUAL, MIN_ELAPSED_S = 0.04, 4.0
 MISSING, EARLY = 0.1, 0.3  # shares of time, and of messages that begin before the last one ended
 EARLY_STEPS = 5.0  # single samples that overtake one another on the way are no second sender's
 EVEN = 0.15  # spread of the spacing of messages
-GAP_STEPS, GAP_S = 3.0, 0.15
+GAP_STEPS, GAP_S, PAUSE_S = 3.0, 0.15, 10.0
 
 
 def check_times(facts: Facts, read: Read, rules: SenderRules, default_rate_hz: float | None) -> None:
@@ -126,11 +126,23 @@ class _Clock:
         if not even and float((early & np.array(others)).mean()) >= EARLY:
             facts.wrong("two_senders", "two devices send under this name: give each its own")
             return
-        lost = np.diff(first_s) - sizes[:-1] / facts.rate_hz
-        gaps = lost[lost > max(GAP_STEPS / facts.rate_hz, GAP_S)]
-        facts.missing = float(gaps.sum() / max(1e-9, first_s[-1] - first_s[0]))
+        facts.missing = self._missing(first_s, inner)
         if facts.missing >= MISSING:
             facts.wrong("gaps", f"{facts.missing:.0%} of its time is missing: it loses samples or messages on the way")
+
+    def _missing(self, first_s: Float64Array, inner_s: float) -> float:
+        """The share of time that lies in gaps between samples, of which neighbours are `inner_s` apart; pauses are
+        none."""
+        per_s = TIME_UNITS[self._read[-1][1].time_unit or self._facts.time_unit or self._rules.time_unit]
+        times = [
+            first
+            + (np.arange(len(raw.xyz)) * inner_s if raw.time is None else (raw.time - np.nanmin(raw.time)) / per_s)
+            for first, (_, raw) in zip(first_s, self._read, strict=True)
+        ]
+        steps = np.diff(np.sort(np.concatenate(times)))
+        steps = steps[(steps > 0) & (steps <= PAUSE_S)]
+        gaps = steps[steps > max(GAP_STEPS * inner_s, GAP_S)]
+        return float((gaps - inner_s).sum() / max(1e-9, steps.sum()))
 
     def _within_s(self) -> float | None:
         """The spacing of samples that have times of their own, in s; None where the rate spaces them."""

@@ -18,7 +18,7 @@ MIN_RECORDS = 20  # a shorter file isn't checked
 BLOCK = 100  # records whose mean is taken: seconds at usual rates, so that steps cancel out
 LEAST_COUNTS = 100.0  # that a sensor makes of 1 g; between, nothing is known for sure
 WITHIN = 0.15  # how far from a power of two gravity may lie in raw counts, since sensors are not exact
-LEAST_SHARE = 0.4  # of the median acceleration, that the mean has where gravity is in it; without, it has 0 to 0.2
+LEAST_SHARE = 0.3  # of the median acceleration, that the mean has where gravity is in it; without, it has 0 to 0.2
 
 
 def measure(xyz: Float64Array) -> tuple[float, float]:

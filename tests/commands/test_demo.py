@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.guarded import guard
 from support.mosquitto import Mosquitto
 from support.shown_labels import shown_label
 
@@ -82,6 +83,20 @@ def test_ends_by_itself_with_the_closing_line(capfd: pytest.CaptureFixture[str])
     assert labels >= 3
     assert 0 <= right <= 100
     assert 0 < p50 <= p99
+
+
+@pytest.mark.slow
+def test_it_runs_on_a_broker_with_tls_and_passwords_by_a_daemons_settings(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    guard(mosquitto)
+    (tmp_path / "password").write_text("observer-secret\n")
+    (tmp_path / "hard.toml").write_text(
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {mosquitto.port}\nusername = "observer"\ntls = true\n'
+        f'password_file = "{tmp_path}/password"\nca_file = "{mosquitto.folder}/certs/ca.pem"\n'
+    )
+    with demo("--seconds", "1", "--devices", "1", "--config", str(tmp_path / "hard.toml")) as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert CLOSING.fullmatch(out.splitlines()[-1])
 
 
 def session_is_kept(mosquitto: Mosquitto, client_id: str) -> bool:
