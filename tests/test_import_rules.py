@@ -51,7 +51,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.commands": (
         "numpy", "msgspec", "amqtt", "rich", "hard.__version__", *VALUES, "hard.settings", "hard.simulator",
         "hard.monitoring", "hard.motion", "hard.mqtt", "hard.model", "hard.recordings", "hard.formats",
-        "hard.outputs.acceptance", "hard.outputs.state", "hard.pipeline.sender_rules", "hard.daemon",
+        "hard.outputs.acceptance", "hard.outputs.diagnosis", "hard.outputs.state", "hard.pipeline.sender_rules",
+        "hard.daemon",
     ),
     "hard.cli": ("hard.__version__", *VALUES, "hard.commands.arguments"),
     "hard.__main__": ("hard.cli",),

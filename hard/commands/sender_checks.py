@@ -33,11 +33,10 @@ def examine(
     """The facts of `device`, whose `messages` came under `rules`, with so many `retained` ones before them.
     `default_rate_hz` spaces samples that state no rate."""
     facts = Facts(device, messages[0].topic if messages else "", len(messages))
-    if retained and not messages:
-        facts.wrong("retained", "only a message that the broker had kept came: publish samples without the retain flag")
-        return facts
     if retained:
-        facts.wrong("retained", "it publishes with the retain flag: a restart of HARD would read an old message again")
+        facts.told("retained")
+    if not messages:
+        return facts
     found = _format(facts, messages, rules)
     if found is None:
         return facts
@@ -51,7 +50,7 @@ def examine(
     _gravity(facts, xyz, read, rules)
     check_times(facts, read, rules, default_rate_hz)
     if least_rate_hz and facts.rate_hz and facts.rate_hz < 0.97 * least_rate_hz:
-        facts.wrong("slow", f"{facts.rate_hz:.3g} samples a second are too few: the model needs {least_rate_hz:.3g}")
+        facts.told("slow", facts.rate_hz)
     return facts
 
 
@@ -100,12 +99,10 @@ def _gravity(facts: Facts, xyz: Float64Array, read: Sequence[tuple[Message, RawS
     facts.down = f"{'-' if mean[axis] > 0 else '+'}{'xyz'[axis]}"
     spread = xyz.max(axis=0) - xyz.min(axis=0)
     if not spread.any() or (len(xyz) > 2 * MIN_SAMPLES and (spread * ms2).max() > STUCK_AXIS_MS2 and not spread.all()):
-        facts.wrong("stuck", "its values don't change: the sensor or its wire may be broken")
+        facts.told("stuck")
         return
     if likely is None:
-        facts.wrong(
-            "no_gravity", "its accelerations hold no gravity: send them with gravity, as a device at rest measures it"
-        )
+        facts.told("no_gravity")
         return
     scale = UNITS.get(likely) or float(likely)
     facts.unit = likely if likely in UNITS else "counts"
@@ -119,6 +116,4 @@ def _gravity(facts: Facts, xyz: Float64Array, read: Sequence[tuple[Message, RawS
             facts.wrong(kind, f"gravity measures {gravity:.4g}, so it sends {what}", scale=float(f"{scale:.4g}"))
     greatest = float(np.abs(xyz).max())
     if greatest * scale >= CLIPPED_MS2 and (np.abs(xyz) >= 0.9985 * greatest).sum() >= CLIPPED_SHARE * len(xyz):
-        facts.wrong(
-            "clipped", f"it can't measure more than {greatest * scale:.3g} m/s²: set a greater range in the sensor"
-        )
+        facts.told("clipped", greatest * scale)

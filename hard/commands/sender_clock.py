@@ -124,11 +124,11 @@ class _Clock:
         early = first_s[:-1] + sizes[:-1] * inner - first_s[1:] > (0.5 if sizes.max() > 1 else EARLY_STEPS) * inner
         others = [not np.array_equal(a.xyz, b.xyz) for (_, a), (_, b) in pairwise(self._read)]
         if not even and float((early & np.array(others)).mean()) >= EARLY:
-            facts.wrong("two_senders", "two devices send under this name: give each its own")
+            facts.told("two_senders")
             return
         facts.missing = self._missing(first_s, inner)
         if facts.missing >= MISSING:
-            facts.wrong("gaps", f"{facts.missing:.0%} of its time is missing: it loses samples or messages on the way")
+            facts.told("gaps", facts.missing)
 
     def _missing(self, first_s: Float64Array, inner_s: float) -> float:
         """The share of time that lies in gaps between samples, of which neighbours are `inner_s` apart; pauses are

@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from hard.outputs.diagnosis import sentence
+from hard.records import DeviceProblem
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -39,9 +42,13 @@ class Facts:
     problems: list[Problem] = field(default_factory=list)
     entry: dict[str, Any] = field(default_factory=dict)
 
-    def wrong(self, kind: str, sentence: str, **settings: Any) -> None:
+    def told(self, kind: str, value: float = 0.0) -> None:
+        """Adds a problem that no setting mends, in the daemon's own words; `value` is as in `DeviceProblem`."""
+        self.problems.append(Problem(kind, sentence(DeviceProblem(kind, 0.0, value))[0]))
+
+    def wrong(self, kind: str, problem: str, **settings: Any) -> None:
         """Adds a problem; `settings` of the device's entry mend it."""
         self.entry |= settings
         texts = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in settings.items()}
         setting = ", ".join(f"ingest.{name}={text}" for name, text in texts.items())
-        self.problems.append(Problem(kind, sentence, setting or None))
+        self.problems.append(Problem(kind, problem, setting or None))
