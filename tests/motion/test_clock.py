@@ -69,13 +69,36 @@ def test_after_a_silence_stamps_start_again_at_the_arrival() -> None:
     np.testing.assert_allclose(np.diff(after), 0.05, atol=1e-5)
 
 
-def test_a_burst_is_compressed_and_never_stamped_before_earlier_samples() -> None:
-    clock = Clock()
-    arrivals = np.concatenate((WALL + np.arange(10), np.full(30, WALL + 40), WALL + 41 + np.arange(10)))
-    time = np.concatenate(stamps(clock, arrivals, 20))
-    assert (np.diff(time) > 0).all()
-    assert abs(time[-1] - arrivals[-1]) < 1
-    np.testing.assert_allclose(np.diff(time)[-100:], 0.05, rtol=0.1)
+@pytest.mark.parametrize("stall_s", [3, 10, 30])
+def test_a_burst_after_a_stall_lies_where_it_was_taken(stall_s: int) -> None:
+    arrivals = np.concatenate(
+        (WALL + np.arange(10), np.full(stall_s, WALL + 9 + stall_s), WALL + 10 + stall_s + np.arange(20))
+    )
+    parts = stamps(Clock(), arrivals, 20)
+    time = np.concatenate(parts)
+    steps = np.diff(time)
+    (gap,) = np.flatnonzero(steps > 1.0)
+    assert gap == 10 * 20 - 1, "what came before and after the stall makes no window together"
+    assert (np.delete(steps, gap) > 0.02).all(), "no sample is pressed together"
+    assert abs(time[-1] - arrivals[-1]) < 0.2
+    assert abs(parts[9 + stall_s][-1] - arrivals[9 + stall_s]) < 1.1
+
+
+def test_after_a_pause_without_a_burst_stamps_are_those_of_arrivals_from_the_second_message_on() -> None:
+    arrivals = np.concatenate((WALL + np.arange(10), WALL + 30 + np.arange(10)))
+    parts = stamps(Clock(), arrivals, 20)
+    assert WALL + 10 < parts[10][0] < parts[10][-1] < WALL + 12
+    np.testing.assert_allclose([part[-1] for part in parts[11:]], arrivals[11:], atol=0.05)
+
+
+def test_what_comes_faster_than_it_can_have_been_taken_is_lost_and_not_pressed_together() -> None:
+    arrivals = np.concatenate((WALL + np.arange(10), np.full(200, WALL + 9), WALL + 10 + np.arange(10)))
+    time = np.concatenate(stamps(Clock(), arrivals, 20))
+    steps = np.diff(time)
+    assert (steps >= 0).all()
+    assert ((steps == 0) | (steps > 0.02)).all()
+    assert (steps[10 * 20 : 200 * 20] == 0).mean() > 0.95
+    assert abs(time[-1] - arrivals[-1]) < 0.5
 
 
 def test_stamps_follow_a_gateway_clock_that_is_set_back() -> None:
@@ -90,6 +113,8 @@ def test_the_offset_is_smoothed_within_a_run_and_fresh_in_a_new_one() -> None:
     assert clock.offset_s == 10
     clock.track_offset(WALL + 11, WALL, new_run=False)
     assert clock.offset_s == pytest.approx(10.1)
+    clock.track_offset(WALL + 86_400, WALL + 86_400, new_run=False)
+    assert clock.offset_s == 0, "the gateway's clock was set"
     clock.track_offset(WALL + 86_400, WALL, new_run=True)
     assert clock.offset_s == 86_400
 

@@ -413,6 +413,48 @@ def test_a_device_without_time_gets_its_windows(n: int, rate: float) -> None:
     assert all(w.coverage == 1 for w in feeder.windows)
 
 
+@pytest.mark.parametrize(("stall_s", "burst"), [(10, 10), (10, 1), (3, 3), (10, 25), (300, 40)])
+def test_a_stall_of_a_device_without_a_clock_lies_in_no_window(stall_s: int, burst: int) -> None:
+    """Samples are numbered: in a window that holds no stall their numbers rise evenly."""
+    devices = make_devices(make_grid(), FRAME)
+    arrivals = [*range(20), *[19 + stall_s] * burst, *range(20 + stall_s, 60 + stall_s)]
+    windows: list[Window] = []
+    decoded = CounterDelta()
+    for second, at in enumerate(arrivals):
+        number = (second * 50 + np.arange(50) + (0 if second < 20 or burst == stall_s else 500.0)) / 1000
+        samples = Samples("a", None, np.stack([number, number, number], axis=1), 1000.0 + at, 1e9 + at, 50.0)
+        closed, delta = devices.push(samples)
+        windows += closed
+        decoded += delta
+    assert len(windows) > 40
+    for window in windows:
+        steps = np.diff(window.xyz[:, 0]) * 1000
+        assert steps.min() > 1.5
+        assert steps.max() < 3.5
+    assert decoded.decoded == decoded.accepted + decoded.duplicate
+
+
+def test_a_device_that_sends_a_batch_a_minute_is_not_silent_between_batches() -> None:
+    devices = make_devices(make_grid(), FRAME)
+    kinds = []
+    for minute in range(5):
+        time = 1e9 + 60 * minute + np.arange(3000) / 50
+        at = 60 * (minute + 1) + 3.0 * (minute % 2)
+        devices.push(Samples("a", time, np.ones((3000, 3)), 1000.0 + at, 1e9 + at, 50.0))
+        for second in range(65):
+            kinds += [event.kind for event in devices.tick(1000.0 + at + min(second, 57))[0]]
+    assert kinds == ["new"]
+    assert [event.kind for event in devices.tick(1000.0 + 400)[0]] == ["silent"]
+
+
+def test_a_pause_of_an_hour_makes_no_cadence() -> None:
+    devices = make_devices(make_grid(), FRAME)
+    for at in (0.0, 1.0, 3600.0, 3601.0, 3602.0):
+        devices.push(Samples("a", 1e9 + at + np.arange(50) / 50, np.ones((50, 3)), 1000.0 + at, 1e9 + at, 50.0))
+    devices.tick(4602.0)
+    assert [event.kind for event in devices.tick(4663.0)[0]] == ["silent"]
+
+
 def test_a_new_device_replaces_the_least_recently_heard_one() -> None:
     many = devices(max_devices=2)
     feeder = Feeder(many)
