@@ -28,7 +28,8 @@ def record(**changes: Any) -> bytes:
     counters = {"messages": {}, "samples": {}, "windows": {}}
     sound = {
         "version": "1", "model": "m", "instance": "", "at": 1000.0, "every_s": 60.0, "uptime_s": 1.0, "rss_bytes": 1,
-        "devices": {"known": 2, "active": 1}, "rates": {"messages": 1, "samples": 1, "labels": 1},
+        "devices": {"known": 2, "active": 1}, "device_problems": {"counts": {"unit": 1}, "worst": {"d": ["unit"]}},
+        "rates": {"messages": 1, "samples": 1, "labels": 1},
         "queues": {"messages": 0, "windows": 0, "outbox": 0}, "latency_s": {"p50": None, "p99": None},
         "journal": {"durability": "journal", "writing": True, "problem": ""},
         "subscribed": True, "balanced": True, "problems": [], "accounting": counters,

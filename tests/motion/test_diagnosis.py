@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
-from support.senders import ARRIVAL, RULES, stream
+from conftest import SHARED_DATA
+from support.senders import ARRIVAL, DEVICE_TIME, RULES, stream
 
+from hard.commands.replay import schedule
 from hard.motion.diagnosis import Diagnoses
+from hard.recordings.recordings import read
 from hard.records import Samples
 from hard.units import G_MS2
 
@@ -168,3 +171,29 @@ def test_a_forgotten_device_is_gone() -> None:
     assert watched.diagnoses.kinds("a") == ()
     watched.wait(100)
     assert watched.kinds == {"a": ("unit",)}, "nothing more is said"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("places/dsads.parquet", ()), ("places/oxfordstep.parquet", ()), ("places/selfback_wrist.parquet", ()),
+        ("places/spsw.parquet", ()), ("places/wisdm51_watch.parquet", ("clipped",)),
+        ("motionsense/motionsense_50hz_raw.txt.xz", ()),
+    ],
+)  # fmt: skip
+def test_real_recordings_raise_nothing_but_on_the_watch_that_clips(name: str, allowed: tuple[str, ...]) -> None:
+    file = SHARED_DATA / name
+    if not file.exists():
+        pytest.skip(f"no recordings at ../shared ({file.name})")
+    unit = "mm/s2" if "places" in name else "m/s2"
+    watched, seen = Watched(1000), dict[str, set[str]]()
+    for message in schedule(read(file, unit=unit)[0], DEVICE_TIME):
+        at = ARRIVAL + message.due_s
+        rate = message.rate_hz if len(message.time) > 1 else None
+        watched.hear([Samples(message.device, message.time, message.xyz, at, DEVICE_TIME + message.due_s, rate)])
+        for kind in watched.diagnoses.kinds(message.device):
+            seen.setdefault(kind, set()).add(message.device)
+    assert set(seen) == set(allowed), seen
+    if allowed:
+        assert len(seen["clipped"]) >= 20, "of 28 watches"
