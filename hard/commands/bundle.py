@@ -116,7 +116,7 @@ def _figures(training: Training) -> dict[str, str]:
         rows |= _listed({f"{name}, beside": beside, f"{name}, by place": figures.macro_f1_by_place})
     for crossed in metrics.left_out:
         known = {fold.left_out: fold.macro_f1 for fold in crossed.folds}
-        auroc = {f"{name} (AUROC)": found.auroc for name, found in crossed.unknown.items()}
+        auroc = {f"{name} (AUROC)": found.auroc_both for name, found in crossed.unknown.items()}
         rows |= _listed({f"left out, {crossed.by}": auroc or known})
     return rows
 

@@ -48,7 +48,7 @@ def test_show_has_what_stands_beside_each_place_and_what_was_left_out(
     folds = tuple(
         structs.replace(crossed.folds[0], left_out=name, macro_f1=f1) for name, f1 in (("arm", 0.7), ("bag", 0.8))
     )
-    unknown = {"Jogging": UnknownActivity(50, 0.834, 0.2)}
+    unknown = {"Jogging": UnknownActivity(50, 0.8, 0.7, 0.834, 0.2)}
     metrics = structs.replace(
         manifest.training.metrics,
         cross_validation=structs.replace(crossed, pooled=pooled),
