@@ -19,13 +19,13 @@ from hard.commands.connection import address_of
 from hard.commands.progress import progress
 from hard.commands.sender_checks import MIN_SAMPLES, examine
 from hard.commands.sender_facts import Facts, Problem
+from hard.commands.sender_looks import look
 from hard.daemon.sender_settings import make_senders
 from hard.errors import CommandError, UsageError
 from hard.formats.guess import guess
 from hard.formats.raw_samples import PayloadError
 from hard.formats.topics import Topics, is_device_name, is_payload_name
 from hard.model import bundle
-from hard.motion.windows import COVERED_STEPS
 from hard.mqtt.broker_address import BrokerAddress
 from hard.mqtt.simple_client import SimpleClient
 from hard.pipeline.sender_rules import SenderRules
@@ -121,7 +121,6 @@ def diagnose(
     """The facts of each device that was heard, by name; only those of `device` where one is named."""
     model = bundle.read(settings.model.bundle)
     rate_hz = model.manifest.window.rate_hz
-    least_hz = model.least_rate_hz or rate_hz / COVERED_STEPS
     senders: dict[tuple[str, str], Sender] = {}
     for topic, own in sorted(heard.items()):
         for part in _senders_of(topic, own, settings):
@@ -134,10 +133,11 @@ def diagnose(
         if device is not None and device not in (sender.device, sender.match):
             continue
         sender.messages.sort(key=lambda message: message.received_at)
-        facts = examine(
-            sender.device, sender.messages, sender.retained, sender.rules, least_rate_hz=least_hz,
-            default_rate_hz=rate_hz,
-        )  # fmt: skip
+        facts = examine(sender.device, sender.messages, sender.retained, sender.rules, default_rate_hz=rate_hz)
+        if facts.samples:
+            topics = (*settings.ingest.topics, *((sender.pattern,) if sender.pattern else ()))
+            read = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"topics": topics})})
+            look(facts, sender.messages, read, model, sender_lines.held(sender.match, settings)[1])
         if sender.pattern is not None:
             facts.problems.insert(
                 0,

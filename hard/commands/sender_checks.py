@@ -22,13 +22,11 @@ from hard.units import UNITS
 SAME_UNIT = 1.25
 MIN_SAMPLES = 20
 MALFORMED = 0.2  # share of messages
-CLIPPED_SHARE, CLIPPED_MS2 = 0.02, 14.0
-STUCK_AXIS_MS2 = 2.0  # an axis that never changes while another moves by so much
 
 
 def examine(
     device: str, messages: Sequence[Message], retained: int, rules: SenderRules, *, mapping: object = None,
-    least_rate_hz: float | None = None, default_rate_hz: float | None = None,
+    default_rate_hz: float | None = None,
 ) -> Facts:  # fmt: skip
     """The facts of `device`, whose `messages` came under `rules`, with so many `retained` ones before them.
     `default_rate_hz` spaces samples that state no rate."""
@@ -49,8 +47,6 @@ def examine(
         return facts
     _gravity(facts, xyz, read, rules)
     check_times(facts, read, rules, default_rate_hz)
-    if least_rate_hz and facts.rate_hz and facts.rate_hz < 0.97 * least_rate_hz:
-        facts.told("slow", facts.rate_hz)
     return facts
 
 
@@ -97,12 +93,7 @@ def _gravity(facts: Facts, xyz: Float64Array, read: Sequence[tuple[Message, RawS
     likely, mean = likely_unit(xyz), xyz.mean(axis=0)
     axis = int(np.abs(mean).argmax())
     facts.down = f"{'-' if mean[axis] > 0 else '+'}{'xyz'[axis]}"
-    spread = xyz.max(axis=0) - xyz.min(axis=0)
-    if not spread.any() or (len(xyz) > 2 * MIN_SAMPLES and (spread * ms2).max() > STUCK_AXIS_MS2 and not spread.all()):
-        facts.told("stuck")
-        return
     if likely is None:
-        facts.told("no_gravity")
         return
     scale = UNITS.get(likely) or float(likely)
     facts.unit = likely if likely in UNITS else "counts"
@@ -114,6 +105,3 @@ def _gravity(facts: Facts, xyz: Float64Array, read: Sequence[tuple[Message, RawS
         else:
             kind, what = ("unit", likely) if likely in UNITS else ("raw_counts", "raw counts")
             facts.wrong(kind, f"gravity measures {gravity:.4g}, so it sends {what}", scale=float(f"{scale:.4g}"))
-    greatest = float(np.abs(xyz).max())
-    if greatest * scale >= CLIPPED_MS2 and (np.abs(xyz) >= 0.9985 * greatest).sum() >= CLIPPED_SHARE * len(xyz):
-        facts.told("clipped", greatest * scale)

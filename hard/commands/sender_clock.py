@@ -1,9 +1,8 @@
-"""The times of one sender's messages: what they count from, their unit, the rate, gaps, and whether two send as one."""
+"""The times of one sender's messages: what they count from, their unit, the rate, and how much is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -21,8 +20,6 @@ USUAL_HZ = (
     5, 8, 10, 12.5, 16, 20, 25, 26, 30, 31.25, 32, 40, 50, 52, 60, 62.5, 64, 75, 80, 100, 104, 119, 120, 128, 200,
 )  # fmt: skip
 NEAR_USUAL, MIN_ELAPSED_S = 0.04, 4.0
-MISSING, EARLY = 0.1, 0.3  # shares of time, and of messages that begin before the last one ended
-EARLY_STEPS = 5.0  # single samples that overtake one another on the way are no second sender's
 EVEN = 0.15  # spread of the spacing of messages
 GAP_STEPS, GAP_S, PAUSE_S = 3.0, 0.15, 10.0
 
@@ -109,7 +106,7 @@ class _Clock:
             self._facts.problems.append(Problem("time_unit", f"its times are in {unit}", f"ingest.time_unit={unit}"))
 
     def _spacing(self, first_s: Float64Array) -> None:
-        """The rate by the device's own times, gaps, and whether two devices send under one name."""
+        """The rate by the device's own times, and what is missing."""
         facts, sizes = self._facts, self._sizes
         steps = np.diff(first_s) / sizes[:-1]
         if (steps > 0).sum() < 3:
@@ -121,14 +118,7 @@ class _Clock:
         facts.rate_hz = 1 / inner
         if facts.clock_offset_s is not None:
             facts.clock_offset_s += float(np.median(sizes) - 1) * inner
-        early = first_s[:-1] + sizes[:-1] * inner - first_s[1:] > (0.5 if sizes.max() > 1 else EARLY_STEPS) * inner
-        others = [not np.array_equal(a.xyz, b.xyz) for (_, a), (_, b) in pairwise(self._read)]
-        if not even and float((early & np.array(others)).mean()) >= EARLY:
-            facts.told("two_senders")
-            return
         facts.missing = self._missing(first_s, inner)
-        if facts.missing >= MISSING:
-            facts.told("gaps", facts.missing)
 
     def _missing(self, first_s: Float64Array, inner_s: float) -> float:
         """The share of time that lies in gaps between samples, of which neighbours are `inner_s` apart; pauses are

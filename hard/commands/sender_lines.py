@@ -63,14 +63,19 @@ def propose(found: Sequence[tuple[Facts, Matched]], settings: Settings) -> Lines
         if not entry:
             continue
         match = glob.escape(sender.match)
-        before = next((own for own in settings.devices if fnmatchcase(sender.match, own.match)), None)
-        held = before.model_dump(exclude_none=True, exclude={"match"}) if before else {}
+        before, own = held(sender.match, settings)
         if "scale" in entry:
-            held.pop("unit", None)
-        whole = {"match": before.match if before else match, **held, **entry}
+            own.pop("unit", None)
+        whole = {"match": before.match if before else match, **own, **entry}
         (lines.changed if before else lines.devices).append(whole)
     lines.devices = [entry for i, entry in enumerate(lines.devices) if entry not in lines.devices[:i]]
     return lines
+
+
+def held(match: str, settings: Settings) -> tuple[DeviceEntry | None, dict[str, Any]]:
+    """The entry of `[[devices]]` that holds for `match` now, if there is one, and what it says."""
+    entry = next((own for own in settings.devices if fnmatchcase(match, own.match)), None)
+    return entry, entry.model_dump(exclude_none=True, exclude={"match"}) if entry else {}
 
 
 def write(path: Path, lines: Lines, address: BrokerAddress | None) -> str:

@@ -47,13 +47,6 @@ def test_single_samples_that_overtake_one_another_are_no_second_sender_s() -> No
     assert facts.rate_hz == pytest.approx(50, rel=0.02)
 
 
-def test_a_second_sender_whose_clock_is_off_is_told() -> None:
-    at = np.repeat(np.arange(10.0), 2)
-    begins = at + np.tile([0.0, 30.0], 10)
-    raws = [RawSamples(walk(50) + i, None, START + t, 50.0) for i, t in enumerate(begins.tolist())]
-    assert [problem.kind for problem in facts_of(raws, at + 1).problems] == ["two_senders"]
-
-
 def test_a_usual_rate_is_taken_where_arrivals_are_near_it() -> None:
     at = np.arange(12) * 1.01
     facts = facts_of([RawSamples(walk(52)) for _ in at], at)

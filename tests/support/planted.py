@@ -94,6 +94,9 @@ MISTAKES = {
     ),
     "broken JSON": Mistake(lambda t, a: [native(t, a)[:50]], "malformed", {}),
     "two senders": Mistake(lambda t, a: [native(t, a), native(t - 0.4, a[::-1])], "two_senders", {}),
+    "two senders with clocks half a minute apart": Mistake(
+        lambda t, a: [native(t, a), native(t + 30, a[::-1])], "two_senders", {}
+    ),
     "a topic that nothing reads": Mistake(lambda t, a: [native(t, a)], "topic", {}, topic="home/d/accel"),
     "stuck": Mistake(lambda t, a: [native(t, np.tile([0.0, 0.0, 9.8], (len(a), 1)))], "stuck", {}),
     "clipped": Mistake(lambda t, a: [native(t, a.clip(-14.5, 14.5))], "clipped", {}),
