@@ -110,8 +110,8 @@ class FoldFigures(Figures, frozen=True, kw_only=True, omit_defaults=True):
 
 class UnknownActivity(Record, frozen=True):
     """Windows of an activity that is none of the model's labels: how likely its confidence in one is below that in a
-    known window (AUROC), the same of how familiar it is, and of the product; which share is accepted at the thresholds.
-    """
+    known window (AUROC), the same of how familiar it is, and of both (the confidence, less in proportion where a window
+    is not familiar enough); which share is accepted at the thresholds."""
 
     windows: int
     auroc: float

@@ -210,7 +210,7 @@ def unknown(crossed: CrossValidation) -> str:
         parts.append(
             "Windows of the activity left out, of people whom the model has never seen. AUROC is how likely its "
             "confidence in one is below that in a window of a known activity; the same of how familiar it is, and of "
-            "the product."
+            "both: the confidence, less in proportion where a window is not familiar enough."
         )
     if whole:
         parts.append(_unknown("left out", whole))

@@ -45,6 +45,11 @@ class Certainty(NamedTuple):
         """The confidence (N,), 0 where a window is not familiar enough to be accepted."""
         return np.where(self.familiar >= MIN_FAMILIAR, self.confidence, 0.0)
 
+    @property
+    def both(self) -> Float64Array:
+        """The confidence (N,), less in proportion where a window is not familiar enough."""
+        return np.asarray(self.confidence * np.minimum(1, self.familiar / MIN_FAMILIAR))
+
 
 def certainty_of(predictions: Sequence[Prediction]) -> Certainty:
     """The certainty of `predictions` (N)."""
@@ -135,7 +140,7 @@ def unknown(known: Certainty, found: Certainty, threshold: float) -> UnknownActi
         windows=len(found.confidence),
         auroc=_rounded(auroc(known.confidence, found.confidence)),
         auroc_familiar=_rounded(auroc(known.familiar, found.familiar)),
-        auroc_both=_rounded(auroc(known.confidence * known.familiar, found.confidence * found.familiar)),
+        auroc_both=_rounded(auroc(known.both, found.both)),
         accepted=_rounded((found.counted >= threshold).mean()),
     )
 
