@@ -189,6 +189,7 @@ class Daemon:
         parts.decoder.change(make_senders(settings))
         if {"devices", "ingest.place"} & set(change.live):
             wiring.warn_of_places(settings)
+        parts.diagnoses.change(wiring.look_rules(settings, classifier.bundle))
         parts.window_queue.change(wiring.queue_bounds(settings))
         parts.labeller.change(classifier, settings.model.max_batch)
         if parts.discovery:

@@ -14,6 +14,7 @@ from hard.motion.looks import Found, LookRules, examine, lateness_s
 from hard.records import PROBLEMS, DeviceProblem, Diagnosis, Samples
 
 LOOK_S, EVERY_S = 5.0, 14.0
+BACKLOG_LOOK_S = 20.0  # so many seconds of samples are enough, however fast several messages came
 LONG_LOOK_S = 10.0  # a look at so many seconds of samples counts as two
 MAX_LOOK_SAMPLES = 2000
 MAX_SPACINGS = 6
@@ -26,9 +27,9 @@ class _Device:
     """What is remembered of one device. All times are monotonic."""
 
     __slots__ = (
-        "begun", "collected", "content_s", "first", "found", "heard", "interval_s", "last_at", "late", "messages",
-        "messages_before", "next_look_at", "problems", "refused", "reported", "samples", "spacings",
-        "switches", "told", "topic",
+        "begun", "collected", "collected_samples", "content_s", "first", "found", "heard", "interval_s", "last_at",
+        "late", "messages", "messages_before", "next_look_at", "problems", "refused", "reported", "samples",
+        "spacings", "switches", "told", "topic",
     )  # fmt: skip
 
     def __init__(self, now: float) -> None:
@@ -40,6 +41,7 @@ class _Device:
         self.found: Found = {}  # by the last look
         self.messages = self.samples = self.late = self.refused = self.switches = 0  # since the last look
         self.messages_before = 0  # between the two looks before
+        self.collected_samples = 0
         self.topic = ""
         self.told: dict[str, float] = {}  # what ends by itself, and when it was told last
         self.problems: dict[str, DeviceProblem] = {}
@@ -85,12 +87,14 @@ class Diagnoses:
         if device.collected is None:
             if at < device.next_look_at:
                 return
-            device.collected, device.begun, device.content_s = [], at, 0.0
+            device.collected, device.begun = [], at
+            device.content_s, device.collected_samples = 0.0, 0
         device.collected.append(samples)
+        device.collected_samples += n
         if n > 1:
             device.content_s += _length_s(samples)
-        enough = device.content_s >= LOOK_S or device.samples >= MAX_LOOK_SAMPLES
-        if enough or at - device.begun >= LOOK_S:
+        enough = device.content_s >= (LOOK_S if len(device.collected) == 1 else BACKLOG_LOOK_S)
+        if enough or at - device.begun >= LOOK_S or device.collected_samples >= MAX_LOOK_SAMPLES:
             self._look(samples.device, device, at)
 
     def refused(self, name: str, kind: str, now: float, *, detail: str = "", setting: str | None = None) -> None:

@@ -247,7 +247,8 @@ class Assembler:
         if device is not None:
             kind = reason if reason in OWN_KINDS else "malformed"
             self._diagnoses.refused(device, kind, message.received_at, detail=detail, setting=setting)
-        self._limited.warning(reason, "rejected a message on %.80s: %s", message.topic, detail)
+        mends = f" ({setting})" if setting else ""
+        self._limited.warning(reason, "rejected a message on %.80s: %s%s", message.topic, detail, mends)
 
     def _without_resolved(self, windows: list[Window], resolved: set[str]) -> list[Window]:
         """Of windows closed once more, those that an earlier process didn't resolve."""

@@ -146,8 +146,8 @@ def _usable(
     if not timed.any():
         since = "positive, since boot or start" if not earliest else "between the years 2000 and 2100"
         setting = None if time is None else _setting_for(float(time[0]) * TIME_UNITS[unit])
-        hint = setting or "see ingest.time_unit, ingest.clock and ingest.epoch"
-        raise PayloadError("time_unit", f"times in {unit} must be {since}: {hint}", setting)
+        hint = "" if setting else ": see ingest.time_unit, ingest.clock and ingest.epoch"
+        raise PayloadError("time_unit", f"times in {unit} must be {since}{hint}", setting)
     usable = finite & timed
     if not usable.any():
         raise PayloadError("not_finite", "no sample has both a time and three finite accelerations")

@@ -87,6 +87,24 @@ def test_a_problem_keeps_its_beginning_and_its_value_follows() -> None:
     assert [problem.kind for problem in diagnosis.problems] == ["slow", "malformed"]
 
 
+@pytest.mark.parametrize("per_message", [1, 25, 50, 100])
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("ahead_s", [0.0, 0.3, 0.5, 30.0])
+def test_two_senders_under_one_name_are_found_however_their_messages_fall(
+    per_message: int, *, timed: bool, ahead_s: float
+) -> None:
+    one = stream(seconds=40, per_message=per_message, timed=timed)
+    other = [
+        replace(
+            m, time=None if m.time is None else m.time + ahead_s, received_at=m.received_at + 0.4 * per_message / 50
+        )
+        for m in stream(seconds=40, per_message=per_message, timed=timed, seed=3, turned=1)
+    ]
+    both = sorted([*one, *other], key=lambda message: message.received_at)
+    appeared = next(at for at, kinds in times_of(Watched(), both) if kinds == ("two_senders",))
+    assert appeared <= ARRIVAL + APPEARS_S
+
+
 def test_topics_in_turn_are_two_senders() -> None:
     watched = Watched()
     for second, message in enumerate(stream(seconds=40)):
