@@ -51,6 +51,11 @@ class LookRules:
 def examine(messages: Sequence[Samples], spacings: Sequence[float], rules: LookRules) -> Found:
     """What `messages` of one device show, in the order of arrival. `spacings` are the device's seconds a sample from
     each of the last messages of more than one sample to the next."""
+    with np.errstate(all="ignore"):  # of impossible values, which show as out of range
+        return _examine(messages, spacings, rules)
+
+
+def _examine(messages: Sequence[Samples], spacings: Sequence[float], rules: LookRules) -> Found:
     xyz = messages[0].xyz if len(messages) == 1 else np.concatenate([message.xyz for message in messages])
     found: Found = {}
     gravity = 0.0

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
-from support.senders import RULES, stream, stride
+from hypothesis import given
+from hypothesis import strategies as st
+from support.senders import DEVICE_TIME, RULES, stream, stride
 
 from hard.motion.looks import Found, LookRules, examine, lateness_s, nearest_unit
-from hard.records import Float64Array, Samples
+from hard.outputs.diagnosis import sentence
+from hard.records import PROBLEMS, DeviceProblem, Float64Array, Samples
 from hard.units import G_MS2
 
 
@@ -138,3 +142,31 @@ def test_lateness_is_how_far_a_message_is_behind_the_newest() -> None:
     first, second, third = stream(seconds=3)
     assert lateness_s([first, third, second]) == pytest.approx(1.0)
     assert lateness_s([first, second, third]) == 0.0
+
+
+FINITE = st.floats(-1e300, 1e300) | st.floats(-20, 20) | st.sampled_from([0.0, 9.81, 1e-300, -1e308])
+TIMES = st.floats(1e9, 4e9) | st.integers(0, 50).map(lambda second: DEVICE_TIME + second)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(FINITE, FINITE, FINITE), min_size=1, max_size=30), TIMES, st.booleans(),
+            st.sampled_from([None, 1e-6, 50.0, 1000.0]), st.floats(0, 100),
+        ),
+        min_size=1, max_size=12,
+    ),
+    st.booleans(), st.sampled_from([1.0, 9.80665, 1e-9]),
+)  # fmt: skip
+def test_whatever_comes_a_look_gives_kinds_and_numbers(messages: list[Any], timed: bool, ms2_per_unit: float) -> None:
+    made = []
+    for xyz, begin, rising, rate, at in messages:
+        time = begin + np.arange(len(xyz)) / (rate or 50.0) * (1 if rising else 0)
+        made.append(
+            Samples("a", time if timed else None, np.array(xyz), 1000 + at, 0.0, rate, ms2_per_unit=ms2_per_unit)
+        )
+    for kind, value in look(*made).items():
+        assert kind in PROBLEMS
+        assert isinstance(value, float)
+        told, _ = sentence(DeviceProblem(kind, 0.0, value))
+        assert told
