@@ -6,7 +6,7 @@ monotonic clock, `received_wall` the gateway's wall clock (Unix s).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import add, attrgetter
 from typing import Literal
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
+NO_SAMPLES: Float32Array = np.empty((0, 3), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,9 @@ class Window:
 
     `coverage` is the share of grid points with a sample close enough on both sides. `up` (3,) is the unit vector that
     points up while the wearer stands, `forward` (3,) the one that points where the wearer faces; `calibrated` says that
-    both were learnt from this device. `gait_amplitude_ms2` is the deviation of the vertical acceleration while this
-    wearer walks, 0 where it is not known. `place` is where the device was said to be worn, as in its last `Samples`.
-    `problems` are the kinds of its device's problems when it closed; it is not `worn` where the device lay as still as
-    on a table.
+    both were learnt from this device. `before` (T, 3) are the samples of the run before the window, (0, 3) where it has
+    too few. `place` is where the device was said to be worn, as in its last `Samples`. `problems` are the kinds of its
+    device's problems when it closed; it is not `worn` where the device lay as still as on a table.
     """
 
     device: str
@@ -82,10 +82,10 @@ class Window:
     received_wall: float
     degraded: bool = False
     replayed: bool = False
-    gait_amplitude_ms2: float = 0.0
     place: str | None = None
     problems: tuple[str, ...] = ()
     worn: bool = True
+    before: Float32Array = field(default_factory=lambda: NO_SAMPLES)
 
     @property
     def window_id(self) -> str:
@@ -174,19 +174,15 @@ class MountingState:
     """What a device's walking windows have shown. `directions` and `inconsistent_directions` (6,) are running means of
     a vector that points up (3,) and one that points back (3,); `up` and `forward` (3,) are the present mounting.
 
-    The counts are windows: walking ones in each of the two means and in the gait amplitude, and all since the first
-    inconsistent one.
+    The counts are windows: walking ones in each of the two means, and all since the first inconsistent one.
     """
 
     directions: tuple[float, ...]
     inconsistent_directions: tuple[float, ...]
     up: tuple[float, ...]
     forward: tuple[float, ...]
-    gait_amplitude_ms2: float
-    mean_log_amplitude: float
     windows: int
     inconsistent_windows: int
-    amplitude_windows: int
     windows_since_inconsistent: int
 
 
@@ -205,6 +201,15 @@ class BufferState:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RecentState:
+    """The `samples` (M, 3) of a device's last windows on the grid, up to the end of the newest one, which begins at
+    `start` (device Unix s)."""
+
+    start: float
+    samples: Float32Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DeviceState:
     """One device between two messages: all that another process needs to continue. `held_time` (N,) and `held_xyz`
     (N, 3) are the samples held for reordering."""
@@ -217,6 +222,7 @@ class DeviceState:
     held_time: Float64Array
     held_xyz: Float64Array
     has_closed_window: bool
+    recent: RecentState
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,16 +128,14 @@ def _add_training(group: Group) -> None:
 
 
 def _add_examples(group: Group) -> None:
-    group.add_argument("--copies", type=int, help="augmented copies of each window (3; 0 for the seed prompt)")
     group.add_argument(
-        "--word-dropout", type=float, help="share of words dropped in training (0.15; 0 for the seed prompt)"
+        "--copies",
+        type=int,
+        help="further lives of each recording: another order, some activities left out, another sensor (3; 0 for the "
+        "seed prompt)",
     )
     group.add_argument(
-        "--streaming",
-        type=float,
-        metavar="SHARE",
-        help="of the windows, whose mounting is as it was known at the time; the others' is learnt from all of the "
-        "recording (0.5)",
+        "--word-dropout", type=float, help="share of words dropped in training (0.15; 0 for the seed prompt)"
     )
     group.add_argument(
         "--outliers",

@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hard.mqtt": ("paho", *VALUES, "hard.monitoring.rate_limited_log"),
     "hard.model": (
         "numpy", "msgspec", "sentencepiece", "onnxruntime", "torch", "transformers", *VALUES,
-        "hard.motion.features", "hard.motion.gain", "hard.motion.mounting", "hard.motion.windows",
+        "hard.motion.features", "hard.motion.mounting", "hard.motion.windows",
     ),
     "hard.recordings": ("numpy", "pyarrow", *VALUES, "hard.settings", "hard.motion", "hard.model.bundle"),
     "hard.journal": ("numpy", "msgspec", *VALUES, "hard.motion.devices"),

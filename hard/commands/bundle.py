@@ -47,9 +47,6 @@ def _overview(bundle: Bundle) -> str:
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "labels": ", ".join(manifest.labels),
         "window": f"{manifest.window.length_s:g} s at {manifest.window.rate_hz:g} Hz, {manifest.window.unit}",
-        "gait amplitude": f"normalised to {manifest.gait_amplitude_ms2:g} m/s2"
-        if manifest.gait_amplitude_ms2
-        else "as it comes",
         "prompt": f"style {prompt.style}, version {prompt.version}, {len(prompt.features)} features",
         "context words": ", ".join(prompt.context) or "none",
         "temperature": f"{manifest.temperature:g}",

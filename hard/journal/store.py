@@ -20,9 +20,9 @@ import msgspec
 import numpy as np
 
 from hard.errors import HardError
-from hard.records import BufferState, ClockState, DeviceState, MountingState, StateMemory, Window
+from hard.records import BufferState, ClockState, DeviceState, MountingState, RecentState, StateMemory, Window
 
-FORMAT = 3  # SQLite's user_version; a file of another format is unreadable
+FORMAT = 4  # SQLite's user_version; a file of another format is unreadable
 KEPT_WAL_BYTES = 16_000_000
 SCHEMA = f"""
 BEGIN;
@@ -74,10 +74,10 @@ class WindowEntry(msgspec.Struct, array_like=True, frozen=True):
     up: bytes
     forward: bytes
     calibrated: bool
+    before: bytes
     clock_offset_s: float
     received_at: float
     received_wall: float
-    gait_amplitude_ms2: float
     place: str | None = None
     problems: tuple[str, ...] = ()
     worn: bool = True
@@ -97,6 +97,8 @@ class StateEntry(msgspec.Struct, array_like=True, frozen=True):
     held_time: bytes
     held_xyz: bytes
     has_closed_window: bool
+    recent_start: float
+    recent: bytes
     memory: StateMemory | None
 
 
@@ -290,7 +292,7 @@ def _row(saved: SavedDevice) -> tuple[str, int, bytes | None, bytes]:
     windows = [
         WindowEntry(
             w.start, w.end, w.xyz.tobytes(), w.coverage, w.up.tobytes(), w.forward.tobytes(), w.calibrated,
-            w.clock_offset_s, w.received_at, w.received_wall, w.gait_amplitude_ms2, w.place, w.problems, w.worn,
+            w.before.tobytes(), w.clock_offset_s, w.received_at, w.received_wall, w.place, w.problems, w.worn,
         )
         for w in saved.windows
     ]  # fmt: skip
@@ -304,7 +306,8 @@ def _pack(state: DeviceState, memory: StateMemory | None) -> bytes:
     held = state.held_time.tobytes(), state.held_xyz.tobytes()
     run = buffer.run_start, buffer.next_window
     entry = StateEntry(
-        state.last_received, state.clock, state.mounting, *run, *samples, *held, state.has_closed_window, memory
+        state.last_received, state.clock, state.mounting, *run, *samples, *held, state.has_closed_window,
+        state.recent.start, state.recent.samples.tobytes(), memory,
     )  # fmt: skip
     return _encode(entry)
 
@@ -316,7 +319,8 @@ def _saved(device: str, group: int, blob: bytes | None, windows: bytes) -> Saved
     used = np.frombuffer(s.used, bool).copy()  # the buffer writes into it
     buffer = BufferState(s.run_start, s.next_window, np.frombuffer(s.time), np.frombuffer(s.xyz).reshape(-1, 3), used)
     held = np.frombuffer(s.held_time), np.frombuffer(s.held_xyz).reshape(-1, 3)
-    state = DeviceState(device, s.last_received, s.clock, s.mounting, buffer, *held, s.has_closed_window)
+    recent = RecentState(s.recent_start, np.frombuffer(s.recent, np.float32).reshape(-1, 3))
+    state = DeviceState(device, s.last_received, s.clock, s.mounting, buffer, *held, s.has_closed_window, recent)
     return SavedDevice(device, group, state, _unpack_windows(device, windows), s.memory)
 
 
@@ -325,8 +329,8 @@ def _unpack_windows(device: str, blob: bytes) -> list[Window]:
         Window(
             device, w.start, w.end, np.frombuffer(w.xyz, np.float32).reshape(-1, 3), w.coverage,
             np.frombuffer(w.up, np.float32), np.frombuffer(w.forward, np.float32), w.calibrated, w.clock_offset_s,
-            w.received_at, w.received_wall, replayed=True, gait_amplitude_ms2=w.gait_amplitude_ms2, place=w.place,
-            problems=w.problems, worn=w.worn,
+            w.received_at, w.received_wall, replayed=True, place=w.place, problems=w.problems, worn=w.worn,
+            before=np.frombuffer(w.before, np.float32).reshape(-1, 3),
         )
         for w in _windows.decode(blob)
     ]  # fmt: skip

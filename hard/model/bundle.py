@@ -106,11 +106,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hard.json`: what makes the weights mean something. `files` maps each file to its sha256.
 
     `precision` is that of the compiled scorer that is served by default; `int8` holds the figures behind this choice.
-    `up`, `forward` and `gait_amplitude_ms2` are the default mounting, the mean of the training subjects; where the
-    amplitude is 0, windows aren't normalised. `parents` name the labels that are together one coarser activity, by
-    default those of PARENTS; without `states` those of `even_states` hold. `least_rate_hz` is the least sample rate at
-    which the labels were measured to be as good as at any, None where it wasn't measured. Without `familiarity` nothing
-    says how familiar a window is.
+    `up` and `forward` are the default mounting, the mean of the training subjects. `parents` name the labels that are
+    together one coarser activity, by default those of PARENTS; without `states` those of `even_states` hold.
+    `least_rate_hz` is the least sample rate at which the labels were measured to be as good as at any, None where it
+    wasn't measured. Without `familiarity` nothing says how familiar a window is.
     """
 
     format: int
@@ -125,7 +124,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str] = {}
     precision: Precision = "fp32"
     int8: Int8 | None = None
-    gait_amplitude_ms2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     parents: dict[str, tuple[str, ...]] | None = None
     states: StatesSpec | None = None
     least_rate_hz: Annotated[float, msgspec.Meta(gt=0)] | None = None
@@ -178,7 +176,7 @@ class Bundle:
     def default_mounting(self) -> Frame:
         """The mounting of a device that hasn't shown its own yet."""
         up, forward = (np.asarray(axis, dtype=np.float32) for axis in (self.manifest.up, self.manifest.forward))
-        return Frame(up, forward, calibrated=False, gait_amplitude_ms2=self.manifest.gait_amplitude_ms2)
+        return Frame(up, forward, calibrated=False)
 
 
 def even_states(count: int, stay: float, tempering: float) -> StatesSpec:

@@ -19,8 +19,7 @@ from hard.model.familiarity import Familiarity
 from hard.model.labels import Scores, label_tree
 from hard.model.prompts import Words, context_of
 from hard.model.tokens import Ids, WordTokenizer
-from hard.motion.features import extract
-from hard.motion.gain import gains, normalised
+from hard.motion.features import Known, extract
 from hard.records import Float32Array, Float64Array, Prediction, Window
 
 Backend = Literal["onnx", "torch"]
@@ -54,7 +53,7 @@ class Classifier:
         self.bundle, self.labels = bundle, bundle.manifest.labels
         self._temperature = np.float32(bundle.manifest.temperature)
         self._feature_names = bundle.manifest.prompt.features
-        self._rate_hz, self._gait_amplitude_ms2 = bundle.manifest.window.rate_hz, bundle.manifest.gait_amplitude_ms2
+        self._rate_hz = bundle.manifest.window.rate_hz
         try:
             tokenizer = WordTokenizer(str(bundle.path / TOKENIZER))
             self._encoder = Encoder(tokenizer, bundle.manifest.prompt)
@@ -72,8 +71,9 @@ class Classifier:
                 from hard.model.scorer_onnx import OnnxScorer  # noqa: PLC0415  (only the backend that is used is loaded)
 
                 self._scorer = OnnxScorer(bundle.path / weights[0], threads)
-            zeros, mounting = np.zeros((1, bundle.manifest.window.points, 3), np.float32), bundle.default_mounting()
-            features = extract(zeros, mounting.up[None], mounting.forward[None], self._rate_hz, self._feature_names)
+            zeros, frame = np.zeros((1, bundle.manifest.window.points, 3), np.float32), bundle.default_mounting()
+            known = Known(frame.up[None], frame.forward[None], np.ones(1, bool), zeros)
+            features = extract(zeros, known, self._rate_hz, self._feature_names)
             scores, pooled = self._scorer.score(*self.tokens(features))
         except ModuleNotFoundError as error:
             advice = "pip install 'hard-daemon[train]'"
@@ -142,10 +142,8 @@ class Classifier:
 
     def features(self, windows: Sequence[Window]) -> Float32Array:
         """The features (B, F) that the prompts are written from, in the bundle's order."""
-        xyz, up, forward = (np.stack(part) for part in zip(*((w.xyz, w.up, w.forward) for w in windows), strict=True))
-        if self._gait_amplitude_ms2:
-            xyz = normalised(xyz, gains([window.gait_amplitude_ms2 for window in windows], self._gait_amplitude_ms2))
-        return extract(xyz, up, forward, self._rate_hz, self._feature_names)
+        xyz = np.stack([window.xyz for window in windows])
+        return extract(xyz, Known.of(windows), self._rate_hz, self._feature_names)
 
     def _context(self, windows: Sequence[Window]) -> Words:
         """What the prompts say of `windows` beside features, as indices of words (B, C)."""

@@ -17,7 +17,8 @@ class Encoder:
     memoised word by word.
 
     `length` is the token count of every prompt, the end token included, or None where prompts differ in length.
-    `level_counts` (L,) counts how often each level was written, over all features; empty for a style without levels.
+    `level_counts` (L,) counts how often each level was written, over all features that are known; empty for a style
+    without levels.
     """
 
     def __init__(self, tokenizer: WordTokenizer, spec: PromptSpec) -> None:
@@ -43,7 +44,8 @@ class Encoder:
         if not isinstance(self._style, CompactPrompt):
             return self._tokenizer.batch(self._style.render(features))
         levels = self._style.levels(features)
-        self.level_counts += np.bincount(levels.ravel(), minlength=len(self.level_counts))
+        known = levels[~np.isnan(features)]
+        self.level_counts += np.bincount(known, minlength=len(self.level_counts))
         words = self._style.words(levels, context)
         if self._table is None:
             return self._tokenizer.batch(self._style.write(words))

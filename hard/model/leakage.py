@@ -71,5 +71,5 @@ def _ancestry(training: Training | None) -> Iterator[Training]:
 
 
 def _shares(training: Training, files: Sequence[Path]) -> bool:
-    names, known = set(training.data.split(", ")), set(training.digests.values())
+    names, known = {*training.data.split(", "), *training.digests}, set(training.digests.values())
     return any(file.name in names for file in files) or any(sha256(file) in known for file in files if known)

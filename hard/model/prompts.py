@@ -1,9 +1,9 @@
 """Features (B, F) → prompt text, by a versioned style. Knows no window, no tokenizer and no model.
 
-There are two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`; before
-them stand the words of context that the bundle knows, such as `place:wrist`. `seed` writes the text of the notebook
-that this project began with: mean and deviation of each axis in decimals. The features that a new bundle writes are
-COMPACT_FEATURES in scripts/training/recipe.py.
+There are two styles. `compact` writes each feature as one readable word, its name and its level: `y.std:07`, or
+`tilt.cos:?` where it is not known; before them stand the words of context that the bundle knows, such as `place:wrist`.
+`seed` writes the text of the notebook that this project began with: mean and deviation of each axis in decimals. The
+features that a new bundle writes are COMPACT_FEATURES in scripts/training/recipe.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hard.units import PLACES
 
 UNKNOWN_WORD = "any"
 CONTEXT = {"place": PLACES}  # the words of each kind; one is UNKNOWN_WORD
+VERSIONS = {"seed": 1, "compact": 2}
 SEED_FEATURES = ("x.mean", "x.std", "y.mean", "y.std", "z.mean", "z.std")
 AXIS_TEXT = "{}-axis mean {{:.2f}} std {{:.2f}}"
 SEED_TEXT = "classify activity: " + ", ".join(AXIS_TEXT.format(axis) for axis in "xyz")
@@ -57,8 +58,9 @@ class SeedPrompt:
 
 
 class CompactPrompt:
-    """A word for each kind of `context`, then one a feature, `name:level`, levels from 00; the word count is fixed, so
-    a whole batch has one length. `vocabulary` lists the words of each feature, `context_vocabulary` those of each kind.
+    """A word for each kind of `context`, then one a feature, `name:level`, levels from 00, or `name:?` for NaN; the
+    word count is fixed, so a whole batch has one length. `vocabulary` lists the words of each feature,
+    `context_vocabulary` those of each kind.
 
     `expected_shares` (L,) is each level's share of all words where the levels of a feature are equally frequent: they
     are on the windows whose quantiles are the edges.
@@ -72,8 +74,10 @@ class CompactPrompt:
         of_feature = [[1 / count] * count + [0.0] * (max(counts) - count) for count in counts]
         self.expected_shares = tuple(sum(shares) / len(counts) for shares in zip(*of_feature, strict=True))
         self.vocabulary = [
-            [f"{name}:{level:02d}" for level in range(count)] for name, count in zip(names, counts, strict=True)
+            [*(f"{name}:{level:02d}" for level in range(count)), f"{name}:?"]
+            for name, count in zip(names, counts, strict=True)
         ]
+        self._unknown_level = np.array(counts)
         self.context_vocabulary = [[f"{kind}:{word}" for word in CONTEXT[kind]] for kind in context]
         self._unknown: Words = np.array([CONTEXT[kind].index(UNKNOWN_WORD) for kind in context], dtype=np.int64)
 
@@ -83,8 +87,9 @@ class CompactPrompt:
         return [*self.context_vocabulary, *self.vocabulary]
 
     def levels(self, features: Float32Array) -> Words:
-        """Levels (B, F): how many edges lie at or below each feature."""
-        return np.asarray(np.add.reduce(features[:, :, None] >= self._edges, axis=2, dtype=np.int64))
+        """Levels (B, F): how many edges lie at or below each feature; for NaN one more than the feature's last."""
+        levels = np.add.reduce(features[:, :, None] >= self._edges, axis=2, dtype=np.int64)
+        return np.where(np.isnan(features), self._unknown_level, levels)
 
     def words(self, levels: Words, context: Words | None = None) -> Words:
         """The index of each word (B, C + F): those of `context` (B, C), by default the unknown ones, then `levels`."""
@@ -103,7 +108,7 @@ class CompactPrompt:
 
 def prompt_style(spec: PromptSpec) -> SeedPrompt | CompactPrompt:
     """The style that `spec` names. Raises ValueError when this version of HARD can't write it."""
-    if spec.version != 1 or spec.style not in ("seed", "compact"):
+    if spec.version != VERSIONS.get(spec.style):
         raise ValueError(f"prompt style {spec.style!r} version {spec.version} is unknown to this version of HARD")
     if unknown := set(spec.context) - set(CONTEXT if spec.style == "compact" else ()):
         raise ValueError(f"prompt style {spec.style!r} has no context {min(unknown)!r}")
@@ -127,11 +132,12 @@ def context_of(kinds: Sequence[str], places: Sequence[str | None]) -> Words:
 
 
 def quantile_edges(features: Float32Array, levels: int) -> tuple[tuple[float, ...], ...]:
-    """Edges that divide each column of `features` (N, F) into at most `levels` equally frequent levels; equal edges are
-    merged."""
+    """Edges that divide each column of `features` (N, F), NaN left out, into at most `levels` equally frequent levels;
+    equal edges are merged. A column without any value has one edge, at 0."""
     at = np.arange(1, levels) / levels
     edges = []
     for column in features.T:
-        rising = np.unique(np.quantile(column, at).astype(np.float32))
+        known = column[~np.isnan(column)]
+        rising = np.unique(np.quantile(known if len(known) else np.zeros(1), at).astype(np.float32))
         edges.append(tuple(float(e) for e in rising))
     return tuple(edges)

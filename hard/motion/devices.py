@@ -14,6 +14,7 @@ import numpy as np
 
 from hard.motion.clock import Clock
 from hard.motion.mounting import Frame, Mounting
+from hard.motion.recent import Recent
 from hard.motion.wear import Wear
 from hard.motion.windows import Grid, RawWindow, WindowBuffer
 from hard.records import CounterDelta, DeviceEvent, DeviceState, Float64Array, Samples, Window
@@ -42,6 +43,7 @@ class Device:
     cadence_s: float = 0.0  # usual time between messages, which silences are measured against
     last_pause_s: float = 0.0
     clock: Clock = field(default_factory=Clock)
+    recent: Recent = field(default_factory=Recent)
     silent: bool = False
     was_silent: bool = False  # it was silent once: then its state `unknown` was published
     place: str | None = None  # as its last samples state
@@ -158,6 +160,7 @@ class Devices:
                     held_time=device.held_time,
                     held_xyz=device.held_xyz,
                     has_closed_window=name not in self._without_window,
+                    recent=device.recent.state(),
                 )
 
     def restore(
@@ -177,6 +180,7 @@ class Devices:
                 device.clock.restore(state.clock, shift_s)
             if whole:
                 device.buffer.restore(state.buffer)
+                device.recent.restore(state.recent)
                 device.held_time, device.held_xyz = state.held_time, state.held_xyz
                 accepted, held = len(state.buffer.time), len(state.held_time)
                 delta += CounterDelta(restored=accepted + held, accepted=accepted, held=held)
@@ -290,8 +294,7 @@ class Devices:
             clock_offset_s=device.clock.offset_s or 0.0,
             received_at=samples.received_at,
             received_wall=samples.received_wall,
-            # The default amplitude is the bundle's, which may be reloaded: here it counts as not known.
-            gait_amplitude_ms2=frame.gait_amplitude_ms2 if frame.calibrated else 0.0,
             place=device.place,
             worn=device.wear.worn,
+            before=device.recent.before(raw, self.grid.rate_hz),
         )

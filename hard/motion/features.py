@@ -1,4 +1,4 @@
-"""Windows (B, T, 3) in m/s² and their mountings (up, forward: (B, 3)) → features (B, F). Knows no device and no model.
+"""Windows (B, T, 3) in m/s² and what is known beside them → features (B, F). Knows no device and no model.
 
 A feature is named `channel.statistic`. The channels, each (B, T):
 
@@ -17,19 +17,24 @@ half the step frequency) and c2, s2, c4, s4, c6, s6 (cosine and sine of the even
 
 Others: `step.freq` (Hz); the correlations `vf.corr`, `vl.corr`, `fl.corr`; and the orientation of the part of the body
 that wears the device: `tilt.cos` and `lean.cos`, the cosines between gravity and the mounting's up and forward.
+
+`long.` before a feature has it over twice the window's length: what came before, and the window.
+
+A feature is NaN where what it needs is not known yet: the mounting (f, l, tilt, lean), or what came before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hard.motion import channels
 from hard.motion.channels import EPSILON, HARMONICS, Gait, Spectra
-from hard.records import Float32Array
+from hard.records import Float32Array, Window
 
 BANDS_HZ = ((0.4, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 5.0), (5.0, 10.0))
 LAGS_S = (0.3, 1.3)
@@ -37,22 +42,67 @@ CHANNELS = ("x", "y", "z", "v", "f", "l", "h", "m")
 QUANTILES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
 PAIRS = {"vf.corr": ("v", "f"), "vl.corr": ("v", "l"), "fl.corr": ("f", "l")}
 OTHERS = (*PAIRS, "step.freq", "tilt.cos", "lean.cos")
+MOUNTED = {"f", "l", "vf", "vl", "fl", "tilt", "lean"}  # what features that need a mounting begin with
+LONG = "long."
+Columns = NDArray[np.int64]
 MIN_GRAVITY_MS2 = 0.5  # below it a window has no direction of gravity, and the axis z stands in for it
 
 
 def names() -> list[str]:
     """The names of all features."""
-    return [f"{channel}.{statistic}" for channel in CHANNELS for statistic in STATISTICS] + list(OTHERS)
+    of_window = [f"{channel}.{statistic}" for channel in CHANNELS for statistic in STATISTICS]
+    of_window += OTHERS
+    return [*of_window, *(LONG + name for name in of_window)]
+
+
+class Known(NamedTuple):
+    """What is known beside B windows: the mounting `up` and `forward` (B, 3), whether it was learnt (B,), and the
+    samples `before` (B, T, 3) the window, NaN where there are too few."""
+
+    up: Float32Array
+    forward: Float32Array
+    calibrated: NDArray[np.bool_]
+    before: Float32Array
+
+    @classmethod
+    def of(cls, windows: Sequence[Window]) -> Known:
+        """That of `windows`."""
+        unknown = np.full_like(windows[0].xyz, np.nan) if windows else None
+        return cls(
+            np.array([window.up for window in windows]),
+            np.array([window.forward for window in windows]),
+            np.array([window.calibrated for window in windows], dtype=bool),
+            np.array([window.before if len(window.before) else unknown for window in windows]),
+        )
+
+    def at(self, rows: NDArray[np.int64] | slice) -> Known:
+        """That at `rows` alone."""
+        return Known(self.up[rows], self.forward[rows], self.calibrated[rows], self.before[rows])
+
+
+def extract(windows: Float32Array, known: Known, rate_hz: float, wanted: Sequence[str]) -> Float32Array:
+    """Features (B, F) in the order of `wanted`, of `windows` (B, T, 3) and what is `known` beside them.
+
+    All are finite, even where absurd values overflow, or NaN where not known. Raises ValueError naming a feature that
+    doesn't exist.
+    """
+    parts, out = _parts(tuple(wanted)), np.full((len(windows), len(wanted)), np.nan, np.float32)
+    out[:, parts.short] = _of_windows(windows, known.up, known.forward, rate_hz, parts.short_names)
+    rows = np.flatnonzero(~np.isnan(known.before[:, 0, 0]))
+    if len(rows) and len(parts.long):
+        both = np.concatenate((known.before[rows], windows[rows]), axis=1)
+        axes = known.up[rows], known.forward[rows]
+        out[np.ix_(rows, parts.long)] = _of_windows(both, *axes, rate_hz, parts.long_names)
+    if not known.calibrated.all():
+        out[np.ix_(np.flatnonzero(~known.calibrated), parts.mounted)] = np.nan
+    return out
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def extract(
+def _of_windows(
     windows: Float32Array, up: Float32Array, forward: Float32Array, rate_hz: float, wanted: Sequence[str]
 ) -> Float32Array:
-    """Features (B, F) in the order of `wanted`, of `windows` (B, T, 3) under mountings `up` and `forward` (B, 3).
-
-    All are finite, even where absurd values overflow. Raises ValueError naming a feature that doesn't exist.
-    """
+    """Features (B, F) that need no past, under mountings `up` and `forward` (B, 3)."""
     windows = np.asarray(windows, dtype=np.float32)
     plan = _plan(tuple(wanted))
     gravity = windows.mean(axis=1)
@@ -82,6 +132,29 @@ def extract(
             direction = up if name == "tilt.cos" else forward
             out[:, column] = np.where(length[:, 0] > MIN_GRAVITY_MS2, (vertical * direction).sum(axis=1), 0.0)
     return np.nan_to_num(out, nan=0.0, posinf=1e6, neginf=-1e6)
+
+
+class Parts(NamedTuple):
+    """Where wanted features come from: `short_names` are those of the window, for the columns `short`, `long_names`
+    those of twice its length, for `long`. The columns `mounted` need a mounting."""
+
+    short_names: tuple[str, ...]
+    short: Columns
+    long_names: tuple[str, ...]
+    long: Columns
+    mounted: Columns
+
+
+@lru_cache(maxsize=64)
+def _parts(wanted: tuple[str, ...]) -> Parts:
+    long = {column: name.removeprefix(LONG) for column, name in enumerate(wanted) if name.startswith(LONG)}
+    short = {column: name for column, name in enumerate(wanted) if column not in long}
+    mounted = [column for column, name in {**short, **long}.items() if name.partition(".")[0] in MOUNTED]
+    return Parts(tuple(short.values()), _columns(short), tuple(long.values()), _columns(long), _columns(mounted))
+
+
+def _columns(numbers: Iterable[int]) -> Columns:
+    return np.array(list(numbers), dtype=np.int64)
 
 
 class Block(NamedTuple):

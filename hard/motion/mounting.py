@@ -1,9 +1,9 @@
 """One device's mounting, learnt from its wearer's walking: closed windows (T, 3) in m/s² in, a `Frame` out.
 
-A frame holds the directions up and forward, and the gait amplitude. Uses no label and no model. A person who walks is
-upright, so mean gravity while walking shows which way is up. In each step the forward acceleration follows the vertical
-one with the same delay, so the horizontal acceleration that follows the vertical one shows which way is forward.
-Turning the device turns the frame with it.
+A frame holds the directions up and forward. Uses no label and no model. A person who walks is upright, so mean gravity
+while walking shows which way is up. In each step the forward acceleration follows the vertical one with the same delay,
+so the horizontal acceleration that follows the vertical one shows which way is forward. Turning the device turns the
+frame with it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from math import exp, log, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,6 @@ FORWARD_DELAYS_S = (0.1, 0.15)  # of horizontal after vertical acceleration: her
 
 LEARNT_WINDOWS = 8  # walking windows until a mounting counts as learnt
 DIRECTION_WINDOWS = 300  # walking windows that the running means of directions span; older ones fade
-AMPLITUDE_WINDOWS = 3000  # the same of the gait amplitude, which stairs and haste change for a while
 CONSISTENT_COS = 0.8  # gravity further than this (37°) from the learnt up is inconsistent with the mounting
 REMOUNTED_WINDOWS = 20  # so many more inconsistent windows than consistent ones: the device was mounted anew
 MIN_FORWARD_CUE = 0.05  # least length of a level vector that says which way is forward
@@ -36,24 +35,12 @@ UP, BACK = slice(0, 3), slice(3, 6)  # of the directions (6,) that a walking win
 
 
 class Frame(NamedTuple):
-    """Unit vectors (3,) in the device's axes; `forward` is level when the wearer stands. A default until `calibrated`.
-
-    `gait_amplitude_ms2` is the standard deviation in m/s² of the vertical acceleration while walking: it differs by
-    wearer and by where the device is worn. 0 where it is not known.
-    """
+    """Unit vectors (3,) in the device's axes; `forward` is level when the wearer stands. A default until
+    `calibrated`."""
 
     up: Float32Array
     forward: Float32Array
     calibrated: bool
-    gait_amplitude_ms2: float = 0.0
-
-
-class WalkingCue(NamedTuple):
-    """What one walking window shows: unit gravity and a level vector that points back, together (6,); and the logarithm
-    of the vertical deviation in m/s²."""
-
-    directions: Float64Array
-    log_amplitude: float
 
 
 class Mounting:
@@ -63,16 +50,15 @@ class Mounting:
     """
 
     __slots__ = (
-        "_amplitude_windows", "_directions", "_inconsistent_directions", "_inconsistent_windows", "_mean_log_amplitude",
-        "_rate_hz", "_windows", "_windows_since_inconsistent", "frame",
+        "_directions", "_inconsistent_directions", "_inconsistent_windows", "_rate_hz",
+        "_windows", "_windows_since_inconsistent", "frame",
     )  # fmt: skip
 
     def __init__(self, default: Frame, rate_hz: float) -> None:
         self.frame, self._rate_hz = default, rate_hz
         self._directions: Float64Array = np.zeros(6)
         self._inconsistent_directions: Float64Array = np.zeros(6)
-        self._windows = self._inconsistent_windows = self._windows_since_inconsistent = self._amplitude_windows = 0
-        self._mean_log_amplitude = 0.0
+        self._windows = self._inconsistent_windows = self._windows_since_inconsistent = 0
 
     def learn(self, xyz: Float32Array) -> int:
         """Takes a window (T, 3); updates `frame` where it shows walking.
@@ -83,14 +69,12 @@ class Mounting:
         cue = walking_cue(xyz, self._rate_hz)
         if cue is None:
             return 0
-        self._amplitude_windows = min(self._amplitude_windows + 1, AMPLITUDE_WINDOWS)
-        self._mean_log_amplitude += (cue.log_amplitude - self._mean_log_amplitude) / self._amplitude_windows
         remounted = 0
         if self._windows and not self._is_consistent(cue):
             if not self._inconsistent_windows:
                 self._windows_since_inconsistent = 1
             self._inconsistent_windows += 1
-            change = (cue.directions - self._inconsistent_directions) / self._inconsistent_windows
+            change = (cue - self._inconsistent_directions) / self._inconsistent_windows
             self._inconsistent_directions = self._inconsistent_directions + change
             if self._inconsistent_windows < REMOUNTED_WINDOWS:
                 return 0
@@ -98,7 +82,7 @@ class Mounting:
             remounted = self._windows_since_inconsistent
         else:
             self._windows = min(self._windows + 1, DIRECTION_WINDOWS)
-            self._directions = self._directions + (cue.directions - self._directions) / self._windows
+            self._directions = self._directions + (cue - self._directions) / self._windows
         self._inconsistent_windows = 0 if remounted else max(0, self._inconsistent_windows - 1)
         if self._windows >= LEARNT_WINDOWS:
             self.frame = self._learnt_frame()
@@ -111,11 +95,8 @@ class Mounting:
             inconsistent_directions=tuple(self._inconsistent_directions.tolist()),
             up=tuple(self.frame.up.tolist()),
             forward=tuple(self.frame.forward.tolist()),
-            gait_amplitude_ms2=self.frame.gait_amplitude_ms2,
-            mean_log_amplitude=self._mean_log_amplitude,
             windows=self._windows,
             inconsistent_windows=self._inconsistent_windows,
-            amplitude_windows=self._amplitude_windows,
             windows_since_inconsistent=self._windows_since_inconsistent,
         )
 
@@ -123,16 +104,15 @@ class Mounting:
         """Continues from `state`. Where too few windows have shown walking, the default frame stays."""
         self._directions = np.array(state.directions)
         self._inconsistent_directions = np.array(state.inconsistent_directions)
-        self._mean_log_amplitude, self._amplitude_windows = state.mean_log_amplitude, state.amplitude_windows
         self._windows, self._inconsistent_windows = state.windows, state.inconsistent_windows
         self._windows_since_inconsistent = state.windows_since_inconsistent
         if self._windows >= LEARNT_WINDOWS:
             up, forward = np.array(state.up, np.float32), np.array(state.forward, np.float32)
-            self.frame = Frame(up, forward, True, state.gait_amplitude_ms2)
+            self.frame = Frame(up, forward, True)
 
-    def _is_consistent(self, cue: WalkingCue) -> bool:
+    def _is_consistent(self, cue: Float64Array) -> bool:
         up = self._directions[UP]
-        return float(cue.directions[UP] @ up) >= CONSISTENT_COS * _length(up)
+        return float(cue[UP] @ up) >= CONSISTENT_COS * _length(up)
 
     def _learnt_frame(self) -> Frame:
         up = self._directions[UP] / _length(self._directions[UP])
@@ -141,13 +121,13 @@ class Mounting:
         if _length(level) < MIN_FORWARD_CUE:  # no cue: keep the default forward, made level
             level = np.asarray((self.frame.forward @ up) * up - self.frame.forward)
         forward = -level / max(_length(level), 1e-6)
-        return Frame(up.astype(np.float32), forward.astype(np.float32), True, exp(self._mean_log_amplitude))
+        return self.frame._replace(up=up.astype(np.float32), forward=forward.astype(np.float32), calibrated=True)
 
 
 def with_learnt_mounting(windows: Sequence[Window], default: Frame, rate_hz: float) -> list[Window]:
     """The same windows of one device, in order, under the mounting that all of them show (two-pass labelling).
 
-    A device that was mounted anew has one mounting before and another after; its gait amplitude is one for all.
+    A device that was mounted anew has one mounting before and another after.
     """
     mounting, frames, begins = Mounting(default, rate_hz), [default], [0]
     for i, window in enumerate(windows):
@@ -155,18 +135,18 @@ def with_learnt_mounting(windows: Sequence[Window], default: Frame, rate_hz: flo
             begins.append(max(begins[-1], i + 1 - ago))
             frames.append(mounting.frame)
         frames[-1] = mounting.frame
-    amplitude = mounting.frame.gait_amplitude_ms2
     return [
         replace(
-            window, up=frame.up, forward=frame.forward, calibrated=frame.calibrated, gait_amplitude_ms2=amplitude
+            window, up=frame.up, forward=frame.forward, calibrated=frame.calibrated
         )
         for frame, begin, end in zip(frames, begins, [*begins[1:], len(windows)], strict=True)
         for window in windows[begin:end]
     ]  # fmt: skip
 
 
-def walking_cue(xyz: Float32Array, rate_hz: float) -> WalkingCue | None:
-    """What a window (T, 3) shows of the mounting, or None where it shows no steady steps."""
+def walking_cue(xyz: Float32Array, rate_hz: float) -> Float64Array | None:
+    """What a window (T, 3) shows of the mounting: unit gravity and a level vector that points back, together (6,); None
+    where it shows no steady steps."""
     gravity = np.add.reduce(xyz, axis=0, dtype=np.float64) / len(xyz)
     length = _length(gravity)
     if not GRAVITY_MS2[0] < length < GRAVITY_MS2[1]:
@@ -190,7 +170,7 @@ def walking_cue(xyz: Float32Array, rate_hz: float) -> WalkingCue | None:
     for delay in delays:
         back += vertical[:-delay] @ level[delay:] / (n - delay)
     back /= len(FORWARD_DELAYS_S) * max(spread, 1e-6)
-    return WalkingCue(np.concatenate((gravity, back)), 0.5 * log(power))
+    return np.concatenate((gravity, back))
 
 
 @lru_cache(maxsize=8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ def windows(count: int, length: int, rate_hz: float) -> list[Window]:
     t = np.arange(length) / rate_hz
     stride = np.stack([np.sin(11 * t), 9.8 + 4 * np.sin(11.3 * t), np.cos(11.3 * t)], axis=1)
     up, forward = np.array([0, 1, 0], np.float32), np.array([0, 0, 1], np.float32)
-    made: list[Any] = []
+    has_before = any(field.name == "before" for field in fields(Window))
+    known: dict[str, Any] = {"before": stride.astype(np.float32)} if has_before else {}
+    made: list[Window] = []
     for i in range(count):
         xyz = (stride + rng.normal(0, 0.5, stride.shape)).astype(np.float32)
         made.append(
             Window(
                 device=f"d{i}", start=0.0, end=length / rate_hz, xyz=xyz, coverage=1.0, up=up, forward=forward,
-                calibrated=False, clock_offset_s=0.0, received_at=0.0, received_wall=0.0,
+                calibrated=False, clock_offset_s=0.0, received_at=0.0, received_wall=0.0, **known,
             )
         )  # fmt: skip
     return made

@@ -17,7 +17,7 @@ from hard.model import bundle
 from hard.model.classifier import load
 from hard.model.labels import LabelTree, label_tree
 from hard.model.tokens import Ids, WordTokenizer
-from hard.motion.features import extract
+from hard.motion.features import Known, extract
 from hard.simulator import Wearer
 
 FLAN_SMALL = T5Config(
@@ -83,9 +83,10 @@ def compiled(name: str, default: bundle.Bundle, model: Any, folder: Path) -> Sub
 
 def _prompts(default: bundle.Bundle) -> Ids:
     """Token ids of windows of simulated wearers."""
-    manifest, mounting = default.manifest, default.default_mounting()
-    points = default.manifest.window.points
-    xyz = np.stack([Wearer((3, i), manifest.window.rate_hz).take(points).xyz for i in range(PROMPTS)])
-    up, forward = (np.tile(axis, (PROMPTS, 1)) for axis in (mounting.up, mounting.forward))
-    features = extract(xyz.astype(np.float32), up, forward, manifest.window.rate_hz, manifest.prompt.features)
+    manifest, points, frame = default.manifest, default.manifest.window.points, default.default_mounting()
+    xyz = np.stack([Wearer((3, i), manifest.window.rate_hz).take(2 * points).xyz for i in range(PROMPTS)])
+    up, forward = (np.tile(axis, (PROMPTS, 1)) for axis in (frame.up, frame.forward))
+    before, windows = np.split(xyz.astype(np.float32), 2, axis=1)
+    known = Known(up, forward, np.ones(PROMPTS, bool), before)
+    features = extract(windows, known, manifest.window.rate_hz, manifest.prompt.features)
     return load(default.path).tokens(features)[0]

@@ -45,7 +45,8 @@ def main() -> None:
         if len(samples) < points:
             return
         xyz = np.array(samples, dtype=np.float32)
-        window = Window(device, 0.0, 4.0, xyz, 1.0, mounting.up, mounting.forward, False, 0.0, received_at, 0.0)
+        axes = mounting.up, mounting.forward, False
+        window = Window(device, 0.0, 4.0, xyz, 1.0, *axes, 0.0, received_at, 0.0)
         inputs = tokenizer(classifier.prompts([window])[0], return_tensors="pt")
         with torch.inference_mode():
             tokens = model.generate(**inputs, max_new_tokens=4)

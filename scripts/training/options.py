@@ -37,8 +37,7 @@ class Choices:
     """What options and recipe have in common. Without `holdout` no subject is kept for testing; `leave_out`
     names a data set, place or activity ("place=wrist") that nothing is learnt from; `validation` is how
     many of the others choose the epoch (None: 15 %), `epoch_windows` how many windows an epoch draws (None: all, to a
-    limit), `streaming` the share of windows learnt from whose mounting is as it was known at the time (the others have
-    the one that their device shows in the end), `time_limit` in minutes, `threads` 0 is torch's own choice."""
+    limit), `time_limit` in minutes, `threads` 0 is torch's own choice."""
 
     data: tuple[Path, ...]
     out: Path
@@ -60,7 +59,6 @@ class Choices:
     hop_s: float = 1.0
     patience: int = 4
     epoch_windows: int | None = None
-    streaming: float = 0.5
     refit: bool = False
     resume: bool = False
     time_limit: float | None = None

@@ -102,7 +102,6 @@ def seal(this_run: FinetuneRun, dataset: Dataset, fitted: Fitted, first: bundle.
             prompt=setup.spec,
             up=up,
             forward=forward,
-            gait_amplitude_ms2=dataset.default_mounting.gait_amplitude_ms2,
             temperature=temperature,
             training=_training(this_run, dataset, fitted.trained, first),
             precision="int8" if int8.is_served(cost) else "fp32",

@@ -148,7 +148,7 @@ def test_a_window_that_was_saved_is_what_it_was(folder: Path) -> None:
     process.kill()
     again = Assembly(folder)
     assert again.replayed == 0
-    assert again.windows[-1].gait_amplitude_ms2 > 0
+    assert len(again.windows[-1].before)
     assert content(again.windows) == content(process.windows)
 
 

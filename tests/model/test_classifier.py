@@ -201,13 +201,12 @@ def test_files_with_other_contents_are_refused(tmp_path: Path, name: str) -> Non
         load(tmp_path / "copy", precision="fp32")
 
 
-def test_windows_are_scaled_by_the_gait_amplitude_of_their_device() -> None:
-    made = bundle.read(PATH)
-    scaled = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, gait_amplitude_ms2=4.0)))
-    plain = Classifier(bundle.Bundle(PATH, msgspec.structs.replace(made.manifest, gait_amplitude_ms2=0.0)))
-    some = windows(8)
-    small = [replace(w, xyz=w.xyz.mean(axis=0) + (w.xyz - w.xyz.mean(axis=0)) / np.float32(2**0.5)) for w in some]
-    with_amplitude = [replace(w, gait_amplitude_ms2=2.0) for w in small]
-    np.testing.assert_allclose(scaled.features(with_amplitude), plain.features(some), rtol=1e-3, atol=1e-3)
-    np.testing.assert_array_equal(scaled.features(small), plain.features(small))
-    np.testing.assert_array_equal(plain.features(with_amplitude), plain.features(small))
+def test_what_is_not_known_yet_is_a_word_of_its_own() -> None:
+    classifier, known = load(), [replace(w, before=w.xyz) for w in windows(2)]
+    for changed, missing in (
+        ({"calibrated": False}, "tilt.cos:?"),
+        ({"before": np.empty((0, 3), np.float32)}, "long.v.peak:?"),
+    ):
+        prompts = classifier.prompts([known[0], replace(known[1], **changed)])  # type: ignore[arg-type]
+        assert ":?" not in prompts[0]
+        assert missing in prompts[1].split()

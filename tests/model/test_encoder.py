@@ -46,7 +46,7 @@ def test_ids_from_the_table_equal_the_tokenizer_over_the_prompts(tokenizer: Word
 
 
 def test_words_of_context_are_tokens_and_no_levels(character_tokenizer: WordTokenizer) -> None:
-    encoder = Encoder(character_tokenizer, PromptSpec("compact", 1, ("y.std",), ((0.0,),), ("place",)))
+    encoder = Encoder(character_tokenizer, PromptSpec("compact", 2, ("y.std",), ((0.0,),), ("place",)))
     ids, _ = encoder.tokens(np.array([[-1.0]], np.float32), context_of(("place",), ["waist"]))
     assert ids.tolist() == [character_tokenizer.encode("place:waist y.std:00")]
     assert encoder.level_counts.tolist() == [1, 0]
@@ -74,7 +74,7 @@ def test_a_style_without_levels_has_prompts_of_any_length_and_no_counts(characte
 
 
 def test_words_of_several_tokens_are_tokenized_without_a_table(character_tokenizer: WordTokenizer) -> None:
-    encoder = Encoder(character_tokenizer, PromptSpec("compact", 1, ("y.std",), ((0.0,),)))
+    encoder = Encoder(character_tokenizer, PromptSpec("compact", 2, ("y.std",), ((0.0,),)))
     ids, _ = encoder.tokens(np.array([[-1.0], [1.0]], np.float32))
     assert ids.tolist() == [character_tokenizer.encode("y.std:00"), character_tokenizer.encode("y.std:01")]
     assert encoder.length is None

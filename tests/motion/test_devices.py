@@ -529,11 +529,17 @@ def test_a_device_without_windows_is_forgotten_as_published_once_it_was_silent()
     assert [(e.device, e.kind) for e in many.tick(71.0)[0]] == [("odd", "back"), ("odd", "forgotten"), ("newer", "new")]
 
 
-def test_a_device_that_showed_no_walking_has_no_gait_amplitude() -> None:
-    """Not the default one: a bundle that is loaded later may have another, and would take it for the device's own."""
-    feeder = Feeder(make_devices(GRID, FRAME._replace(gait_amplitude_ms2=3.0)))
-    feeder.push(*(message(second(i), at=float(i)) for i in range(5)))
-    assert [(w.calibrated, w.gait_amplitude_ms2) for w in feeder.windows] == [(False, 0.0)] * 2
+def test_a_window_has_the_samples_of_its_run_before_it() -> None:
+    feeder = Feeder(make_devices(GRID, FRAME))
+    feeder.push(*(message(second(i), at=float(i)) for i in (*range(12), *range(30, 36))))
+    points = len(GRID.offsets)
+    by_start = {round(w.start): w for w in feeder.windows}
+    first = min(by_start)
+    lengths = [len(by_start[start].before) for start in sorted(by_start)]
+    ages = [start - first for start in sorted(by_start)]
+    assert lengths == [points if GRID.length_s <= age < 12 else 0 for age in ages]
+    later = first + round(GRID.length_s)
+    np.testing.assert_allclose(by_start[later].before[1:-1], by_start[first].xyz[1:-1], atol=1e-6)
 
 
 def test_each_event_is_given_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hard.motion.features import BANDS_HZ, CHANNELS, OTHERS, PAIRS, STATISTICS, extract, names
+from hard.motion.features import BANDS_HZ, CHANNELS, LONG, OTHERS, PAIRS, STATISTICS, Known, extract, names
 from hard.records import Float32Array, Float64Array
 
 RATE_HZ = 20.0
@@ -31,8 +31,13 @@ def walk(seed: int, n: int = 1) -> Float32Array:
 
 def extracted(windows: Float32Array, wanted: Sequence[str]) -> Float32Array:
     """Features of `windows` that all have the same mounting."""
+    return extract(windows, known(windows), RATE_HZ, wanted)
+
+
+def known(windows: Float32Array, up: Float32Array = UP, forward: Float32Array = FORWARD) -> Known:
+    """A mounting that was learnt, and before each window the same window."""
     n = len(windows)
-    return extract(windows, np.tile(UP, (n, 1)), np.tile(FORWARD, (n, 1)), RATE_HZ, wanted)
+    return Known(np.tile(up, (n, 1)), np.tile(forward, (n, 1)), np.ones(n, bool), windows)
 
 
 def feature(name: str, window: Float32Array) -> float:
@@ -177,9 +182,10 @@ def test_turning_the_device_and_its_mounting_changes_only_x_y_and_z(seed: int) -
     turn *= np.linalg.det(turn)
     # Which of two nearly equal peaks is the greatest may change with rounding.
     unstable = {"lag", "freq", *(f"{kind}{k}" for kind in "cs" for k in range(7))}
-    wanted = [n for n in names() if n[0] in "vflhmt" and n.partition(".")[2] not in unstable]
-    axes = [np.asarray(direction[None] @ turn, dtype=np.float32) for direction in (UP, FORWARD)]
-    turned = extract((window @ turn).astype(np.float32), *axes, RATE_HZ, wanted)
+    wanted = [n for n in names() if n.removeprefix(LONG)[0] in "vflhmt" and n.rpartition(".")[2] not in unstable]
+    axes = [np.asarray(direction @ turn, dtype=np.float32) for direction in (UP, FORWARD)]
+    turned_window = (window @ turn).astype(np.float32)
+    turned = extract(turned_window, known(turned_window, *axes), RATE_HZ, wanted)
     np.testing.assert_allclose(turned, extracted(window, wanted), rtol=5e-3, atol=1e-2)
 
 
@@ -228,7 +234,31 @@ def test_an_empty_batch_has_no_rows() -> None:
 
 
 def test_each_channel_has_each_statistic() -> None:
-    assert len(set(names())) == len(names()) == len(CHANNELS) * len(STATISTICS) + len(OTHERS)
+    assert len(set(names())) == len(names()) == 2 * (len(CHANNELS) * len(STATISTICS) + len(OTHERS))
+
+
+def test_long_features_are_those_of_the_window_and_what_came_before() -> None:
+    before, windows = walk(1, 5), walk(2, 5)
+    both = np.concatenate((before, windows), axis=1)
+    wanted = ["v.std", "m.peak", "step.freq", "tilt.cos", "f.e1"]
+    found = extract(windows, known(windows)._replace(before=before), RATE_HZ, [*wanted, *(LONG + n for n in wanted)])
+    np.testing.assert_array_equal(found[:, :5], extracted(windows, wanted))
+    np.testing.assert_allclose(found[:, 5:], extracted(both, wanted), rtol=1e-5)
+
+
+def test_what_is_not_known_is_nan_and_changes_nothing_else() -> None:
+    windows, wanted = walk(3, 3), names()
+    every = extracted(windows, wanted)
+    before = windows.copy()
+    before[1] = np.nan
+    some = known(windows)._replace(calibrated=np.array([True, True, False]), before=before)
+    found = extract(windows, some, RATE_HZ, wanted)
+    long = np.array([name.startswith(LONG) for name in wanted])
+    mounted = np.array(
+        [name.removeprefix(LONG).partition(".")[0] in ["f", "l", "vf", "vl", "fl", "tilt", "lean"] for name in wanted]
+    )
+    np.testing.assert_array_equal(np.isnan(found), [0 * long, long, mounted])
+    np.testing.assert_allclose(found[~np.isnan(found)], every[~np.isnan(found)], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["w.mean", "x.median", "x", "", "xy.corr.", "tilt"])

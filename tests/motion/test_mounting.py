@@ -79,19 +79,6 @@ def test_a_device_in_any_orientation_learns_its_mounting(seed: int) -> None:
     assert np.linalg.norm(frame.up) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_gait_amplitude_is_the_mean_over_all_walking_and_survives_a_remounting() -> None:
-    cues = [walking_cue(gait(i), RATE_HZ) for i in range(200)]
-    deviation = [np.std(gait(i)[:, 1]) for i in range(200)]
-    assert np.exp([cue.log_amplitude for cue in cues if cue]) == pytest.approx(deviation, rel=0.02)
-    turned = [np.asarray(gait(i) @ turn(3), np.float32) for i in range(100, 200)]
-    walks = [gait(i) for i in range(100)]
-    frame = learnt(walks + turned).frame
-    assert frame.up @ learnt(walks).frame.up < 0.8
-    assert frame.gait_amplitude_ms2 == pytest.approx(np.exp(np.mean(np.log(deviation))), rel=0.02)
-    second_pass = with_learnt_mounting([window(xyz, i) for i, xyz in enumerate(walks + turned)], DEFAULT, RATE_HZ)
-    assert {w.gait_amplitude_ms2 for w in second_pass} == {frame.gait_amplitude_ms2}
-
-
 def test_a_restored_mounting_learns_as_if_it_had_never_stopped() -> None:
     whole = learnt([gait(i) for i in range(40)])
     again = Mounting(DEFAULT, RATE_HZ)

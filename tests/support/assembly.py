@@ -193,7 +193,7 @@ def content(windows: Iterable[Window]) -> dict[str, tuple[Any, ...]]:
     return {
         w.window_id: (
             w.start, w.xyz.tobytes(), w.coverage, w.up.tobytes(), w.forward.tobytes(), w.calibrated, w.clock_offset_s,
-            w.gait_amplitude_ms2,
+            w.before.tobytes(),
         )
         for w in windows
     }  # fmt: skip

@@ -94,3 +94,16 @@ def test_shellcheck_finds_nothing() -> None:
         pytest.skip("shellcheck is not installed (Debian: apt install shellcheck)")
     done = subprocess.run([shellcheck, SCRIPT], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_people_to_judge_by_stand_in_for_cross_validations(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOLDOUT": "3,dsads-2"}
+    done = subprocess.run(
+        [SCRIPT, "data", tmp_path / "default"], check=True, capture_output=True, text=True, env=environment
+    )
+    (command,) = done.stdout.splitlines()
+    assert "--holdout 3,dsads-2" in command
+    assert "--refit" not in command

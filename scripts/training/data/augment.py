@@ -1,66 +1,118 @@
-"""Windows → further windows as other people, pockets and sensors could have given. Knows no features.
+"""Recordings → further lives of their devices, as other days, people and sensors could have given. Knows no features.
 
-People and pockets: tilt, gain, time warp. Sensors: noise, coarse steps, another low-pass, a range of 2 g.
+What a window's features mean depends on what its device has shown before. A model that learnt from recordings in their
+own order alone trusts histories that no gateway will see: so each device's recordings are cut, some activities left
+out, and the rest joined in random order.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hard.records import Float32Array, Float64Array
+from hard.motion.windows import SAME_TIME_S
+from hard.recordings.recordings import Recording
+from hard.records import Float64Array
 
-TILT_RAD = math.radians(15.0)  # standard deviation of the turn about a random axis
-GAIN = 0.12  # the log gain lies within ± this
-WARP = 0.14  # the log tempo lies within ± this
-NOISE_MS2 = 0.15  # deviation of white noise, at most
+PIECE_S = 15.0, 120.0  # a recording is cut into pieces of about so long
+LIFE_S = 60.0, 1500.0  # and a life has about so much of them
+KEPT = 0.65  # probability of each activity to be in a device's lives
+BETWEEN_PIECES_S = 60.0
+TEMPO = 0.07  # the log tempo of a life lies within ± this
+VIGOUR = 0.1  # the log gain of the movement in a piece lies within ± this
+TILT_RAD = math.radians(8.0)  # deviation of the turn about a random axis by which a device has shifted in a piece
+GAIN = 0.02  # deviation of a sensor's log gain
+OFFSET_MS2 = 0.15  # deviation of each axis' offset
+NOISE_MS2 = 0.12  # deviation of white noise, at most
 STEPS_MS2 = (0.0, 0.04, 0.15)  # quantisation: none, 4 mg as many phones have, 15 mg
-SMOOTHING = (-0.08, 0.2)  # weight of both neighbours in a sample: resampling from another rate sharpens or blurs
-CLIPPED = 0.1  # share of windows from a sensor of ± 2 g
+CLIPPED = 0.1  # share of sensors of ± 2 g
 RANGE_MS2 = 19.6
-PART = 8192  # windows made at a time
-STRETCH = 1.2  # windows are made from stretches so much longer, so that a faster tempo has samples to take
+SLOW = 0.35  # share of lives whose device polls its sensor at SLOW_HZ
+SLOW_HZ = 12.5, 30.0
+FASTER = 1.05  # a rate up to so many times another is the same
 
 
-def stretch_points(points: int) -> int:
-    """Grid points of a stretch from which windows of `points` can be made."""
-    return math.ceil(points * STRETCH)
+def lives(runs: Sequence[Recording], rng: np.random.Generator) -> Iterator[list[Recording]]:
+    """The recordings of each device as several lives, each to be heard by a device of its own."""
+    by_device: dict[str, list[Recording]] = {}
+    for run in runs:
+        by_device.setdefault(run.device, []).append(run)
+    for own in by_device.values():
+        pieces = [piece for run in own for piece in _pieces(run, rng)]
+        truths = sorted({_truth(piece) for piece in pieces})
+        kept = {truth for truth in truths if rng.random() < KEPT} or set(truths)
+        pieces = [piece for piece in pieces if _truth(piece) in kept]
+        life: list[Recording] = []
+        until = rng.uniform(*LIFE_S)
+        for i in rng.permutation(len(pieces)):
+            life.append(pieces[i])
+            if sum(float(piece.time[-1] - piece.time[0]) for piece in life) > until:
+                yield _lived(life, rng)
+                life, until = [], rng.uniform(*LIFE_S)
+        if life:
+            yield _lived(life, rng)
 
 
-def augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> Float32Array:
-    """One window (N, T, 3) of T = `points` from each stretch (N, T', 3), T' = `stretch_points(T)`, in parts."""
-    parts = [_augment(stretches[i : i + PART], points, rng) for i in range(0, len(stretches), PART)]
-    return np.concatenate(parts) if parts else np.empty((0, points, 3), np.float32)
+def _truth(piece: Recording) -> str:
+    return "" if piece.truth is None else str(piece.truth[0])
 
 
-def _augment(stretches: Float32Array, points: int, rng: np.random.Generator) -> Float32Array:
-    n = len(stretches)
-    warped = _warp(stretches, points, np.exp(rng.uniform(-WARP, WARP, n)), rng.uniform(0, 1, n))
-    gained = warped * np.exp(rng.uniform(-GAIN, GAIN, n))[:, None, None]
-    axes = rng.normal(size=(n, 3))
-    turns = rotations(axes / np.linalg.norm(axes, axis=1, keepdims=True), rng.normal(0, TILT_RAD, n))
-    return _sensed(np.einsum("nij,ntj->nti", turns, gained), rng)
+def _pieces(run: Recording, rng: np.random.Generator) -> Iterator[Recording]:
+    """`run` cut at random, and where its truth changes."""
+    count = math.ceil(float(run.time[-1] - run.time[0]) / PIECE_S[0]) + 1
+    ends = run.time[0] + np.cumsum(rng.uniform(*PIECE_S, count))
+    cuts = set(np.searchsorted(run.time, ends).tolist())
+    if run.truth is not None:
+        cuts |= set((np.flatnonzero(run.truth[1:] != run.truth[:-1]) + 1).tolist())
+    bounds = [0, *sorted(cut for cut in cuts if 0 < cut < len(run.time)), len(run.time)]
+    for begin, stop in pairwise(bounds):
+        if stop - begin > 1:
+            truth = None if run.truth is None else run.truth[begin:stop]
+            yield replace(run, time=run.time[begin:stop], xyz=run.xyz[begin:stop], truth=truth)
 
 
-def _sensed(windows: Float64Array, rng: np.random.Generator) -> Float32Array:
-    """The windows (N, T, 3) as sensors of other kinds would give them."""
-    n = len(windows)
+def _lived(pieces: Sequence[Recording], rng: np.random.Generator) -> list[Recording]:
+    """The pieces one after the other, at one tempo and from one sensor."""
+    tempo, gain = np.exp(rng.uniform(-TEMPO, TEMPO)), np.exp(rng.normal(0, GAIN))
+    offset, noise = rng.normal(0, OFFSET_MS2, 3), rng.uniform(0, NOISE_MS2)
+    step, clipped = rng.choice(STEPS_MS2), rng.random() < CLIPPED
+    rate_hz = rng.uniform(*SLOW_HZ) if rng.random() < SLOW else None
+    found, now = [], 0.0
+    for piece in pieces:
+        xyz = _moved(piece.xyz, rng) * gain + offset
+        xyz += noise * rng.normal(size=xyz.shape)
+        if clipped:
+            xyz = np.clip(xyz, -RANGE_MS2, RANGE_MS2)
+        if step:
+            xyz = np.round(xyz / step) * step
+        changed = replace(piece, time=(piece.time - piece.time[0]) / tempo + now, xyz=xyz)
+        found.append(polled(changed, rate_hz) if rate_hz and is_faster(changed, rate_hz) else changed)
+        now = float(changed.time[-1]) + BETWEEN_PIECES_S
+    return found
 
-    def each(values: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(values)[:, None, None]
 
-    neighbours = np.concatenate((windows[:, :1], windows[:, :-1]), axis=1) + np.concatenate(
-        (windows[:, 1:], windows[:, -1:]), axis=1
-    )
-    weight = each(rng.uniform(*SMOOTHING, n))
-    windows = (1 - weight) * windows + weight / 2 * neighbours
-    windows = windows + each(rng.uniform(0, NOISE_MS2, n)) * rng.normal(size=windows.shape)
-    windows = np.where(each(rng.random(n) < CLIPPED), np.clip(windows, -RANGE_MS2, RANGE_MS2), windows)
-    step = each(rng.choice(STEPS_MS2, n))
-    return np.where(step > 0, np.round(windows / np.maximum(step, 1e-6)) * step, windows).astype(np.float32)
+def _moved(xyz: Float64Array, rng: np.random.Generator) -> Float64Array:
+    """Another vigour of movement, and the device a little shifted."""
+    mean = xyz.mean(axis=0)
+    axis = rng.normal(size=(1, 3))
+    turn = rotations(axis / np.linalg.norm(axis), rng.normal(0, TILT_RAD, 1))[0]
+    return np.asarray((mean + (xyz - mean) * np.exp(rng.uniform(-VIGOUR, VIGOUR))) @ turn.T)
+
+
+def polled(run: Recording, rate_hz: float) -> Recording:
+    """The newest sample at each tick, as of a device that polls its sensor."""
+    ticks = np.arange(run.time[0], run.time[-1], 1 / rate_hz)
+    rows = np.searchsorted(run.time, ticks + SAME_TIME_S, side="right") - 1
+    return replace(run, time=ticks, xyz=run.xyz[rows], truth=None if run.truth is None else run.truth[rows])
+
+
+def is_faster(run: Recording, rate_hz: float) -> bool:
+    """Whether `run` has clearly more samples a second."""
+    return len(run.time) > 1 and (len(run.time) - 1) / (run.time[-1] - run.time[0]) > FASTER * rate_hz
 
 
 def rotations(axes: Float64Array, angles: Float64Array) -> Float64Array:
@@ -70,14 +122,3 @@ def rotations(axes: Float64Array, angles: Float64Array) -> Float64Array:
     cross = np.stack([o, -z, y, z, o, -x, -y, x, o], axis=1).reshape(-1, 3, 3)
     sin, cos = np.sin(angles)[:, None, None], np.cos(angles)[:, None, None]
     return np.asarray(np.eye(3) + sin * cross + (1 - cos) * cross @ cross)
-
-
-def _warp(stretches: Float32Array, points: int, tempo: Float64Array, start: Float64Array) -> Float64Array:
-    """Resamples each stretch at `tempo` (N,) from a `start` (N,), 0 to 1 of what its length allows."""
-    length = stretches.shape[1]
-    span = tempo[:, None] * np.arange(points)
-    at = np.minimum(span + start[:, None] * np.maximum(0, length - 1 - span[:, -1:]), length - 1)
-    low = np.minimum(at.astype(np.int64), length - 2)
-    weight = (at - low)[..., None]
-    rows = np.arange(len(stretches))[:, None]
-    return np.asarray(stretches[rows, low] * (1 - weight) + stretches[rows, low + 1] * weight)

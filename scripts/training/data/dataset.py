@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hard.model import leakage
+from hard.motion.features import Known
 from hard.motion.mounting import Frame
 from hard.motion.windows import Grid
 from hard.recordings.default_rules import default_grid
@@ -18,7 +19,7 @@ from hard.recordings.recordings import Recording
 from hard.records import Float32Array, Float64Array
 from training import base_bundle
 from training.data import augment, loading, split
-from training.data.loading import LabelledWindows, Mountings
+from training.data.loading import LabelledWindows
 from training.data.split import Split
 from training.errors import RefusedError
 from training.recipe import Recipe
@@ -37,11 +38,11 @@ class SplitWindows:
 
 
 class Variant(NamedTuple):
-    """Windows to learn from: `xyz` (N, T, 3) in m/s², their mounting, `truth` (N,), `weight` (N,) and `place` (N), of
-    PLACES or None."""
+    """Windows to learn from: `xyz` (N, T, 3) in m/s², what is `known` beside, `truth` (N,), `weight` (N,) and `place`
+    (N), of PLACES or None."""
 
     xyz: Float32Array
-    mounting: Mountings
+    known: Known
     truth: NDArray[np.str_]
     weight: Float64Array
     place: list[str | None]
@@ -49,16 +50,16 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """What a model is made from and judged by. `stretches` are longer windows of those to learn from, for augmented
-    copies; the `default_mounting` stands in where a device has shown none. `sequences` are all windows of those who are
-    judged, in order, also those of several activities, whose truth is "", and `backwards` theirs from each device's
-    recordings in reverse order; both where the split is by subject. `unknown` are those of the test subjects of an
-    activity that is left out; `without_gravity` names the data sets that hold none. `judged` are the recordings of
-    those who are judged, where the split is by subject. `dropped` are windows of all subjects of labels that are left
-    out of the recordings: no label is right for them."""
+    """What a model is made from and judged by. `runs` are the recordings of all whom some training learns from; the
+    `default_mounting` stands in where a device has shown none. `sequences` are all windows of those who are judged, in
+    order, also those of several activities, whose truth is "", and `backwards` theirs from each device's recordings in
+    reverse order; both where the split is by subject. `unknown` are those of the test subjects of an activity that is
+    left out; `without_gravity` names the data sets that hold none. `judged` are the recordings of those who are judged,
+    where the split is by subject. `dropped` are windows of all subjects of labels that are left out of the recordings:
+    no label is right for them."""
 
     labelled: LabelledWindows
-    stretches: LabelledWindows
+    runs: tuple[Recording, ...]
     labels: tuple[str, ...]
     split: Split
     default_mounting: Frame
@@ -70,23 +71,24 @@ class Dataset:
     dropped: LabelledWindows | None = None
 
     def variants(self, recipe: Recipe) -> Iterator[Variant]:
-        """The windows to learn from as they are, then each augmented copy of them, always the same."""
-        rng = np.random.default_rng(recipe.seed)
-        learnt, stretches = (windows.of(self.split.train) for windows in (self.labelled, self.stretches))
-        points = round(recipe.length_s * recipe.rate_hz)
-        for copy in range(1 + recipe.copies):
-            windows = (stretches if copy else learnt).mixed(recipe.streaming, rng)
-            xyz = augment.augment(windows.xyz, points, rng) if copy else windows.xyz
-            yield Variant(xyz, windows.mounting, windows.truth, windows.weights, windows.stated_place)
+        """The windows to learn from as they were recorded, then those of other lives, always the same."""
+        rng, grid = np.random.default_rng(recipe.seed), grid_of(recipe)
+        yield _variant(self.labelled.of(self.split.train))
+        by_subject, learnt = self.split.kind == "subject", set(self.split.train)
+        runs = [run for run in self.runs if run.subject in learnt or not by_subject]
+        for _ in range(recipe.copies):
+            windows = loading.windows_of_lives(augment.lives(runs, rng), grid)
+            if by_subject:
+                windows = split.leave_out(windows, recipe.leave_out)[0].of(self.split.train)
+            yield _variant(windows)
 
     def all_learnt(self, recipe: Recipe) -> Dataset:
         """The same, with the validation subjects among those to learn from, and none to validate on."""
         learnt = (*self.split.train, *self.split.validation)
-        default = _default_mounting(recipe, self.labelled.of(learnt))
+        default = loading.default_mounting(self.labelled.of(learnt))
         return replace(
             self,
             labelled=self.labelled.with_default_mounting(default),
-            stretches=self.stretches.with_default_mounting(default),
             split=replace(self.split, train=learnt, validation=()),
             default_mounting=default,
         )
@@ -121,9 +123,9 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
     """The `windows` of `runs` under their default mounting. Raises RefusedError where a label lacks windows."""
     labelled, parts = windows.labelled, windows.split
     split.check_classes(labelled, parts, windows.present)
-    default = _default_mounting(recipe, labelled.of(parts.train))
+    default = loading.default_mounting(labelled.of(parts.train))
     without_gravity = tuple(dict.fromkeys(run.dataset or "" for run in runs if not run.has_gravity))
-    stretches = _stretches(recipe, runs, parts) if recipe.copies else labelled.of(())
+    learnt = _learnt(recipe, runs, parts)
     judged = set(parts.judged()) if recipe.split == "subject" else set()
     runs = [run for run in runs if run.subject in judged]
     sequences = backwards = labelled.of(())
@@ -131,13 +133,16 @@ def prepare(recipe: Recipe, runs: list[Recording], windows: SplitWindows) -> Dat
         grid = grid_of(recipe)
         sequences, _ = split.leave_out(loading.windows_of(runs, grid, every=True), recipe.leave_out)
         backwards, _ = split.leave_out(loading.windows_of(loading.reversed_order(runs), grid), recipe.leave_out)
-    labelled, stretches, sequences, backwards, unknown = (
-        part.with_default_mounting(default)
-        for part in (labelled, stretches, sequences, backwards, windows.unknown.of(parts.test))
+    labelled, sequences, backwards, unknown = (
+        part.with_default_mounting(default) for part in (labelled, sequences, backwards, windows.unknown.of(parts.test))
     )
     return Dataset(
-        labelled, stretches, windows.labels, parts, default, sequences, backwards, unknown, without_gravity, tuple(runs)
+        labelled, learnt, windows.labels, parts, default, sequences, backwards, unknown, without_gravity, tuple(runs)
     )
+
+
+def _variant(windows: LabelledWindows) -> Variant:
+    return Variant(windows.xyz, windows.known, windows.truth, windows.weights, windows.stated_place)
 
 
 def dropped_windows(recipe: Recipe, runs: list[Recording]) -> LabelledWindows | None:
@@ -162,15 +167,6 @@ def hours_of(runs: list[Recording]) -> dict[str, float]:
     return found
 
 
-def _default_mounting(recipe: Recipe, learnt: LabelledWindows) -> Frame:
-    """The default mounting of those to learn from. What is adapted keeps its base's gait amplitude, under which its
-    levels were made; the seed's prompt takes windows as they come."""
-    found = loading.default_mounting(learnt)
-    if recipe.base_bundle is not None:
-        return found._replace(gait_amplitude_ms2=recipe.base_bundle.manifest.gait_amplitude_ms2)
-    return found if recipe.prompt == "compact" else found._replace(gait_amplitude_ms2=0.0)
-
-
 def grid_of(recipe: Recipe) -> Grid:
     """The grid of the windows. Raises RefusedError."""
     try:
@@ -179,14 +175,9 @@ def grid_of(recipe: Recipe) -> Grid:
         raise RefusedError(f"{error}: choose another --length-s or --rate") from error
 
 
-def _stretches(recipe: Recipe, runs: list[Recording], parts: Split) -> LabelledWindows:
-    """Stretches of all whom some training of `recipe` learns from."""
-    points = len(grid_of(recipe).offsets)
-    grid = default_grid(augment.stretch_points(points) / recipe.rate_hz, recipe.rate_hz, recipe.hop_s)
+def _learnt(recipe: Recipe, runs: list[Recording], parts: Split) -> tuple[Recording, ...]:
+    """The recordings of all whom some training of `recipe` learns from."""
     if recipe.split == "time":
-        return split.in_time(runs, grid)[0]
-    if recipe.split == "random":
-        return split.at_random(loading.windows_of(runs, grid), recipe.seed)[0]
+        return tuple(split.learnt_in_time(runs))
     learnt = {*parts.train, *(parts.validation if recipe.refit else ())}
-    everything = loading.windows_of([run for run in runs if run.subject in learnt], grid)
-    return split.leave_out(everything, recipe.leave_out)[0]
+    return tuple(run for run in runs if recipe.split == "random" or run.subject in learnt)

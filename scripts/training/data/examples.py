@@ -10,22 +10,17 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hard.model.tokens import Ids
-from hard.motion.features import extract
-from hard.motion.gain import normalised
+from hard.motion.features import Known, extract
 from hard.records import Float32Array, Float64Array
-from training.data.loading import Mountings
 
 OTHERS = "other_labels"  # of an example whose truth is one of several labels
 UNKNOWN_ID = 2  # <unk> of every T5 vocabulary: stands for a word that was dropped
 
 
-def features_of(xyz: Float32Array, mounting: Mountings, rate_hz: float, wanted: Sequence[str]) -> Float32Array:
-    """Features (N, F) of windows (N, T, 3) under `mounting`, as the classifier has them; parts bound memory."""
-    up, forward, gain = mounting
+def features_of(xyz: Float32Array, known: Known, rate_hz: float, wanted: Sequence[str]) -> Float32Array:
+    """Features (N, F) of windows (N, T, 3) and what is `known` beside them, as the classifier has them, in parts."""
     parts = [slice(i, i + 2048) for i in range(0, len(xyz), 2048)]
-    return np.concatenate(
-        [extract(normalised(xyz[part], gain[part]), up[part], forward[part], rate_hz, wanted) for part in parts]
-    )
+    return np.concatenate([extract(xyz[part], known.at(part), rate_hz, wanted) for part in parts])
 
 
 class Examples(Dataset[dict[str, Any]]):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hard.commands.arguments import acceleration_unit
-from hard.model.tokens import Ids
-from hard.motion.gain import gains
+from hard.motion.features import Known
 from hard.motion.mounting import Frame, with_learnt_mounting
 from hard.motion.windows import Grid
 from hard.recordings import recordings
@@ -36,25 +34,12 @@ LABEL_ORDER = ("Walking", "Jogging", "Upstairs", "Downstairs", "Sitting", "Stand
 PLACEHOLDER = Frame(np.array([0, 0, 1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32), calibrated=False)
 
 
-class Mountings(NamedTuple):
-    """`up` and `forward` (N, 3), unit vectors, of windows, and the `gain` (N,) that normalises their gait amplitude."""
-
-    up: Float32Array
-    forward: Float32Array
-    gain: Float32Array
-
-    def of(self, rows: Ids) -> Mountings:
-        return Mountings(*(part[rows] for part in self))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledWindows:
     """Windows in the order of their recordings, each with its `truth`, `subject`, `place` ("" where none is stated) and
     `dataset` (N,). A truth may be one of several labels, with EITHER between. The `group` (N,) is what a split assigns
     to a part: the subject, or else the part itself. `windows` have the mounting as it was known at the time; `learnt`
     are the same with the one that all windows of their device show (two-pass).
-
-    `gait_amplitude_ms2` is what gait amplitudes are normalised to, as in a bundle; with 0, windows stay as they are.
     """
 
     windows: tuple[Window, ...]
@@ -64,7 +49,6 @@ class LabelledWindows:
     dataset: NDArray[np.str_]
     group: NDArray[np.str_]
     learnt: tuple[Window, ...] = field(kw_only=True)
-    gait_amplitude_ms2: float = field(default=0.0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -80,7 +64,6 @@ class LabelledWindows:
             tuple(self.windows[i] for i in rows),
             *(getattr(self, name)[rows] for name in COLUMNS),
             learnt=tuple(self.learnt[i] for i in rows),
-            gait_amplitude_ms2=self.gait_amplitude_ms2,
         )
 
     def of(self, groups: Sequence[str]) -> LabelledWindows:
@@ -96,13 +79,6 @@ class LabelledWindows:
     def two_pass(self) -> LabelledWindows:
         """The same windows with the mounting that their device shows in the end."""
         return replace(self, windows=self.learnt)
-
-    def mixed(self, streaming: float, rng: np.random.Generator) -> LabelledWindows:
-        """The same windows, a share of `streaming` with the mounting as it was known at the time, the rest with the one
-        learnt in the end."""
-        at_the_time = rng.random(len(self)) < streaming
-        pairs = zip(at_the_time, self.windows, self.learnt, strict=True)
-        return replace(self, windows=tuple(known if early else learnt for early, known, learnt in pairs))
 
     @property
     def stated_place(self) -> list[str | None]:
@@ -121,12 +97,9 @@ class LabelledWindows:
         return np.array([window.calibrated for window in self.windows], dtype=bool)
 
     @property
-    def mounting(self) -> Mountings:
-        """The mounting of each window."""
-        up, forward = (np.stack([getattr(window, axis) for window in self.windows]) for axis in ("up", "forward"))
-        return Mountings(
-            up, forward, gains([window.gait_amplitude_ms2 for window in self.windows], self.gait_amplitude_ms2)
-        )
+    def known(self) -> Known:
+        """What is known beside each window."""
+        return Known.of(self.windows)
 
     @property
     def weights(self) -> Float64Array:
@@ -142,7 +115,7 @@ class LabelledWindows:
             tuple(w if w.calibrated else replace(w, up=default.up, forward=default.forward) for w in windows)
             for windows in (self.windows, self.learnt)
         )
-        return replace(self, windows=windows, learnt=learnt, gait_amplitude_ms2=default.gait_amplitude_ms2)
+        return replace(self, windows=windows, learnt=learnt)
 
 
 def load(paths: Sequence[Path], source: Source, *, drop: bool = True) -> tuple[list[Recording], Counter[str]]:
@@ -279,6 +252,14 @@ def _in_one_case(runs: Sequence[Recording], kept: Collection[str]) -> list[Recor
     return found
 
 
+def windows_of_lives(lives: Iterable[Sequence[Recording]], grid: Grid) -> LabelledWindows:
+    """Every window of `lives` that holds one truth only, each life heard by a device that knows nothing yet. Their
+    mounting is that of the time in both passes."""
+    every = [one for life in lives for one in recordings.windows(life, default_devices(grid, PLACEHOLDER))]
+    found = [one for one in every if one.truth is not None]
+    return _labelled(found, [one.window for one in found])
+
+
 def windows_of(runs: Sequence[Recording], grid: Grid, *, every: bool = False) -> LabelledWindows:
     """The windows of `runs` that hold one truth only; with `every` also the others, whose truth is "". Raises
     RefusedError where no window has a truth."""
@@ -296,7 +277,11 @@ def windows_of(runs: Sequence[Recording], grid: Grid, *, every: bool = False) ->
             f"no recording holds {grid.length_s:g} s of one activity without a gap; "
             f"the longest run has {longest_s:.3g} s"
         )
-    windows, truth, subject, place, dataset = zip(*found, strict=True)
+    return _labelled(found, learnt)
+
+
+def _labelled(found: Sequence[LabelledWindow], learnt: Sequence[Window]) -> LabelledWindows:
+    windows, truth, subject, place, dataset = zip(*found, strict=True) if found else [()] * 5
     columns = (*([name or "" for name in column] for column in (truth, subject, place, dataset)), subject)
     return LabelledWindows(windows, *(np.array(column, dtype=np.str_) for column in columns), learnt=tuple(learnt))
 
@@ -323,12 +308,9 @@ def ordered(truth: NDArray[np.str_]) -> tuple[str, ...]:
 
 
 def default_mounting(labelled: LabelledWindows) -> Frame:
-    """The mean directions of the subjects who have shown theirs, and the geometric mean of their gait amplitudes.
-
-    Where no subject walks, up is mean gravity over all windows, and the gait amplitude is 0: not known.
-    """
+    """The mean directions of the subjects who have shown theirs; where no subject walks, up is mean gravity over all
+    windows."""
     shown = {w.device: w for w in labelled.learnt if w.calibrated}
-    gait_amplitude_ms2 = math.exp(np.mean([math.log(w.gait_amplitude_ms2) for w in shown.values()])) if shown else 0.0
     if shown:
         up, forward = (np.mean([getattr(w, axis) for w in shown.values()], axis=0) for axis in ("up", "forward"))
     else:
@@ -339,9 +321,4 @@ def default_mounting(labelled: LabelledWindows) -> Frame:
         level = np.eye(3)[np.abs(up).argmin()]
         level = level - (level @ up) * up
     forward = level / np.linalg.norm(level)
-    return Frame(
-        up.astype(np.float32),
-        forward.astype(np.float32),
-        calibrated=False,
-        gait_amplitude_ms2=round(gait_amplitude_ms2, 3),
-    )
+    return Frame(up.astype(np.float32), forward.astype(np.float32), calibrated=False)

@@ -175,6 +175,23 @@ def at_random(labelled: LabelledWindows, seed: int) -> tuple[LabelledWindows, Sp
 def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Split]:
     """Windows by time: of each person's every activity the first share is to learn from, the next to validate on, the
     last to test on. Samples are parted before windows are made, so no window reaches into another part."""
+    labelled = loading.windows_of(_pieces_in_time(runs), grid)
+    group, _, dataset = np.char.partition(labelled.dataset, "/").T
+    if missing := [name for name in PARTS if name not in group]:
+        raise RefusedError(f"the recordings are too short for --split time: no window is left in the {missing[0]} part")
+    labelled = replace(labelled, group=group, dataset=dataset)
+    everyone = tuple(dict.fromkeys(run.subject for run in runs))
+    return labelled, Split(("train",), ("validation",), ("test",), "time", everyone)
+
+
+def learnt_in_time(runs: Sequence[Recording]) -> list[Recording]:
+    """The pieces of `runs` that `in_time` learns from."""
+    found = [(piece, *str(piece.dataset).partition("/")) for piece in _pieces_in_time(runs)]
+    return [replace(piece, dataset=dataset or None) for piece, part, _, dataset in found if part == "train"]
+
+
+def _pieces_in_time(runs: Sequence[Recording]) -> list[Recording]:
+    """`runs` cut by the parts of `in_time`; a piece's data set is `part/dataset`."""
     bounds = np.cumsum([1 - TEST_SHARE - VALIDATION_SHARE, VALIDATION_SHARE])
     total, passed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for run in runs:
@@ -192,13 +209,7 @@ def in_time(runs: Sequence[Recording], grid: Grid) -> tuple[LabelledWindows, Spl
         for rows in np.split(np.arange(len(part)), np.flatnonzero(np.diff(part)) + 1):
             dataset = f"{PARTS[part[rows[0]]]}/{run.dataset or ''}"  # with the part that each window is in
             pieces.append(replace(run, time=run.time[rows], xyz=run.xyz[rows], truth=run.truth[rows], dataset=dataset))
-    labelled = loading.windows_of(pieces, grid)
-    group, _, dataset = np.char.partition(labelled.dataset, "/").T
-    if missing := [name for name in PARTS if name not in group]:
-        raise RefusedError(f"the recordings are too short for --split time: no window is left in the {missing[0]} part")
-    labelled = replace(labelled, group=group, dataset=dataset)
-    everyone = tuple(dict.fromkeys(run.subject for run in runs))
-    return labelled, Split(("train",), ("validation",), ("test",), "time", everyone)
+    return pieces
 
 
 def into_folds(subjects: Sequence[str], folds: int, seed: int) -> list[tuple[str, ...]]:

@@ -62,7 +62,7 @@ def parts_of(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part, Part]:
     for variant in dataset.variants(recipe):
         rows = np.flatnonzero(np.char.find(variant.truth, EITHER) < 0)
         xyz.append(variant.xyz[rows])
-        features.append(features_of(xyz[-1], variant.mounting.of(rows), recipe.rate_hz, recipe.features))
+        features.append(features_of(xyz[-1], variant.known.at(rows), recipe.rate_hz, recipe.features))
         truth.append(variant.truth[rows])
         weight.append(variant.weight[rows])
     validate, test = (dataset.labelled.of(groups) for groups in (dataset.split.validation, dataset.split.test))
@@ -74,7 +74,7 @@ def parts_of(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part, Part]:
 
 
 def _features(recipe: Recipe, windows: LabelledWindows) -> Float32Array:
-    return features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
+    return features_of(windows.xyz, windows.known, recipe.rate_hz, recipe.features)
 
 
 def predict(

@@ -51,9 +51,12 @@ def fit_familiarity(
 def _unknown(classifier: Classifier, dataset: Dataset, learnt: LabelledWindows, rng: np.random.Generator) -> Pooled:
     """Windows that are no activity, on devices of `learnt` ones, and as often those of dropped labels."""
     window = classifier.bundle.manifest.window
-    xyz = negatives.windows(NEGATIVES, window.points, window.rate_hz, rng)
-    worn = rng.integers(len(learnt), size=NEGATIVES)
-    made = [replace(learnt.windows[i], xyz=one) for i, one in zip(worn, xyz, strict=True)]
+    both = negatives.windows(NEGATIVES, 2 * window.points, window.rate_hz, rng)
+    worn = [learnt.windows[i] for i in rng.integers(len(learnt), size=NEGATIVES)]
+    made = [
+        replace(one, xyz=xyz[window.points :], before=xyz[: window.points] if len(one.before) else one.before)
+        for one, xyz in zip(worn, both, strict=True)
+    ]
     parts = [_pooled(classifier, made, np.full(NEGATIVES, 1 / NEGATIVES))]
     if dataset.dropped is not None and len(dropped := dataset.dropped.of(dataset.split.train)):
         dropped = _some(dropped, rng)

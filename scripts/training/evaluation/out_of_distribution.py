@@ -115,7 +115,7 @@ def certainties(classifier: Classifier) -> dict[str, Certainty]:
     """How certain the label of each window (COUNT,) of each kind is, under the bundle's default mounting."""
     manifest = classifier.bundle.manifest
     found = {}
-    for name, xyz in kinds(manifest.window.points, manifest.window.rate_hz).items():
+    for name, xyz in kinds(2 * manifest.window.points, manifest.window.rate_hz).items():
         found[name] = certainty_of(classifier.classify([_window(classifier, one) for one in xyz]))
     return found
 
@@ -126,11 +126,12 @@ def _window(classifier: Classifier, xyz: Float32Array) -> Window:
         device="none",
         start=0.0,
         end=manifest.window.length_s,
-        xyz=xyz,
+        xyz=xyz[len(xyz) // 2 :],
         coverage=1.0,
         up=np.asarray(manifest.up, dtype=np.float32),
         forward=np.asarray(manifest.forward, dtype=np.float32),
         calibrated=False,
+        before=xyz[: len(xyz) // 2],
         clock_offset_s=0.0,
         received_at=0.0,
         received_wall=0.0,

@@ -11,10 +11,9 @@ from itertools import dropwhile, takewhile
 
 import numpy as np
 
-from hard.motion.windows import SAME_TIME_S
 from hard.recordings.recordings import Recording
 from hard.units import G_MS2
-from training.data.augment import rotations
+from training.data.augment import is_faster, polled, rotations
 
 Change = Callable[[Recording, np.random.Generator], Recording]
 RATES_HZ = (50.0, 25.0, 20.0, 15.0, 12.5, 10.0, 6.0)  # from the highest on
@@ -29,9 +28,7 @@ def perturbed(runs: Sequence[Recording]) -> Iterator[tuple[str, list[Recording]]
 
 def sampled_at(runs: Sequence[Recording], rate_hz: float) -> list[Recording]:
     """`runs` as devices that sample at `rate_hz` would have given them; slower ones stay as they are."""
-    change, rng = _picked(rate_hz), np.random.default_rng(0)
-    faster = (len(run.time) > 1 and (len(run.time) - 1) / (run.time[-1] - run.time[0]) > 1.05 * rate_hz for run in runs)
-    return [change(run, rng) if is_faster else run for run, is_faster in zip(runs, faster, strict=True)]
+    return [polled(run, rate_hz) if is_faster(run, rate_hz) else run for run in runs]
 
 
 def least_rate(macro_f1: Sequence[tuple[float, float]]) -> float | None:
@@ -49,15 +46,8 @@ def _turned(run: Recording, rng: np.random.Generator) -> Recording:
     return replace(run, xyz=run.xyz @ turn.T)
 
 
-def _picked(rate_hz: float) -> Change:
-    """The newest sample at each tick, as a phone that polls its sensor."""
-
-    def change(run: Recording, rng: np.random.Generator) -> Recording:
-        ticks = np.arange(run.time[0], run.time[-1], 1 / rate_hz)
-        rows = np.searchsorted(run.time, ticks + SAME_TIME_S, side="right") - 1
-        return replace(run, time=ticks, xyz=run.xyz[rows], truth=None if run.truth is None else run.truth[rows])
-
-    return change
+def _polled(rate_hz: float) -> Change:
+    return lambda run, rng: polled(run, rate_hz)
 
 
 def _noisy(run: Recording, rng: np.random.Generator) -> Recording:
@@ -79,9 +69,9 @@ def _gained(run: Recording, rng: np.random.Generator) -> Recording:
 
 CHANGES: dict[str, Change] = {
     "turned at random": _turned,
-    "20 Hz, polled": _picked(20.0),
-    "25 Hz, polled": _picked(25.0),
-    "100 Hz, held": _picked(100.0),
+    "20 Hz, polled": _polled(20.0),
+    "25 Hz, polled": _polled(25.0),
+    "100 Hz, held": _polled(100.0),
     "noise of 0.15 m/s²": _noisy,
     "steps of 15 mg": _coarse,
     "range of ± 2 g": _clipped,

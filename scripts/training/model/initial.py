@@ -16,7 +16,8 @@ from training.errors import RefusedError
 def scratch(tokenizer: Any, vocabulary: Sequence[Sequence[str]]) -> Any:
     """A T5 of about 0.2 M parameters with random weights, for the pieces of `tokenizer`.
 
-    `vocabulary` lists a compact style's words by feature, in the order of their levels: neighbours begin alike.
+    `vocabulary` lists a compact style's words by feature, in the order of their levels: neighbours begin alike. The
+    last one stands for what is not known, and begins in their middle.
     """
     config = T5Config(
         vocab_size=len(tokenizer),
@@ -34,7 +35,8 @@ def scratch(tokenizer: Any, vocabulary: Sequence[Sequence[str]]) -> Any:
     with torch.no_grad():
         for words in vocabulary:
             ids = tokenizer.convert_tokens_to_ids([f"▁{word}" for word in words])
-            model.shared.weight[ids] = graded(len(words), config.d_model)
+            curve = graded(len(words) - 1, config.d_model)
+            model.shared.weight[ids] = torch.cat((curve, curve.mean(dim=0, keepdim=True)))
     return model
 
 

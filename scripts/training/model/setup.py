@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hard.model import bundle
 from hard.model.encoder import Encoder
 from hard.model.labels import LabelTree
-from hard.model.prompts import CompactPrompt, PromptSpec, Words, context_of, prompt_style, quantile_edges
+from hard.model.prompts import VERSIONS, CompactPrompt, PromptSpec, Words, context_of, prompt_style, quantile_edges
 from hard.model.tokens import Ids, WordTokenizer
 from hard.recordings.scores import alternatives
 from hard.records import Float32Array
@@ -30,6 +30,7 @@ from training.model.tokenizer import check_ids, extended, sentencepiece_model, t
 from training.options import SCRATCH
 from training.recipe import EPOCH_WINDOWS, Recipe
 
+YOUNG = 0.1  # share of outliers that nothing came before
 CHECKED = 300  # prompts whose ids must be transformers' own
 CONTEXT_DROPPED = 0.5  # share of examples to learn from whose words of context are unknown
 
@@ -49,11 +50,11 @@ class ModelSetup:
 def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, Float32Array]:
     """Model and tokenizer, the latter saved to `folder`; and the features (N, F) of the training windows."""
     learnt, shown = dataset.labelled.of(dataset.split.train), next(dataset.variants(recipe))
-    features = features_of(shown.xyz, shown.mounting, recipe.rate_hz, recipe.features)
+    features = features_of(shown.xyz, shown.known, recipe.rate_hz, recipe.features)
     base = recipe.base_bundle
     if base is None:
         edges = quantile_edges(features, recipe.levels) if recipe.prompt == "compact" else ()
-        spec = PromptSpec(recipe.prompt, 1, recipe.features, edges, recipe.context)
+        spec = PromptSpec(recipe.prompt, VERSIONS[recipe.prompt], recipe.features, edges, recipe.context)
     else:
         spec = base.manifest.prompt
     try:
@@ -90,7 +91,7 @@ def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, featu
     rng = np.random.default_rng([recipe.seed, 2])
     for copy, variant in enumerate(dataset.variants(recipe)):
         if copy:
-            columns.append(features_of(variant.xyz, variant.mounting, recipe.rate_hz, recipe.features))
+            columns.append(features_of(variant.xyz, variant.known, recipe.rate_hz, recipe.features))
         context.append(_some_dropped(context_of(setup.spec.context, variant.place), setup.spec.context, rng))
         truth.append(variant.truth)
         weights.append(variant.weight)
@@ -98,13 +99,15 @@ def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, featu
         rng, points = np.random.default_rng([recipe.seed, 1]), round(recipe.length_s * recipe.rate_hz)
         learnt = dataset.labelled.of(dataset.split.train)
         rows = rng.integers(len(learnt), size=count)
-        xyz = negatives.windows(count, points, recipe.rate_hz, rng)
-        columns.append(features_of(xyz, learnt.mounting.of(rows), recipe.rate_hz, recipe.features))
+        both = negatives.windows(count, 2 * points, recipe.rate_hz, rng)
+        before = np.where(rng.random((count, 1, 1)) < YOUNG, np.float32(np.nan), both[:, :points])
+        known = learnt.known.at(rows)._replace(before=before)
+        columns.append(features_of(both[:, points:], known, recipe.rate_hz, recipe.features))
         context.append(context_of(setup.spec.context, [None] * count))
         truth.append(rng.choice(dataset.labels, count))
         weights.append(np.full(count, np.concatenate(weights).mean()))
     if recipe.outliers and dataset.dropped is not None and len(dropped := dataset.dropped.of(dataset.split.train)):
-        columns.append(features_of(dropped.xyz, dropped.mounting, recipe.rate_hz, recipe.features))
+        columns.append(features_of(dropped.xyz, dropped.known, recipe.rate_hz, recipe.features))
         context.append(context_of(setup.spec.context, dropped.stated_place))
         truth.append(np.random.default_rng([recipe.seed, 3]).choice(dataset.labels, len(dropped)))
         own, rest = dropped.weights, np.concatenate(weights).sum()
@@ -117,7 +120,7 @@ def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, featu
 
 def examples_of(recipe: Recipe, dataset: Dataset, setup: ModelSetup, windows: LabelledWindows) -> Examples:
     """`windows` as they are, no word dropped, the context unknown: to validate or test on."""
-    features = features_of(windows.xyz, windows.mounting, recipe.rate_hz, recipe.features)
+    features = features_of(windows.xyz, windows.known, recipe.rate_hz, recipe.features)
     return _examples(setup.encoder.tokens(features), windows.truth, recipe, dataset, setup)
 
 

@@ -1,10 +1,12 @@
 """Recordings become a data set: split, labels of the base first, and people whom the base has seen."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from training.data import dataset, loading
+from training.data import dataset, loading, split
 from training.data.dataset import SplitWindows
 from training.errors import RefusedError
 from training.options import Options, Source
@@ -23,8 +25,8 @@ def split_windows(asked: Recipe) -> SplitWindows:
 
 
 def test_people_whom_the_base_has_seen_are_known_in_the_split(known: Path, recording: Path) -> None:
-    parts = split_windows(recipe(known, base="default", holdout=("3",), validation=1)).split
-    assert parts.seen_before == (*parts.validation, "3")
+    parts = split_windows(recipe(known, base="default", holdout=("3", "5"), validation=1)).split
+    assert parts.seen_before == (*parts.validation, "5")  # the shipped bundle was judged by 3
     assert parts.mark("validation") == parts.mark("test") == SEEN_BEFORE
     others = split_windows(recipe(recording, base="default", holdout=("3",))).split  # other people of the same names
     assert others.seen_before == ()
@@ -44,21 +46,27 @@ def test_a_refit_learns_from_all_but_the_test_subjects(recording: Path) -> None:
     everyone = made.all_learnt(asked)
     assert sorted(everyone.split.train) == ["1", "2", "3", "4"]
     assert (everyone.split.validation, everyone.split.test) == ((), ("5", "6"))
-    assert made.default_mounting.gait_amplitude_ms2 > 0
 
 
-def test_windows_of_dropped_labels_are_kept_apart(recording: Path) -> None:
-    asked = recipe(recording, source=Source(drop=("Jogging",)))
-    runs, _ = loading.load(asked.data, asked.source, drop=False)
-    dropped = dataset.dropped_windows(asked, runs)
-    assert dropped is not None
-    assert set(dropped.truth.tolist()) == {"Jogging"}
-    rest = loading.without(runs, asked.source.drop)
-    found = dataset.split_windows(asked, rest)
-    assert found.labels == ("Walking", "Sitting")
-    both = loading.windows_of(loading.load(asked.data, Source())[0], dataset.grid_of(asked))
-    assert len(both) == len(dropped) + len(found.labelled)
-    assert dataset.dropped_windows(recipe(recording), runs) is None
+def test_who_is_learnt_from_has_other_lives_and_nobody_else(recording: Path) -> None:
+    asked = replace(recipe(recording, holdout=("5", "6"), validation=1), copies=2)
+    runs, _ = loading.load(asked.data, asked.source)
+    made = dataset.prepare(asked, runs, dataset.split_windows(asked, runs))
+    assert {run.subject for run in made.runs} == set(made.split.train)
+    first, *others = made.variants(asked)
+    assert len(first.truth) == len(made.labelled.of(made.split.train))
+    assert len(others) == 2
+    again = list(made.variants(asked))[1]
+    np.testing.assert_array_equal(again.xyz, others[0].xyz)
+    assert not np.array_equal(others[0].xyz[:10], others[1].xyz[:10])
+
+
+def test_other_lives_are_of_the_part_to_learn_from(recording: Path) -> None:
+    runs, _ = loading.load([recording], recipe(recording).source)
+    learnt_s, all_s = (
+        sum(float(run.time[-1] - run.time[0]) for run in part) for part in (split.learnt_in_time(runs), runs)
+    )
+    assert 0.55 * all_s < learnt_s < 0.7 * all_s
 
 
 def test_data_without_gravity_are_named(recording: Path, tmp_path: Path) -> None:
@@ -73,13 +81,6 @@ def test_data_without_gravity_are_named(recording: Path, tmp_path: Path) -> None
     asked = recipe(path, source=Source(unit="m/s2"))
     runs, _ = loading.load(asked.data, asked.source)
     assert dataset.prepare(asked, runs, dataset.split_windows(asked, runs)).without_gravity == ("belt",)
-
-
-def test_what_is_adapted_keeps_the_gait_amplitude_of_its_base(recording: Path) -> None:
-    asked = recipe(recording, base="default")
-    runs, _ = loading.load(asked.data, asked.source)
-    made = dataset.prepare(asked, runs, dataset.split_windows(asked, runs))
-    assert made.default_mounting.gait_amplitude_ms2 == bundle.read().manifest.gait_amplitude_ms2
 
 
 def test_a_window_of_no_whole_number_of_points_is_refused(recording: Path) -> None:

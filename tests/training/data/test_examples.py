@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 from training.data.examples import OTHERS, UNKNOWN_ID, DrawnExamples, Examples, draw, features_of
-from training.data.loading import Mountings
+
+from hard.motion.features import Known
 
 
 def test_word_dropout_is_fresh_each_epoch_the_same_when_resumed_and_spares_the_end() -> None:
@@ -35,12 +36,12 @@ def test_features_of_many_windows_are_those_of_each() -> None:
     rng = np.random.default_rng(0)
     xyz = rng.normal([0, 9.8, 0], 1, (2100, 80, 3)).astype(np.float32)  # more than one part
     up, forward = np.tile(np.float32([0, 1, 0]), (2100, 1)), np.tile(np.float32([0, 0, 1]), (2100, 1))
-    mounting = Mountings(up, forward, np.ones(2100, np.float32))
-    found = features_of(xyz, mounting, 20.0, ("v.std", "v.mean"))
+    known = Known(up, forward, np.ones(2100, bool), xyz)
+    found = features_of(xyz, known, 20.0, ("v.std", "v.mean"))
     assert found.shape == (2100, 2)
     rows = np.array([0, 2099])
     np.testing.assert_allclose(
-        features_of(xyz[rows], mounting.of(rows), 20.0, ("v.std", "v.mean")), found[rows], rtol=1e-5
+        features_of(xyz[rows], known.at(rows), 20.0, ("v.std", "v.mean")), found[rows], rtol=1e-5
     )
 
 

@@ -122,13 +122,7 @@ def test_windows_know_the_mounting_as_it_was_at_the_time_and_as_it_was_learnt_in
     assert labelled.calibrated[first].tolist() == [False] * 7 + [True] * (first.sum() - 7)
     assert labelled.two_pass.calibrated.all()
     assert labelled.two_pass.truth is labelled.truth
-    rng = np.random.default_rng(0)
-    for share, expected in ((0.0, labelled.learnt), (1.0, labelled.windows)):
-        assert labelled.mixed(share, rng).windows == expected
-    half = labelled.mixed(0.5, rng)
-    at_the_time = [a is b for a, b in zip(half.windows, labelled.windows, strict=True)]
-    assert 0.4 < np.mean(at_the_time) < 0.6
-    some = half.at(np.array([3, 0]))
+    some = labelled.at(np.array([3, 0]))
     assert some.learnt == (labelled.learnt[3], labelled.learnt[0])
 
 
@@ -141,3 +135,15 @@ def test_in_reverse_order_still_activities_come_before_the_first_steps(recording
     labelled = loading.windows_of(found, default_grid(4.0, 20.0))
     assert len(labelled) == len(loading.windows_of(runs, default_grid(4.0, 20.0)))
     assert not labelled.calibrated[labelled.truth == "Sitting"].any()
+
+
+def test_each_life_is_heard_by_a_device_that_knows_nothing(recording: Path) -> None:
+    runs, _ = loading.load([recording], Source())
+    grid = default_grid(4.0, 20.0)
+    walking = [run for run in runs if run.subject == "1" and str(run.truth[0]) == "Walking"]  # type: ignore[index]
+    sitting = [run for run in runs if run.subject == "1" and str(run.truth[0]) == "Sitting"]  # type: ignore[index]
+    twice = loading.windows_of_lives([[*walking, *sitting], sitting], grid)
+    calibrated = twice.calibrated[twice.truth == "Sitting"]
+    assert calibrated[: len(calibrated) // 2].all()
+    assert not calibrated[len(calibrated) // 2 :].any()
+    assert set(twice.group.tolist()) == {"1"}

@@ -159,7 +159,7 @@ def test_a_person_is_one_device_however_the_lines_are_laid_out(recording: Path, 
     assert (found.subject == expected.subject).all()
     assert (found.truth == expected.truth).all()
     assert set(found.truth) == {"Walking", "Jogging", "Sitting"}
-    for ours, theirs in zip(found.two_pass.mounting, expected.two_pass.mounting, strict=True):
+    for ours, theirs in zip(found.two_pass.known, expected.two_pass.known, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     for ours, theirs in zip(found.windows, expected.windows, strict=True):
         assert (ours.device, ours.start, ours.calibrated) == (theirs.device, theirs.start, theirs.calibrated)

@@ -13,7 +13,7 @@ from hard.model.tokens import PAD_ID, WordTokenizer
 
 LABELS = ("Walking", "Jogging", "Climbing Stairs")
 NAMES = ("v.std", "tilt.cos", "m.e1")
-SPEC = PromptSpec("compact", 1, NAMES, tuple(tuple(float(e) for e in range(15)) for _ in NAMES))
+SPEC = PromptSpec("compact", 2, NAMES, tuple(tuple(float(e) for e in range(15)) for _ in NAMES))
 WORDS = [f"{name}:{level:02d}" for name in NAMES for level in range(16)]
 
 
