@@ -63,8 +63,9 @@ class Diagnoses:
         """Other rules from the next look on."""
         self._rules = rules
 
-    def heard(self, samples: Samples, topic: str, late: int) -> None:
-        """A message was decoded; of its samples so many came too late for their windows."""
+    def heard(self, samples: Samples, topic: str, late: int) -> tuple[str, ...]:
+        """A message was decoded; of its samples so many came too late for their windows. Gives the kinds of the
+        device's problems now."""
         at, n = samples.received_at, len(samples.xyz)
         device = self._devices.get(samples.device)
         if device is None or not device.heard:
@@ -86,7 +87,7 @@ class Diagnoses:
             device.first = first, n
         if device.collected is None:
             if at < device.next_look_at:
-                return
+                return tuple(device.problems) if device.problems else ()
             device.collected, device.begun = [], at
             device.content_s, device.collected_samples = 0.0, 0
         device.collected.append(samples)
@@ -96,6 +97,7 @@ class Diagnoses:
         enough = device.content_s >= (LOOK_S if len(device.collected) == 1 else BACKLOG_LOOK_S)
         if enough or at - device.begun >= LOOK_S or device.collected_samples >= MAX_LOOK_SAMPLES:
             self._look(samples.device, device, at)
+        return tuple(device.problems) if device.problems else ()
 
     def refused(self, name: str, kind: str, now: float, *, detail: str = "", setting: str | None = None) -> None:
         """A message of the device could not be used, for a reason of that kind."""

@@ -24,69 +24,76 @@ FAST = (0.8, 3.2)  # power of means of 0.2 s over that of single samples; the gr
 CONSTANT, CONSTANT_MS2 = 0.2, 0.3  # share of seconds in which an axis doesn't change, and how far it may move in all
 SAME_MS2 = 1e-3
 FLOOR = 1e-7  # (m/s²)²
-NOT_WORN_WIDER = 1.3  # a device stays not worn as long as it is within limits so much wider
+NOT_WORN_WIDER = 1.45  # a device stays not worn as long as it is within limits so much wider
 PARTS = 5  # of a second
+STEADY_WINDOWS = 2.2  # by so much the noise of one window may exceed that of the others, or they exceed it
+JUDGED_EVERY = 2  # windows; a movement shows without a judgement
+SAME_TIME_S = 0.5
 
 
 class Wear:
     """What the last windows of one device showed. `worn` is true until they show otherwise."""
 
-    __slots__ = ("_end", "_energies", "_means", "_powers", "_range", "_rate_hz", "worn")
+    __slots__ = ("_end", "_energies", "_kept", "_rate_hz", "_unjudged", "worn")
 
     def __init__(self, rate_hz: float) -> None:
-        self._rate_hz, self._end, self.worn = rate_hz, -np.inf, True
-        self._means: deque[Float32Array] = deque()  # of each window without movement: (seconds, PARTS, 3)
-        self._powers: deque[Float32Array] = deque()  # of single samples, (3,)
-        self._energies: deque[Float32Array] = deque()  # of each second and axis, (seconds, 3)
-        self._range: deque[Float32Array] = deque()  # lowest, highest, and constant seconds of each axis, (3, 3)
+        self._rate_hz, self._end, self._unjudged, self.worn = rate_hz, -np.inf, JUDGED_EVERY, True
+        self._kept: deque[Float32Array] = deque()  # windows (T, 3) that may be of one table, one after another
+        self._energies: deque[float] = deque()  # of their noise
 
     def look(self, start: float, end: float, xyz: Float32Array) -> None:
         """Takes a window (T, 3) from `start` to `end`; one that overlaps the last one taken says nothing new."""
-        if self._means and self._end - (end - start) < start < self._end - 1e-3:
+        if self._end - (end - start) < start < self._end - 1e-3:
             return
-        second = int(self._rate_hz) // PARTS * PARTS
-        seconds = len(xyz) // max(1, second)
-        low, high = xyz.min(axis=0), xyz.max(axis=0)
-        if not second or not seconds or float((high - low).max()) > MOVED_MS2 or abs(start - self._end) > 0.5:
-            self._forget()
-            if not second or not seconds or float((high - low).max()) > MOVED_MS2:
-                return
+        moved_ms2 = float((xyz.max(axis=0) - xyz.min(axis=0)).max())
+        if moved_ms2 > MOVED_MS2 or not PARTS <= self._rate_hz <= len(xyz):
+            self._forget(end)
+            return
+        steps = (xyz[2:] - xyz[:-2]).ravel()
+        energy = float(steps @ steps)
+        if abs(start - self._end) > SAME_TIME_S or (moved_ms2 > CONSTANT_MS2 and not self._is_steady(energy)):
+            self._forget(end)
         self._end = end
-        xyz = xyz[: seconds * second]
-        steps = xyz[2:] - xyz[:-2]
-        by_second = xyz.reshape(seconds, second, 3)
-        apart = by_second[:, 2:] - by_second[:, :-2]
-        constant = (by_second.max(axis=1) - by_second.min(axis=1) < SAME_MS2).mean(axis=0)
-        self._means.append(by_second.reshape(seconds, PARTS, -1, 3).mean(axis=2))
-        self._powers.append((steps * steps).mean(axis=0) / 2)
-        self._energies.append(np.einsum("stc,stc->sc", apart, apart))
-        self._range.append(np.array((low, high, constant), dtype=np.float32))
-        windows = max(1, int(LOOKED_AT_S / (end - start)))
-        if len(self._means) >= windows:
-            self.worn = not self._like_a_table(second // PARTS)
-            for kept in (self._means, self._powers, self._energies, self._range):
-                kept.popleft()
+        self._kept.append(xyz)
+        self._energies.append(energy)
+        self._unjudged += 1
+        if len(self._kept) >= max(1, int(LOOKED_AT_S / (end - start))):
+            if self._unjudged >= JUDGED_EVERY:
+                self._unjudged = 0
+                self.worn = not self._like_a_table()
+            self._kept.popleft()
+            self._energies.popleft()
 
-    def _forget(self) -> None:
-        self.worn, self._end = True, -np.inf
-        for kept in (self._means, self._powers, self._energies, self._range):
-            kept.clear()
+    def _forget(self, end: float) -> None:
+        self.worn, self._end = True, end
+        self._unjudged = JUDGED_EVERY
+        self._kept.clear()
+        self._energies.clear()
 
-    def _like_a_table(self, part: int) -> bool:
+    def _is_steady(self, energy: float) -> bool:
+        mean = sum(self._energies) / max(1, len(self._energies))
+        return mean / STEADY_WINDOWS <= energy <= mean * STEADY_WINDOWS
+
+    def _like_a_table(self) -> bool:
         wider = 1.0 if self.worn else NOT_WORN_WIDER
-        ranges = np.array(self._range)
-        moved = float((ranges[:, 1].max(axis=0) - ranges[:, 0].min(axis=0)).max())
-        if float(ranges[:, 2].mean()) >= CONSTANT / wider and moved <= CONSTANT_MS2 * wider:
+        part = int(self._rate_hz) // PARTS
+        second = part * PARTS
+        xyz = np.concatenate([kept[: len(kept) // second * second] for kept in self._kept])
+        by_second = xyz.reshape(-1, second, 3)
+        constant = float((by_second.max(axis=1) - by_second.min(axis=1) < SAME_MS2).mean())
+        moved_ms2 = float((xyz.max(axis=0) - xyz.min(axis=0)).max())
+        if constant >= CONSTANT / wider and moved_ms2 <= CONSTANT_MS2 * wider:
             return True
-        energies = np.concatenate(self._energies).sum(axis=1)
+        apart = by_second[:, 2:] - by_second[:, :-2]
+        energies = np.einsum("stc,stc->s", apart, apart)
         if float(energies.std()) > STEADY * wider * max(float(energies.mean()), FLOOR):
             return False
-        parts = np.concatenate(self._means)
-        means = parts.mean(axis=1)
-        white = _power(parts.reshape(-1, 3), 2) * part + FLOOR
-        slow = (_power(means, 2) * part * PARTS + FLOOR) / white
-        slower = (_power(means, 5) * part * PARTS + FLOOR) / white
-        fast = float((white / (np.mean(self._powers, axis=0) + FLOOR)).mean())
+        parts = xyz.reshape(-1, part, 3).mean(axis=1)
+        means = by_second.mean(axis=1)
+        white = _power(parts, 2) * part + FLOOR
+        slow = (_power(means, 2) * second + FLOOR) / white
+        slower = (_power(means, 5) * second + FLOOR) / white
+        fast = float((white / (_power(xyz, 2) + FLOOR)).mean())
         return (
             SLOW[0] / wider <= float(slow.mean()) <= SLOW[1] * wider
             and float(slow.max()) <= SLOW_AXIS * wider

@@ -224,8 +224,7 @@ class Assembler:
 
     def _diagnosed(self, samples: Samples, topic: str, delta: CounterDelta, windows: list[Window]) -> list[Window]:
         """The windows with the problems that their device has now."""
-        self._diagnoses.heard(samples, topic, delta.late)
-        problems = self._diagnoses.kinds(samples.device)
+        problems = self._diagnoses.heard(samples, topic, delta.late)
         if not windows or not problems:
             return windows
         if not set(UNUSABLE).isdisjoint(problems):
