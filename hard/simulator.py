@@ -86,7 +86,8 @@ def activities() -> tuple[str, ...]:
 class Wearer:
     """One simulated wearer: an endless stream of samples at `rate_hz` from time `start`, the same for the same seed.
 
-    The activity changes to another of `among`, by default of all, after a random time within `dwell_s`. The stream is
+    It begins by walking, where that is among others, and changes to another of `among`, by default of all, after a
+    random time within `dwell_s`. The stream is
     continuous: an activity fades into the next, and the fade counts as the next. Raises ValueError for an activity that
     isn't known.
     """
@@ -160,7 +161,8 @@ class Wearer:
     def _extend(self) -> None:
         """Synthesises one more episode and fades it in."""
         others = [name for name in self._among if name != self._activity] or list(self._among)
-        self._activity = str(self._random.choice(others))
+        begins = not self._activity and "Walking" in others  # as one who has just put the device on
+        self._activity = "Walking" if begins else str(self._random.choice(others))
         n = max(round(self._random.uniform(*self._dwell_s) * SYNTHESIS_HZ), round(MIN_EPISODE_S * SYNTHESIS_HZ))
         prototypes = parameters().prototypes[self._activity]
         own = [prototype for prototype in prototypes if prototype.subject == self._subject] or list(prototypes)
