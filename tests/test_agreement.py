@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon import ROOT, daemon, discrepancies
+from support.daemon import ACCEPT_ALL, ROOT, daemon, discrepancies
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -99,9 +99,9 @@ def changes(path: Path, *how: str) -> dict[str, list[tuple[str, float]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("lag", ["0", "3"])
 def test_live_states_are_those_of_the_recording(mosquitto: Mosquitto, motionsense: Path, lag: str) -> None:
-    expected = changes(motionsense, "--lag", lag, "--min-confidence", "0")
+    expected = changes(motionsense, "--lag", lag, "--min-confidence", "0", "--min-familiar", "0")
     mosquitto.reconfigure("max_queued_messages 100000")
-    options = ("model.max_age_s=600", "ingest.silent_after_s=15", f"labels.lag_s={lag}", "labels.min_confidence=0")
+    options = ("model.max_age_s=600", "ingest.silent_after_s=15", f"labels.lag_s={lag}", *ACCEPT_ALL)
     with Listener(mosquitto, "hard/+/event") as listener, daemon(mosquitto.port, *options) as running:
         running.ready()
         hard("replay", str(motionsense), "--subjects", ",".join(SUBJECTS), "--speed", "0", "--broker", mosquitto.url)

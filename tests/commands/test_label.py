@@ -311,7 +311,9 @@ def test_states_are_one_object_a_change_and_are_scored_window_by_window(
     recording: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     plain, _ = label(capfdbinary, recording)
-    lines, err = label(capfdbinary, recording, "--states", "--lag", "2", "--min-confidence", "0.99", "--score")
+    lines, err = label(
+        capfdbinary, recording, "--states", "--lag", "2", "--min-confidence", "0", "--min-familiar", "0", "--score"
+    )
     assert 4 <= len(lines) < len(plain)
     for line in lines:
         assert list(line) == ["subject", "place", "from", "to", "at", "confidence"]

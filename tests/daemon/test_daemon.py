@@ -13,7 +13,7 @@ import numpy as np
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from support.daemon import FIELDS, ROOT, batch, daemon, discrepancies, labels
+from support.daemon import ACCEPT_ALL, FIELDS, ROOT, batch, daemon, discrepancies, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -46,7 +46,7 @@ def test_labels_expire_and_states_do_not(mosquitto: Mosquitto) -> None:
 
 
 def test_samples_become_labels_with_every_field(mosquitto: Mosquitto) -> None:
-    with Listener(mosquitto) as listener, daemon(mosquitto.port, "labels.min_confidence=0") as running:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, *ACCEPT_ALL) as running:
         running.ready()
         start, begun = time.time() - 10, time.monotonic()
         for second in range(8):
@@ -167,7 +167,7 @@ def test_below_min_confidence_a_label_is_not_accepted_and_the_state_unknown(mosq
 
 
 def test_a_silent_device_is_unknown_and_a_forgotten_one_leaves_nothing(mosquitto: Mosquitto) -> None:
-    overrides = ("labels.min_confidence=0", "ingest.silent_after_s=1", "ingest.forget_after_s=3")
+    overrides = (*ACCEPT_ALL, "ingest.silent_after_s=1", "ingest.forget_after_s=3")
     with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides) as running:
         running.ready()
         start = time.time() - 100

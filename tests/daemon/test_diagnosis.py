@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from support.daemon import daemon, labels
+from support.daemon import ACCEPT_ALL, daemon, labels
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 from support.senders import DEVICE_TIME, stride
@@ -48,7 +48,7 @@ def test_devices_that_send_what_cannot_be_right_are_told_and_their_labels_not_ac
         "broken": ([b"{", b"{"], "malformed"),
         "ms": ([json.dumps({"t0": DEVICE_TIME * 1000, "rate": 50, "xyz": [[0, 0, 9.8]]}).encode()], "time_unit"),
     }
-    labels_of = "labels.min_confidence=0", "labels.min_familiar=0"
+    labels_of = ACCEPT_ALL
     overrides = "publish.health_every_s=1", "ingest.max_payload_bytes=200000", *labels_of
     with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides) as running:
         running.ready()

@@ -124,9 +124,10 @@ def load(mosquitto: Mosquitto, devices: int) -> Iterator[None]:
 
 
 def nonsense(mosquitto: Mosquitto) -> None:
-    """Three messages that can't be read, for the panels that show such."""
+    """Three messages that can't be read, and one with a bad sample, for the panels that show such."""
     with Listener(mosquitto, "none") as sender:
-        for payload in (b"{", b'{"t0": 1, "rate": 50}', b'{"t0": 5e10, "rate": 50, "xyz": [[1, 2, 3]]}'):
+        half = b'{"t0": %.3f, "rate": 50, "xyz": [[0, 0, 9.8], null]}' % time.time()
+        for payload in (b"{", b'{"t0": 1, "rate": 50}', b'{"t0": 5e10, "rate": 50, "xyz": [[1, 2, 3]]}', half):
             sender.client.publish("sensors/broken/accel", payload, qos=1).wait_for_publish(60)
 
 

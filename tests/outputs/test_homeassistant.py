@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon import batch, daemon
+from support.daemon import ACCEPT_ALL, batch, daemon
 from support.listener import Listener, eventually
 from support.mosquitto import Mosquitto
 
@@ -200,8 +200,7 @@ def test_devices_return_after_a_broker_without_persistence_and_a_restarted_home_
     mosquitto: Mosquitto,
 ) -> None:
     overrides = ("publish.homeassistant=true", "ingest.silent_after_s=5", "ingest.forget_after_s=16")
-    accepted = "labels.min_confidence=0"  # else the state of these samples is unknown before the silence
-    with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides, accepted) as running:
+    with Listener(mosquitto) as listener, daemon(mosquitto.port, *overrides, *ACCEPT_ALL) as running:
         running.ready()
         start = time.time() - 100
 

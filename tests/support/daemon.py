@@ -61,6 +61,10 @@ class Running(DaemonProcess):
         return self.end(how, 60)
 
 
+# What these tests send looks like no wearer whom the shipped bundle knows.
+ACCEPT_ALL = "labels.min_confidence=0", "labels.min_familiar=0"
+
+
 @contextmanager
 def daemon(port: int, *overrides: str, code: str = "", **environment: str) -> Iterator[Running]:
     """A daemon that is killed at the end, if it still runs; `code` is run first, to inject a fault."""
