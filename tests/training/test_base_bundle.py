@@ -34,4 +34,5 @@ def test_labels_of_the_recordings_come_after_the_bundle_s_own() -> None:
 
 def test_prompt_and_window_are_fixed() -> None:
     fixed, manifest = base_bundle.fixed(bundle.read()), bundle.read().manifest
-    assert fixed == {"prompt": "compact", "features": manifest.prompt.features, "length_s": 4.0, "rate_hz": 20.0}
+    prompt = {"prompt": "compact", "features": manifest.prompt.features, "context": ()}
+    assert fixed == {**prompt, "length_s": 4.0, "rate_hz": 20.0}

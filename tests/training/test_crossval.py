@@ -60,6 +60,6 @@ def test_a_fold_of_another_recipe_or_other_data_is_refused(tmp_path: Path) -> No
 
 def test_subjects_held_out_whom_the_base_bundle_has_seen_are_known(known: Path, tmp_path: Path) -> None:
     adapted = recipe(known, tmp_path / "cv", base="default")
-    assert crossval.seen_before(adapted, [("1", "2"), ("3",)]) == ("1", "2", "3")
+    assert crossval.seen_before(adapted, [("1", "2"), ("3", "4")]) == ("1", "2", "4")  # by 3 it was judged
     assert crossval.seen_before(adapted, [("77",)]) == ()
     assert crossval.seen_before(recipe(known, tmp_path / "cv"), [("1",)]) == ()
