@@ -76,8 +76,8 @@ def test_live_labels_equal_those_of_the_recording(mosquitto: Mosquitto, motionse
         pairs += [(truth, label["label"]) for truth, label in zip(truths[subject], given, strict=True) if truth]
     assert same / len(live) > 0.999  # clocks shifted to now round differently
     assert macro_f1(pairs) == pytest.approx(streamed, abs=0.01)
-    assert macro_f1(pairs) == pytest.approx(two_pass, abs=0.01)
-    assert two_pass >= 0.88
+    assert two_pass > macro_f1(pairs)  # the first minutes, in which the mounting isn't learnt, cost something
+    assert macro_f1(pairs) >= 0.86
 
 
 def changes(path: Path, *how: str) -> dict[str, list[tuple[str, float]]]:
