@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hard.motion.looks import Found, LookRules, examine, lateness_s
 from hard.records import PROBLEMS, DeviceProblem, Diagnosis, Samples
@@ -98,6 +99,15 @@ class Diagnoses:
         if enough or at - device.begun >= LOOK_S or device.collected_samples >= MAX_LOOK_SAMPLES:
             self._look(samples.device, device, at)
         return tuple(device.problems) if device.problems else ()
+
+    def respaced(self, samples: Samples) -> Samples:
+        """`samples` at the rate that the messages' own first times show, where the stated one is wrong."""
+        device = self._devices.get(samples.device)
+        wrong = device.problems.get("rate") if device and device.problems else None
+        time = samples.time
+        if wrong is None or time is None or not samples.rate_hz or wrong.value <= 0:
+            return samples
+        return replace(samples, time=time[0] + (time - time[0]) * (samples.rate_hz / wrong.value))
 
     def refused(self, name: str, kind: str, now: float, *, detail: str = "", setting: str | None = None) -> None:
         """A message of the device could not be used, for a reason of that kind."""

@@ -202,7 +202,7 @@ class Assembler:
                 n = len(samples.xyz)
                 self._accounting.decoded(CounterDelta(decoded=n, duplicate=n), samples.invalid)
                 return []
-            windows, delta = self._devices.push(samples)
+            windows, delta = self._devices.push(self._diagnoses.respaced(samples))
         except PayloadError as error:
             self._refused(error.reason, error.device, message, str(error), error.setting)
             return None

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from support.assembly import DEFAULT_FRAME, GRID, Assembly, FakeDecoder, content, message, samples
+from support.assembly import DEFAULT_FRAME, GRID, START, Assembly, FakeDecoder, content, message, samples
 from support.listener import eventually
 from support.motion import make_rules
 
@@ -353,3 +354,28 @@ def test_a_device_whose_messages_are_refused_is_diagnosed(tmp_path: Path) -> Non
     assembly.tick()
     assert assembly.diagnosis == {"a": ["time_unit"], "b": ["time_unit"]}
     assert assembly.accounting.usefulness().useless_messages == 2
+
+
+def test_samples_at_a_wrong_rate_are_spaced_by_their_messages_own_times(tmp_path: Path) -> None:
+    class MisstatingDecoder(FakeDecoder):
+        """Of 40 samples a second it is stated that they are 20."""
+
+        def decode(self, message: Message) -> Samples:
+            first, second = super().decode(message), super().decode(replace(message))
+            assert first.time is not None
+            return replace(first, time=first.time[0] + np.arange(40) / 20, xyz=np.concatenate([first.xyz, second.xyz]))
+
+    assembly = Assembly(tmp_path, decoder=MisstatingDecoder())
+    for second in range(30):
+        assembly.receive(message("a", second))
+        assembly.tick()
+    assert assembly.diagnosis == {"a": ["rate"]}
+    duplicates = assembly.accounting.counters().samples.duplicate
+    assert duplicates
+    for second in range(30, 60):
+        assembly.receive(message("a", second))
+    counters = assembly.accounting.counters()
+    assert counters.samples.duplicate == duplicates
+    assert counters.samples.missing == 0
+    assert {window.problems for window in assembly.windows[-20:]} == {("rate",)}
+    assert assembly.windows[-1].end == pytest.approx(START + 60, abs=1.1)
