@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hard.motion.looks import Found, LookRules, examine, lateness_s
+from hard.motion.looks import Found, LookRules, examine, lateness_s, length_s
 from hard.records import PROBLEMS, DeviceProblem, Diagnosis, Samples
 
 LOOK_S, EVERY_S = 5.0, 14.0
@@ -94,7 +94,7 @@ class Diagnoses:
         device.collected.append(samples)
         device.collected_samples += n
         if n > 1:
-            device.content_s += _length_s(samples)
+            device.content_s += length_s(samples)
         enough = device.content_s >= (LOOK_S if len(device.collected) == 1 else BACKLOG_LOOK_S)
         if enough or at - device.begun >= LOOK_S or device.collected_samples >= MAX_LOOK_SAMPLES:
             self._look(samples.device, device, at)
@@ -213,14 +213,6 @@ class Diagnoses:
     def _problems(self, name: str) -> tuple[DeviceProblem, ...]:
         device = self._devices.get(name)
         return _ordered(device.problems.values()) if device else ()
-
-
-def _length_s(samples: Samples) -> float:
-    """How many seconds a message's samples span."""
-    n = len(samples.xyz)
-    if samples.time is not None:
-        return abs(float(samples.time[-1]) - float(samples.time[0]))
-    return n / samples.rate_hz if samples.rate_hz else 0.0
 
 
 def _ordered(problems: Iterable[DeviceProblem]) -> tuple[DeviceProblem, ...]:

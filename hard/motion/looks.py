@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,13 +81,23 @@ def lateness_s(messages: Sequence[Samples]) -> float:
 
 
 def _values(messages: Sequence[Samples], xyz: Float64Array, gravity: float) -> Found:
-    low, high = xyz.min(axis=0), xyz.max(axis=0)
-    spread = (high - low).tolist()
+    low, high = xyz.min(axis=0).tolist(), xyz.max(axis=0).tolist()
+    spread = [most - least for least, most in zip(low, high, strict=True)]
     if len(xyz) >= MIN_STUCK and (
         max(spread) == 0 or (min(spread) == 0 and max(spread) > STUCK_AXIS_MS2) or _repeated(messages)
     ):
         return {"stuck": 0.0}
-    found = {}
+    found = {} if GRAVITY_MS2[0] <= gravity <= GRAVITY_MS2[1] else _strange_gravity(messages, xyz, gravity)
+    for axis, most in enumerate(map(max, high, [-least for least in low])):
+        if most >= CLIPPED_MS2:
+            at_limit = int(np.count_nonzero(np.abs(xyz[:, axis]) >= SAME_VALUE * most))
+            if at_limit >= max(CLIPPED_SAMPLES, CLIPPED_SHARE * len(xyz)):
+                found["clipped"] = max(most, found.get("clipped", 0.0))
+    return found
+
+
+def _strange_gravity(messages: Sequence[Samples], xyz: Float64Array, gravity: float) -> Found:
+    """Why gravity doesn't have its length: it isn't there, or comes in another unit or in counts."""
     share = gravity / max(float(np.sqrt(np.einsum("tc,tc->t", xyz, xyz)).mean()), 1e-9)
     sent = gravity / messages[-1].ms2_per_unit
     if (
@@ -94,19 +105,12 @@ def _values(messages: Sequence[Samples], xyz: Float64Array, gravity: float) -> F
         or share < NO_GRAVITY_SHARE
         or (share < LITTLE_GRAVITY_SHARE and gravity < LITTLE_GRAVITY_MS2)
     ):
-        found["no_gravity"] = 0.0
-    elif not GRAVITY_MS2[0] <= gravity <= GRAVITY_MS2[1] and share > SURE_GRAVITY_SHARE:
-        if nearest_unit(sent):
-            found["unit"] = sent
-        elif sent >= LEAST_COUNTS:
-            found["raw_counts"] = sent
-    greatest = np.maximum(high, -low).tolist()
-    for axis, most in enumerate(greatest):
-        if most >= CLIPPED_MS2:
-            at_limit = int(np.count_nonzero(np.abs(xyz[:, axis]) >= SAME_VALUE * most))
-            if at_limit >= max(CLIPPED_SAMPLES, CLIPPED_SHARE * len(xyz)):
-                found["clipped"] = max(most, found.get("clipped", 0.0))
-    return found
+        return {"no_gravity": 0.0}
+    if share <= SURE_GRAVITY_SHARE:
+        return {}
+    if nearest_unit(sent):
+        return {"unit": sent}
+    return {"raw_counts": sent} if sent >= LEAST_COUNTS else {}
 
 
 COUNTS = [2.0**power for power in range(6, 16)]  # of accelerometers, for a g
@@ -124,7 +128,9 @@ def nearest_unit(gravity: float) -> str:
 def _repeated(messages: Sequence[Samples]) -> bool:
     """Whether each message has the same samples once more."""
     first = messages[0].xyz
-    return len(messages) > 2 and len(first) > 4 and all(np.array_equal(first, message.xyz) for message in messages[1:])
+    if len(messages) < 3 or len(first) < 5 or first[0, 0] != messages[1].xyz[0, 0]:
+        return False
+    return all(np.array_equal(first, message.xyz) for message in messages[1:])
 
 
 class _Times:
@@ -132,22 +138,19 @@ class _Times:
 
     def __init__(self, messages: Sequence[Samples], time: Float64Array, xyz: Float64Array, gravity: float) -> None:
         self._messages, self._time, self._xyz, self._gravity = messages, time, xyz, gravity
-        self._lengths = np.array([len(message.xyz) for message in messages])
-        stops = self._lengths.cumsum()
-        self._first, self._last = time[stops - self._lengths], time[stops - 1]
         self._batches = len(time) > len(messages)
 
     def examine(self, spacings: Sequence[float], rules: LookRules) -> Found:
         time, xyz = self._time, self._xyz
         steps = time[1:] - time[:-1]
-        if (steps <= SAME_TIME_S).any():
+        if len(steps) and steps.min() <= SAME_TIME_S:
             order = time.argsort(kind="stable")
             time, xyz = time[order], xyz[order]
             steps = time[1:] - time[:-1]
             steps = steps[steps > SAME_TIME_S]
         if len(steps) < 3:
             return {}
-        whole = not (time % 1.0).any()  # whole seconds: many samples share one
+        whole = float(time[-1]).is_integer() and not (time % 1.0).any()  # whole seconds: many samples share one
         step, even = self._step(steps, whole), _even(spacings)
         if self._interleaved(step, even) or _alternates(xyz, self._gravity):
             return {"two_senders": 0.0}
@@ -158,7 +161,7 @@ class _Times:
             found["rate"], step = 1 / even, even
         if 1 / step < SLOW_TOLERANCE[0] * rules.least_rate_hz:
             found["slow"] = 1 / step
-        missing = 0.0 if whole or "rate" in found else _missing(steps[steps <= PAUSE_S], step)
+        missing = 0.0 if whole or "rate" in found else _missing(steps, step)
         if missing >= GAPS:
             found["shared_subscription" if rules.shared and missing >= SHARED_GAPS else "gaps"] = missing
         return found
@@ -169,26 +172,48 @@ class _Times:
             return float((self._time.max() - self._time.min()) / max(1, len(self._time) - 1))
         step = 0.0
         if self._batches:
-            several = self._lengths > 1
-            within = (self._last[several] - self._first[several]) / (self._lengths[several] - 1)
-            step = float(np.sort(within)[len(within) // 2])
+            within = sorted(
+                [length_s(message) / (len(message.xyz) - 1) for message in self._messages if len(message.xyz) > 1]
+            )
+            step = within[len(within) // 2]
         return step if step > SAME_TIME_S else float(np.sort(steps)[len(steps) // 2])
 
     def _interleaved(self, step: float, even: float | None) -> bool:
         """Whether messages again and again begin before the one before them ends."""
-        back = self._last[:-1] - self._first[1:] > (0.5 if self._batches else BACK_STEPS) * step
-        if even is not None or len(back) < 3 or back.sum() < max(2.0, OVERLAPPING * len(back)):
+        if even is not None or len(self._messages) < 4:
+            return False
+        pairs = list(pairwise(self._messages))
+        if self._batches:
+            back = [float(_times(one)[-1] - _times(two)[0]) > 0.5 * step for one, two in pairs]
+        else:
+            back = (self._time[:-1] - self._time[1:] > BACK_STEPS * step).tolist()
+        least = max(2.0, OVERLAPPING * len(back))
+        if sum(back) < least:
             return False
         # A message that comes twice is no second sender's.
-        pairs = zip(back.tolist(), self._messages, self._messages[1:], strict=False)
-        others = sum(went and not np.array_equal(one.xyz, two.xyz) for went, one, two in pairs)
-        return bool(others >= max(2.0, OVERLAPPING * len(back)))
+        others = [went and not np.array_equal(one.xyz, two.xyz) for went, (one, two) in zip(back, pairs, strict=True)]
+        return sum(others) >= least
+
+
+def _times(message: Samples) -> Float64Array:
+    assert message.time is not None  # as of all messages here
+    return message.time
+
+
+def length_s(message: Samples) -> float:
+    """How many seconds a message's samples span."""
+    if message.time is not None:
+        return abs(float(message.time[-1]) - float(message.time[0]))
+    return len(message.xyz) / message.rate_hz if message.rate_hz else 0.0
 
 
 def _missing(steps: Float64Array, step: float) -> float:
     """The share of the time of `steps` (N,) that lies in gaps."""
-    gaps = steps[steps > max(3 * step, GAP_S)]
-    return float((gaps - step).sum()) / max(float(steps.sum()), step) if len(gaps) else 0.0
+    longest = max(3 * step, GAP_S)
+    if not len(steps) or steps.max() <= longest:
+        return 0.0
+    steps = steps[steps <= PAUSE_S]
+    return float((steps[steps > longest] - step).sum()) / max(float(steps.sum()), step)
 
 
 def _even(spacings: Sequence[float]) -> float | None:
