@@ -34,6 +34,7 @@ class ShownLabel(msgspec.Struct, frozen=True):
     end: float
     window_id: str
     latency_s: ShownLatency
+    problems: tuple[str, ...] = ()
 
 
 class ShownState(msgspec.Struct, frozen=True):

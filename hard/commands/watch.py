@@ -95,12 +95,13 @@ def main(args: argparse.Namespace) -> int:
                     shown.line(as_line(label, board.clock(label.device)))
             shown.draw()
     if not board.rows:
-        print(f"hard: no label on {topics[0]}", file=sys.stderr)
+        print(f"hard: no label on {topics[0]}; `hard doctor` says what devices send", file=sys.stderr)
     return 0
 
 
 def as_line(label: ShownLabel, since: str) -> str:
-    sure = "" if label.accepted else "  (not accepted)"
+    why = f": {printable(', '.join(label.problems))}" if label.problems else ""
+    sure = "" if label.accepted else f"  (not accepted{why})"
     return (
         f"{printable(label.device):<12} {printable(label.label):<12} {label.confidence:.2f}  since {since}"
         f"  {label.latency_s.total * 1000:.1f} ms{sure}"

@@ -63,7 +63,7 @@ def test_a_command_reaches_a_broker_with_tls_and_passwords_by_the_daemons_settin
         observer.subscribe("in/#")
         assert cli.main([command, *arguments, "--config", str(config)]) == 0
         if command == "watch":
-            assert capsys.readouterr().err == "hard: no label on own/+/activity\n"
+            assert capsys.readouterr().err == "hard: no label on own/+/activity; `hard doctor` says what devices send\n"
         else:
             eventually(
                 lambda: {topic for topic, _ in observer.came} == {"in/sim-1" if command == "simulate" else "in/walk"}

@@ -12,6 +12,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 from support.listener import eventually
@@ -46,7 +47,7 @@ def test_each_label_is_a_line(mosquitto: Mosquitto) -> None:
 
 def test_it_says_when_no_label_came(mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(Namespace(broker=mosquitto.url, config=None, prefix="elsewhere", seconds=0.5)) == 0
-    assert capsys.readouterr().err == "hard: no label on elsewhere/+/activity\n"
+    assert capsys.readouterr().err == "hard: no label on elsewhere/+/activity; `hard doctor` says what devices send\n"
 
 
 def test_the_board_is_bounded_and_draws() -> None:
@@ -87,3 +88,10 @@ def test_a_time_that_the_platform_cannot_represent_is_a_dash(since: float) -> No
     board = Board()
     board.state("a", since)
     assert re.fullmatch(r"–|\d\d:\d\d:\d\d", board.clock("a"))
+
+
+def test_a_label_that_is_not_accepted_names_the_problems_of_its_device() -> None:
+    label = shown_label("a", "Walking", 0.0, 4.0)
+    refused = msgspec.structs.replace(label, accepted=False, problems=("no_gravity", "slow"))
+    assert as_line(refused, "12:00:00").endswith("  (not accepted: no_gravity, slow)")
+    assert "accepted" not in as_line(label, "12:00:00")
