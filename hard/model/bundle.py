@@ -71,7 +71,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: TrainingMetrics
     epochs: float = 0.0  # of training behind the weights
     refit: bool = False  # also on the validation subjects, after the epoch and the temperature were chosen
-    windows: dict[str, int] = {}  # of each label that the weights learnt from, without augmented copies
+    windows: dict[str, int] = {}  # of each label that the weights learnt from, without other lives
     digests: dict[str, str] = {}  # sha256 of each file of recordings, by name
     adapted_from: Training | None = None  # the training of the bundle that this one began with, without its metrics
     without_gravity: tuple[str, ...] = ()  # data sets whose accelerations hold none

@@ -50,8 +50,8 @@ class Mounting:
     """
 
     __slots__ = (
-        "_directions", "_inconsistent_directions", "_inconsistent_windows", "_rate_hz",
-        "_windows", "_windows_since_inconsistent", "frame",
+        "_directions", "_inconsistent_directions", "_inconsistent_windows", "_rate_hz", "_windows",
+        "_windows_since_inconsistent", "frame",
     )  # fmt: skip
 
     def __init__(self, default: Frame, rate_hz: float) -> None:
@@ -136,12 +136,10 @@ def with_learnt_mounting(windows: Sequence[Window], default: Frame, rate_hz: flo
             frames.append(mounting.frame)
         frames[-1] = mounting.frame
     return [
-        replace(
-            window, up=frame.up, forward=frame.forward, calibrated=frame.calibrated
-        )
+        replace(window, up=frame.up, forward=frame.forward, calibrated=frame.calibrated)
         for frame, begin, end in zip(frames, begins, [*begins[1:], len(windows)], strict=True)
         for window in windows[begin:end]
-    ]  # fmt: skip
+    ]
 
 
 def walking_cue(xyz: Float32Array, rate_hz: float) -> Float64Array | None:

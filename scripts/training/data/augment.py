@@ -47,12 +47,13 @@ def lives(runs: Sequence[Recording], rng: np.random.Generator) -> Iterator[list[
         kept = {truth for truth in truths if rng.random() < KEPT} or set(truths)
         pieces = [piece for piece in pieces if _truth(piece) in kept]
         life: list[Recording] = []
-        until = rng.uniform(*LIFE_S)
+        seconds, until = 0.0, rng.uniform(*LIFE_S)
         for i in rng.permutation(len(pieces)):
             life.append(pieces[i])
-            if sum(float(piece.time[-1] - piece.time[0]) for piece in life) > until:
+            seconds += float(pieces[i].time[-1] - pieces[i].time[0])
+            if seconds > until:
                 yield _lived(life, rng)
-                life, until = [], rng.uniform(*LIFE_S)
+                life, seconds, until = [], 0.0, rng.uniform(*LIFE_S)
         if life:
             yield _lived(life, rng)
 
@@ -90,7 +91,7 @@ def _lived(pieces: Sequence[Recording], rng: np.random.Generator) -> list[Record
         if step:
             xyz = np.round(xyz / step) * step
         changed = replace(piece, time=(piece.time - piece.time[0]) / tempo + now, xyz=xyz)
-        found.append(polled(changed, rate_hz) if rate_hz and is_faster(changed, rate_hz) else changed)
+        found.append(slowed(changed, rate_hz) if rate_hz else changed)
         now = float(changed.time[-1]) + BETWEEN_PIECES_S
     return found
 
@@ -110,9 +111,11 @@ def polled(run: Recording, rate_hz: float) -> Recording:
     return replace(run, time=ticks, xyz=run.xyz[rows], truth=None if run.truth is None else run.truth[rows])
 
 
-def is_faster(run: Recording, rate_hz: float) -> bool:
-    """Whether `run` has clearly more samples a second."""
-    return len(run.time) > 1 and (len(run.time) - 1) / (run.time[-1] - run.time[0]) > FASTER * rate_hz
+def slowed(run: Recording, rate_hz: float) -> Recording:
+    """`run` polled at `rate_hz`; `run` itself where it hasn't clearly more samples a second."""
+    if len(run.time) < 2 or (len(run.time) - 1) / (run.time[-1] - run.time[0]) <= FASTER * rate_hz:
+        return run
+    return polled(run, rate_hz)
 
 
 def rotations(axes: Float64Array, angles: Float64Array) -> Float64Array:

@@ -82,7 +82,7 @@ def predict(
 ) -> dict[str, list[Texts]]:
     """By name, the labels (N,) that each baseline gives the windows of `test`: several times where it has seeds.
 
-    `learn` holds the augmented copies too: boosting and CNN learn from just what the model learns from. `done` is
+    `learn` holds the other lives too: boosting and CNN learn from just what the model learns from. `done` is
     called with the name of each that was trained.
     """
     labels = {MAJORITY: [_majority(learn, test)]}

@@ -13,7 +13,7 @@ import numpy as np
 
 from hard.recordings.recordings import Recording
 from hard.units import G_MS2
-from training.data.augment import is_faster, polled, rotations
+from training.data.augment import polled, rotations, slowed
 
 Change = Callable[[Recording, np.random.Generator], Recording]
 RATES_HZ = (50.0, 25.0, 20.0, 15.0, 12.5, 10.0, 6.0)  # from the highest on
@@ -28,7 +28,7 @@ def perturbed(runs: Sequence[Recording]) -> Iterator[tuple[str, list[Recording]]
 
 def sampled_at(runs: Sequence[Recording], rate_hz: float) -> list[Recording]:
     """`runs` as devices that sample at `rate_hz` would have given them; slower ones stay as they are."""
-    return [polled(run, rate_hz) if is_faster(run, rate_hz) else run for run in runs]
+    return [slowed(run, rate_hz) for run in runs]
 
 
 def least_rate(macro_f1: Sequence[tuple[float, float]]) -> float | None:

@@ -85,7 +85,7 @@ def set_up(recipe: Recipe, dataset: Dataset, folder: Path) -> tuple[ModelSetup, 
 
 
 def training_examples(recipe: Recipe, dataset: Dataset, setup: ModelSetup, features: Float32Array) -> DrawnExamples:
-    """The training windows, whose `features` (N, F) are known, their augmented copies, and with random
+    """The training windows, whose `features` (N, F) are known, those of other lives, and with random
     labels windows that are no activity, drawn as often as the rest, and those of dropped labels, as often as these."""
     columns, context, truth, weights = [features], [], [], []
     rng = np.random.default_rng([recipe.seed, 2])
